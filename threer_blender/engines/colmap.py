@@ -1,7 +1,7 @@
-"""[R] The classical engine, the embedded default: SIFT, mapping and bundle adjustment by pycolmap, our dense stereo.
+"""[R] The classical engine, which is the default and is embedded in the extension.
 
-COLMAP: Schönberger & Frahm, "Structure-from-Motion Revisited" (2016). Global mapping: Pan et al., GLOMAP (2024). Dense
-stereo: `geometry/stereo/dense.py`.
+SIFT, mapping and bundle adjustment are pycolmap's: Schönberger & Frahm, "Structure-from-Motion Revisited" (2016), and
+for global mapping Pan et al., "GLOMAP" (2024). Dense stereo is ours: `geometry/stereo/dense.py`.
 """
 
 from __future__ import annotations
@@ -76,21 +76,22 @@ ONE_PHOTO = (
 )
 UNDISTORTING, DENSE = Stage("undistorting", "Preparing the photos"), Stage("dense", "Computing depth")
 FUSING = Stage("fusing", "Fusing points")
-# Quality -> seconds a photo takes on two cores to find its features and to see its depth.
+# Quality -> seconds per photo on two cores: for its features, and for its depth.
 SECONDS = {"preview": (0.4, 0.6), "standard": (0.6, 4.5), "high": (1.3, 10.0)}
-PAIR = 0.05  # of the seconds that finding a photo's features takes, to match a pair
-UNREGISTERED = 0.1  # share of the photos without a camera that makes a second, finer pass worth its time
-SOLVING = 0.2  # seconds a photo takes to get its camera
+PAIR = 0.05  # times the seconds for a photo's features, to match a pair
+UNREGISTERED = 0.1  # share of photos without a camera above which a second, finer pass is made
+SOLVING = 0.2  # seconds per photo to solve its camera
 FINER = 3.0  # times the seconds of a coarse pass
-# Seconds to find a photo's learned features, and to match a pair by them: half a second, but only pairs with the photos
-# left out and with those that they match, about half.
+# Seconds for a photo's learned features, and to match a pair by them. A pair takes half a second, but only about half
+# of the pairs are matched: those with unregistered photos, or with photos that these match.
 LEARNED = (0.5, 0.25)
 
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
-    """Cameras, pointmaps and a fused cloud of overlapping photos; two are the fewest.
+    """Cameras, pointmaps and a fused cloud of two or more overlapping photos.
 
-    Raises UserError where the photos cannot be solved: too few, no overlap, no change of viewpoint.
+    With the option `against`, new photos are solved in the world of a reference. Raises UserError where the photos
+    cannot be solved: they are too few, do not overlap, or have one viewpoint.
     """
     from ..geometry.stereo import dense
     from ..runtime.report import Watch
@@ -134,11 +135,12 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 @dataclass(frozen=True, eq=False)
 class MatchingPass:
-    """A way to match the photos: `match(folder, matches of the pass before, unregistered photos, report)` returns
-    its own, in `folder`.
+    """One pass of matching the photos.
 
-    `seconds` are what finding a photo's features takes, and matching a pair. A pass is made where a larger share of
-    the photos than `tolerated` has no camera yet. `again` tells its stages from those of other passes.
+    `match(folder, matches of the pass before, indices of unregistered photos, report)` returns the matches of this
+    pass, which it stores in `folder`. `seconds` are those for a photo's features and for matching a pair. The pass is
+    made where a larger share of the photos than `tolerated` has no camera yet. `again` is appended to the labels of its
+    stages, to distinguish them from those of other passes.
     """
 
     match: Callable[[Path, database.Matched | None, Iterable[int], ReportStage], database.Matched]
@@ -161,21 +163,21 @@ class MatchingPass:
         return list(map(self.stage, stages))
 
     def stage(self, stage: Stage) -> Stage:
-        """A stage as one of this pass."""
+        """The stage as one of this pass, with its label."""
         return replace(stage, label=stage.label + self.again)
 
     def reported(self, report: ReportStage) -> ReportStage:
-        """`report` as this pass calls it: with stages of its own."""
+        """A report for this pass, which calls `report` with the stages of this pass."""
         return lambda stage, done, total: report(self.stage(stage), done, total)
 
 
 def solve_cameras(
     photos: Sequence[Photo], options: Mapping[str, Any], report: Report, later: Sequence[Stage]
 ) -> mapping.MappingSolution:
-    """The cameras and sparse points; where a pass leaves too many photos unregistered, the next one is made.
+    """The cameras and sparse points of the best pass. Passes are made until few enough photos are unregistered.
 
-    `later` is the plan of what comes after them. Raises UserError where no pass gives a believable model, and what
-    `report` raises.
+    `later` are the stages after these, for the plan. Raises UserError where no pass yields a plausible model, and
+    `report`'s errors.
     """
     from ..geometry.sfm import mapping
     from ..pipelines import survey_marks
@@ -212,7 +214,7 @@ def solve_cameras(
 
 
 def matching_passes(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequence[MatchingPass]:
-    """The ways to match the photos, in the order in which they are tried."""
+    """The passes of matching, in the order in which they are tried."""
     from ..geometry.features import features
     from ..pictures import masks
 
@@ -272,7 +274,7 @@ def _joined(
 
 
 def _dense_plan(photos: Sequence[Photo], options: Mapping[str, Any]) -> list[Stage]:
-    """The stages after the cameras."""
+    """The stages after the cameras are solved; none where no dense points are wanted."""
     from ..geometry import panoramas
 
     _, seeing = SECONDS[options["quality"]]
@@ -283,7 +285,7 @@ def _dense_plan(photos: Sequence[Photo], options: Mapping[str, Any]) -> list[Sta
 
 
 def _sparse_cloud(solution: mapping.MappingSolution, photos: Sequence[Photo]) -> PointCloud:
-    """The points of the cameras' own solution, each given to the first camera that sees it."""
+    """The sparse points of the solution as a cloud. Each belongs to the first camera that sees it, and faces it."""
     first_camera = np.full(len(solution.positions), -1, np.int32)
     towards = np.zeros_like(solution.positions)
     numbers = {photo.name: index for index, photo in enumerate(photos)}
@@ -304,9 +306,9 @@ def _sparse_cloud(solution: mapping.MappingSolution, photos: Sequence[Photo]) ->
 def _dense(
     photos: Sequence[Photo], solution: mapping.MappingSolution, options: Mapping[str, Any], report: Report
 ) -> tuple[list[PointMap], PointCloud]:
-    """Depth of every solved photo as PointMaps in the photos' own pixels, and the fused cloud, but of masked pixels.
+    """The depth of each solved photo as a PointMap in the photo's pixels, and the fused cloud, without masked pixels.
 
-    Panoramas have points in the cloud alone: these are seen by their views.
+    Panoramas have points in the cloud but no PointMaps, since depth is computed for pinhole views cut from them.
     """
     from ..geometry import pointmaps
     from ..geometry.stereo import dense, fusion
@@ -348,7 +350,10 @@ def _dense(
 
 
 def _unmasked(depth: views.DepthMap, camera: Camera, view: views.View, out: BoolArray | None) -> views.DepthMap:
-    """The depth of an ideal picture without that of pixels which a photo's mask leaves `out` (H, W)."""
+    """The depth map of an ideal `view`, with depth and confidence 0 at masked pixels.
+
+    `out` (H, W) is the mask of the photo, whose camera is `camera`; None without a mask.
+    """
     from ..geometry import remap
     from ..geometry.stereo import panorama_views
 
@@ -369,7 +374,11 @@ def _unmasked(depth: views.DepthMap, camera: Camera, view: views.View, out: Bool
 
 
 def dense_views(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> list[views.View]:
-    """The pinhole pictures of a photo, or of all sides of a panorama, for dense stereo."""
+    """The pinhole view of a photo, or those of all sides of a panorama, for dense stereo.
+
+    `points` (N, 3) are the sparse points that the camera sees, `ids` (N,) their indices. `long_side` is that of the
+    view in pixels.
+    """
     from ..geometry import panoramas
     from ..geometry.stereo import panorama_views
     from ..pictures.photos import pixels
@@ -380,13 +389,13 @@ def dense_views(camera: Camera, photo: Photo, points: Array, ids: Array, long_si
 
 
 def dense_view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> views.View:
-    """The ideal pinhole picture of a photo, small enough for dense stereo, with the sparse points that it sees."""
+    """The ideal pinhole view of a photo, small enough for dense stereo. Arguments are as in `dense_views`."""
     from ..geometry import pointmaps, remap
     from ..geometry.stereo import views
     from ..pictures.photos import pixels
 
     intrinsics, size = pointmaps.ideal_picture(camera, long_side)
-    # Twice the size that is needed: enough for exact resampling, and JPEG decodes it much faster than all.
+    # Twice the needed size is enough for exact resampling, and JPEGs decode much faster to it than to their full size.
     picture = pixels(photo, 2 * long_side)
     x, y = picture.shape[1] / camera.width, picture.shape[0] / camera.height
     lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)

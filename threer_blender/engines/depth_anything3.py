@@ -1,4 +1,4 @@
-"""[R] Depth Anything 3 BASE: the learned engine whose weights may be used for anything. One photo or many."""
+"""[R] Depth Anything 3 BASE, with weights under Apache-2.0: cameras and depth of one photo or many."""
 
 from __future__ import annotations
 

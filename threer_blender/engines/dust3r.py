@@ -1,6 +1,6 @@
-"""[R] DUSt3R: pointmaps of photo pairs from a network that learned what scenes look like, brought into one world.
+"""[R] DUSt3R: pointmaps of photo pairs from a network, aligned in one world.
 
-Wang et al., "DUSt3R: Geometric 3D Vision Made Easy" (CVPR 2024). One photo is shown to the network against itself.
+Wang et al., "DUSt3R: Geometric 3D Vision Made Easy" (CVPR 2024). A single photo is paired with itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CONFIDENCE = "DUSt3R's own, from 1: how much surer than a guess the network is o
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
     """Cameras, pointmaps and a cloud of one photo or more, in an arbitrary unit.
 
-    Raises UserError where no two photos connect, or where the network's answer holds no numbers.
+    Raises UserError where no two photos connect, or predictions are not finite.
     """
     from ..geometry.alignment import global_alignment
     from ..pipelines import pair_reconstruction
@@ -46,7 +46,11 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:
-    """Yields the network's predictions of pairs of photos, in both orders."""
+    """Yields the network's predictions for pairs of photos, each in both orders.
+
+    `pairs` takes the photos' similarity, or None, and returns the pairs. A single photo is paired with itself. Raises
+    UserError where the weights are missing or damaged.
+    """
     from ..networks import dust3r
     from ..pipelines import pair_solution, pairwise
     from ..runtime import weights

@@ -1,4 +1,4 @@
-"""[R] Fast3R: pointmaps of one photo or very many in one go, for non-commercial use."""
+"""[R] Fast3R: pointmaps of one photo or very many, for non-commercial use."""
 
 from __future__ import annotations
 

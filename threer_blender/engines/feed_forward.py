@@ -1,4 +1,4 @@
-"""[R] Engines whose network sees many photos at once: the declaration and `reconstruct` that they share."""
+"""[R] The common declaration and `reconstruct` of engines whose network sees many photos at once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .options import REFINE, SHOT
 if TYPE_CHECKING:
     from ..pipelines.feed_forward import Load
 
-# How many photos a network sees at a time that takes any number of them. Beyond `MOST`, networks trained on two dozen
-# grow unsure, and time grows with the square; parts of fewer than `FEWEST` share too little with each other.
+# The most and the fewest photos that a network sees at once. With more than MOST, networks that were trained on two
+# dozen become unreliable, and time grows with the square. Chunks of fewer than FEWEST share too few photos.
 MOST, FEWEST = 100, 12
 
 
 def declared(id: str, label: str, summary: str, weights: Weights, cost: Cost, *, commercial: bool) -> Engine:
-    """The declaration of such an engine, on the terms of its weights; `cost` is that of all photos at once."""
+    """The declaration of such an engine. Its licence is that of its weights. `cost` is that of all photos at once."""
     return Engine(
         id,
         label,
@@ -34,7 +34,7 @@ def declared(id: str, label: str, summary: str, weights: Weights, cost: Cost, *,
 
 
 def reconstruct_by(engine: Engine, load: Load) -> Reconstruct:
-    """The `reconstruct` of such an engine; `load` makes its network of the tensors of its checkpoint."""
+    """The `reconstruct` of such an engine. `load` makes its network from the tensors of its checkpoint."""
 
     def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
         """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""

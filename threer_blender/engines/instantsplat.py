@@ -1,7 +1,7 @@
-"""[R] InstantSplat: another engine's cameras and pointmaps become Gaussian splats, improved together with the cameras.
+"""[R] InstantSplat: makes Gaussian splats from another engine's pointmaps, and optimises them with its cameras.
 
-Fan et al., "InstantSplat: Sparse-view Gaussian Splatting in Seconds" (2024), with what `geometry/splats/start.py` and
-`geometry/splats/training.py` do differently.
+Fan et al., "InstantSplat: Sparse-view Gaussian Splatting in Seconds" (2024). `geometry/splats/start.py` and
+`geometry/splats/training.py` name the differences.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def _label(engine: Engine) -> str:
     return engine.label if engine.commercial else f"{engine.label}, not for commercial use"
 
 
-# Quality -> pixels of the long side that splats are made for and compared at, iterations, degree of the harmonics.
+# Quality -> long side in pixels of the pictures for training, iterations, degree of the harmonics.
 QUALITIES = {"draft": (256, 300, 1), "standard": (512, 1000, 1), "high": (1024, 3000, 2)}
-# Engine to start from, quality -> its options.
+# Id of the engine to start from -> quality -> the options of that engine.
 START_OPTIONS = {
     colmap.ENGINE.id: {
         "draft": {"quality": "standard"},
@@ -39,7 +39,7 @@ START_OPTIONS = {
         "high": {"quality": "high"},
     }
 }
-# Quality -> the cost of improving, without that of the start.
+# Quality -> the cost of training, without that of the start engine.
 IMPROVING = {
     "draft": Cost(0.7e9, 20e6, 25.0, 4.0),
     "standard": Cost(0.8e9, 80e6, 100.0, 35.0),
@@ -48,7 +48,7 @@ IMPROVING = {
 
 
 def _whole(quality: str) -> Cost:
-    """The cost of a run that starts from the classical engine."""
+    """The cost of a whole run that starts from the classical engine."""
     start, improving = colmap.ENGINE.costs[START_OPTIONS[colmap.ENGINE.id][quality]["quality"]], IMPROVING[quality]
     seconds = start.seconds + improving.seconds, start.seconds_per_photo + improving.seconds_per_photo
     return Cost(improving.memory, improving.memory_per_photo, *seconds)
@@ -84,14 +84,14 @@ ENGINE = Engine(
 )
 STARTING, SPLATTING = Stage("starting", "Making splats"), Stage("splatting", "Improving the splats")
 SHOW_EVERY = 2.0  # seconds between two previews
-HOLD_OUT_FROM = 8  # photos of which one can be spared to judge the splats by
+HOLD_OUT_FROM = 8  # from so many photos on, one is held out to judge the splats by
 
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
     """Splats, and the start engine's result with its cameras refined.
 
-    Once splats stand, a cancel ends the work with what there is. Raises UserError as the start engine does, and where
-    it found nothing to make splats of.
+    Once training has begun, a cancel ends it early and returns the splats so far. Raises UserError as the start engine
+    does, and where its result has no depth to make splats from.
     """
     from ..pictures import masks
 
@@ -105,7 +105,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 class _StartReport:
-    """The report that the start engine sees: its plan is the beginning of ours."""
+    """The report for the start engine, whose stages are the beginning of our plan."""
 
     def __init__(self, report: Report, later: Sequence[Stage]) -> None:
         self._report, self._later = report, later
@@ -121,7 +121,7 @@ class _StartReport:
         self._report.warn(text, photo)
 
     def keep(self) -> None:
-        """Nothing: what the start engine has is no result yet."""
+        """Does nothing: a result of the start engine is not yet our result."""
 
     def preview(self, picture: Array) -> None:
         self._report.preview(picture)
@@ -130,11 +130,10 @@ class _StartReport:
 def splatted(
     started: Reconstruction, quality: str, report: Report, excluded: Excluded = lambda _photo, _size: None
 ) -> Reconstruction:
-    """Any engine's result with Gaussians, its cameras refined, and what each photo saw moved along with its camera.
+    """An engine's result `started` with Gaussians added, its cameras refined, and its points moved with their cameras.
 
-    Of what is `excluded` no splats are made, and no photo judges them there.
-
-    Raises UserError where it has no pointmaps to make splats of.
+    No splats are made from `excluded` pixels, and training ignores them. Raises UserError where the result has no depth
+    to make splats from.
     """
     from ..geometry.splats import rasteriser, start
     from ..geometry.splats.training import TrainingSettings, improve
@@ -180,7 +179,7 @@ def splatted(
 
 
 class _Show:
-    """Tells the artist how far the splats are, shows them now and then, and passes on the wish to end."""
+    """The callback of training: reports progress, shows a preview now and then, and returns whether to end early."""
 
     def __init__(self, report: Report, iterations: int, view: View) -> None:
         self._report, self._iterations, self._view = report, iterations, view
@@ -197,7 +196,10 @@ class _Show:
 
 
 def training_view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, Array]:
-    """The ideal pinhole view of a photo, and the photo (H, W, 3) uint8 at twice that size."""
+    """The ideal pinhole view of a photo for training, and the photo (H, W, 3) uint8 at about twice the view's size.
+
+    `long_side` is that of the view in pixels. Raises UserError where the photo is gone.
+    """
     from ..geometry import pointmaps, remap
     from ..geometry.splats.training import View
     from ..pictures.photos import pixels
@@ -219,7 +221,7 @@ def training_view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, A
 def _masked_view(
     camera: Camera, photo: Photo, long_side: int, excluded: Excluded
 ) -> tuple[View, Array, BoolArray | None]:
-    """`training_view`, which does not judge what is masked, and what is (H, W), at the size of its photo."""
+    """The `training_view` without masked pixels, its photo, and the mask (H, W) of that; None without a mask."""
     from ..geometry import remap
 
     view, picture = training_view(camera, photo, long_side)
@@ -237,14 +239,14 @@ def _masked_view(
 
 
 def _spare(cameras: Sequence[Camera]) -> int:
-    """The photo that the others can do without: the one whose two nearest neighbours are nearest."""
+    """The index of the camera that the others can best replace: its two nearest neighbours are the nearest."""
     centres = np.stack([camera.world_from_camera[:3, 3] for camera in cameras])
     distances = np.linalg.norm(centres[:, None] - centres, axis=-1)
     return int(np.sort(distances, axis=1)[:, 1:3].sum(1).argmin())
 
 
 def _moved(started: Reconstruction, poses: Mapping[str, FloatArray]) -> Reconstruction:
-    """The result with the cameras at `poses` (camera_from_world by photo), and what each saw moved along with it."""
+    """The result with cameras at `poses` (photo name -> camera_from_world), and each camera's points moved with it."""
     motions = {}
     cameras = []
     for camera in started.cameras:

@@ -1,4 +1,4 @@
-"""[R] MapAnything by the weights under Apache-2.0: metric cameras and depth of one photo or many in one go."""
+"""[R] MapAnything, with its weights under Apache-2.0: metric cameras and depth of one photo or many."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""[R] MASt3R: metric pointmaps and matches of photo pairs from a learned network, brought into one world.
+"""[R] MASt3R: metric pointmaps and matches of photo pairs from a network, aligned in one world.
 
-Leroy, Cabon, Revaud, "Grounding Image Matching in 3D with MASt3R" (ECCV 2024); many photos as in MASt3R-SfM (Duisterhof
-et al., 3DV 2025). One photo is shown to the network against itself.
+Leroy, Cabon, Revaud, "Grounding Image Matching in 3D with MASt3R" (ECCV 2024). Many photos are aligned as in MASt3R-SfM
+(Duisterhof et al., 3DV 2025). A single photo is paired with itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUMMARY = "One photo or many, even with little overlap, in metres; learned, for 
 OPTIONS = (LENS, PAIRS, REFINE, ADD_TO, *SHOT)
 ENGINE = declared("mast3r", "MASt3R", SUMMARY, published_weights.MAST3R, OPTIONS, seconds_per_pair=24.0)
 SIDE = 512  # pixels of the long side that the network was trained at
-MATCHES = 1000  # of a pair, at most: alignment uses no more of a whole photo
+MATCHES = 1000  # the most matches of a pair; alignment uses no more of a whole photo
 TRUSTED = 1.5
 CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is of a point; from 1.5 on it is trusted"
 
@@ -35,7 +35,7 @@ CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is o
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
     """Cameras, pointmaps and a cloud of one photo or more, in metres.
 
-    Raises UserError where no two photos connect, or where the network's answer holds no numbers.
+    Raises UserError where no two photos connect, or predictions are not finite.
     """
     from ..geometry.adjustment import bundle_adjustment
     from ..geometry.alignment import global_alignment, sparse_alignment
@@ -49,7 +49,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
             yield prediction
 
     def aligner(earlier: EarlierResult, prepared: Sequence[Input]) -> Align:
-        if earlier.solved:  # their matches are gone, but their depths hold new photos
+        if earlier.solved:  # its matches were not stored, but its depths suffice to align new photos
             return partial(global_alignment.align, before=earlier.alignment(prepared))
         lenses = bundle_adjustment.lenses(earlier.photos, options["intrinsics"] == "shared")
         clear = [pair_solution.unmasked_matches(one, prepared) for one in matches]
@@ -60,7 +60,10 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
-    """Yields the network's predictions of pairs of photos, in both orders, and their matches."""
+    """Yields the network's predictions for pairs of photos, each in both orders, and their matches.
+
+    Arguments and errors are as in `dust3r.predict`.
+    """
     from ..geometry.pairs import reciprocal_matching
     from ..networks import mast3r
     from ..pipelines import pair_solution, pairwise

@@ -8,11 +8,11 @@ from ..model.engine import Option
 
 
 def quality_option(default: str, tooltip: str, choices: Mapping[str, str]) -> Option:
-    """The option of engines that can be quicker or finer: `choices` (value -> label) from the quickest on."""
+    """The option `quality` of engines that can be faster or finer. `choices` (value -> label), from the fastest on."""
     return Option("quality", default, "Quality", tooltip, choices=choices, basic=True, lightest_first=True)
 
 
-# Modules that engines need which solve cameras from details on the photos, without a network.
+# Modules that engines need to solve cameras from features, without a network.
 PHOTOGRAMMETRY = ("pycolmap", "numba", "PIL", "pillow_heif")
 
 
@@ -26,7 +26,7 @@ LENS = Option(
 )
 
 
-# Of engines whose cameras come from a network: `pipelines/refinement.py` does it, which needs pycolmap.
+# Of engines whose cameras come from a network: `pipelines/refinement.py` reads it. It needs pycolmap.
 REFINE = Option(
     "refine",
     "off",
@@ -41,7 +41,7 @@ REFINE = Option(
 )
 
 
-# How photos are matched: offered by engines that look for details on the photos themselves.
+# Of engines that match features of the photos.
 MATCHING = Option(
     "matching",
     "sift",
@@ -52,7 +52,7 @@ MATCHING = Option(
 )
 
 
-# Of engines that compare photos pair by pair: `geometry/pairs/scene_graph.py` has a graph for each choice.
+# Of engines that compare photos pair by pair: `geometry/pairs/scene_graph.py` makes the graph of each choice.
 PAIRS = Option(
     "pairs",
     "auto",
@@ -156,7 +156,7 @@ AGAINST = Option(
 )
 
 
-# Of engines that can bend a solve to its survey points: `pipelines/survey_marks.py` reads it.
+# Of engines that can hold survey points while they solve: `pipelines/survey_marks.py` reads it.
 SURVEY_IS = Option(
     "survey_is",
     "fit",
@@ -166,7 +166,7 @@ SURVEY_IS = Option(
     box=KNOWN_BOX,
 )
 
-# Points of known coordinates, for every engine: `worker/surveying.py` reads it.
+# Of all engines, points of known coordinates: `worker/surveying.py` reads them.
 SURVEY = (
     Option(
         "survey",
@@ -187,7 +187,7 @@ SURVEY = (
 )
 
 
-# Pixels that an engine leaves out: `pictures/masks.py` reads them.
+# Of engines that can leave out pixels: `pictures/masks.py` reads them.
 MASKS = (
     Option(
         "masks",

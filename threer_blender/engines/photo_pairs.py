@@ -1,4 +1,4 @@
-"""[S] The declaration of engines whose network compares photos pair by pair: DUSt3R, MASt3R and Splatt3R."""
+"""[S] The common declaration of DUSt3R, MASt3R and Splatt3R, whose networks compare photos pair by pair."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LICENCE = "CC-BY-NC-SA-4.0"
 def declared(
     id: str, label: str, summary: str, weights: Weights, options: tuple[Option, ...], seconds_per_pair: float
 ) -> Engine:
-    """The declaration of such an engine."""
+    """The declaration of such an engine. `seconds_per_pair` are those on two cores."""
     return Engine(
         id,
         label,

@@ -1,7 +1,7 @@
-"""[S] The files of weights that engines use: where each is published, its hash, and its licence.
+"""[S] The files of weights that engines use: address, size, hash, and licence.
 
-All lie on Hugging Face, and an address names the revision wherever one was fixed. The entries look alike, but each is
-facts that are compared with its page as they stand.
+All are on Hugging Face. An address names a revision unless the size and hash of the file are unknown. The entries look
+alike, but each states facts that are compared with the page of its file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""[R] An earlier result, of whichever engine, with its cameras refined on the photos that it was made of."""
+"""[R] Refines the cameras of an earlier result of any engine, on the photos that it was made from."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ ENGINE = Engine(
     "refine", "Refine a result", SUMMARY, LICENCE, commercial=True, requires=shared.PHOTOGRAMMETRY, options=OPTIONS
 )
 
-# How photos are matched -> the module of `geometry` that does it: each has QUALITIES and extract_and_match.
+# The choice of MATCHING -> the module of `geometry/features` that does it, with QUALITIES and extract_and_match.
 MATCHERS = {"sift": "features", "learned": "learned_features"}
 
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
-    """The result in the folder `start` with refined cameras; `photos` are those that it was made of, in any order.
+    """The result in the folder of the option `start`, with refined cameras and its points moved along.
 
-    Raises UserError where there is no such result, or a photo of it is not among those chosen.
+    `photos` are those that it was made from, in any order. Raises UserError where there is no such result, one of its
+    photos with a camera is missing or has changed, or it has splats.
     """
     from ..pictures import masks
     from ..pictures.photos import pixels

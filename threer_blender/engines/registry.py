@@ -1,12 +1,11 @@
-"""[S] The engines found in this folder: every file but those that they share. Stdlib only, never torch.
+"""[S] The engines in this folder. Each module but those in SHARED is one. Stdlib only, never torch.
 
-An engine file declares `ENGINE` at its top with nothing heavy imported and defines
+An engine's module declares `ENGINE` and defines
 
     def reconstruct(photos, options, report) -> Reconstruction
 
-whose body imports what it needs. The declaration is all that the panel, the command line and the registry test read.
-
-Declarations look alike because they state the same kinds of facts; what engines do alike stands in `pipelines`.
+The module imports quickly: the function's body imports heavy modules. The panel and the command line read only the
+declaration. Declarations look alike since they state the same kinds of facts; common code of engines is in `pipelines`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SHARED = {
     "photo_pairs",
     "published_weights",
     "registry",
-}  # files of the folder that are no engines
+}  # modules of this folder that are no engines
 
 
 def _names() -> list[str]:
@@ -41,17 +40,20 @@ def _modules() -> dict[str, ModuleType]:
 
 
 def beside(module: str) -> list[Engine]:
-    """Every engine but that of the module of this name, in order of their files' names; for engines made of others."""
+    """All engines but that of the module of this name, in order of their modules' names.
+
+    For the declaration of an engine that starts from others: it can call this while it is imported itself.
+    """
     return [importlib.import_module(name).ENGINE for name in _names() if name != module]
 
 
 def engines() -> dict[str, Engine]:
-    """Every engine by id, in order of id."""
+    """All engines by id, in order of id."""
     return {name: module.ENGINE for name, module in sorted(_modules().items())}
 
 
 def engine(engine_id: str) -> Engine:
-    """The engine of that id. Raises UserError where there is none."""
+    """The engine with this id. Raises UserError where there is none."""
     known = engines()
     if engine_id not in known:
         raise UserError(f"There is no engine {quoted(engine_id)}; choose one of {', '.join(known)}.")
@@ -59,7 +61,7 @@ def engine(engine_id: str) -> Engine:
 
 
 def weights(name: str) -> Weights:
-    """The weights of that name. Raises UserError where no engine uses such."""
+    """The weights of this name. Raises UserError where no engine uses such weights."""
     known = {declared.name: declared for engine in engines().values() for declared in engine.weights}
     if name not in known:
         raise UserError(f"There are no weights {quoted(name)}; choose one of {', '.join(known) or 'none'}.")
@@ -67,6 +69,6 @@ def weights(name: str) -> Weights:
 
 
 def run(engine_id: str) -> Reconstruct:
-    """The `reconstruct` function of an engine."""
+    """The `reconstruct` function of the engine with this id. Raises UserError where there is none."""
     function: Reconstruct = _modules()[engine(engine_id).id].reconstruct
     return function

@@ -1,4 +1,4 @@
-"""[R] Splatt3R: Gaussian splats of two photos from one run of a network; of more by merging aligned pairs.
+"""[R] Splatt3R: Gaussian splats of two photos from one run of a network, and of more photos from aligned pairs.
 
 Smart et al., "Splatt3R: Zero-shot Gaussian Splatting from Uncalibrated Image Pairs" (2024).
 """
@@ -37,12 +37,11 @@ ENGINE = replace(
 SIDE = 512  # pixels of the square that the network was trained at
 TRUSTED = 1.5
 CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is of a point; from 1.5 on it is trusted"
-SQUARE = 1.1  # ratio of a photo's sides from which the artist is told what is cut off
+SQUARE = 1.1  # ratio of a photo's sides above which the artist is told about the crop
 
 
 class Answer(NamedTuple):
-    """The network's prediction of a pair: the pointmaps, and the Gaussians of both photos in the first camera's
-    frame."""
+    """The network's prediction for a pair: pointmaps, and the Gaussians of both photos in the first camera's frame."""
 
     pointmaps: PairPrediction
     of_first: Gaussians
@@ -52,8 +51,8 @@ class Answer(NamedTuple):
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
     """Splats, cameras, pointmaps and a cloud of one photo or more, in metres.
 
-    Every photo's Gaussians are those of its surest pair, which for two photos is the same for both. Raises UserError
-    where no two photos connect, or where the network's answer holds no numbers.
+    The Gaussians of a photo are those of its most confident pair. Raises UserError where no two photos connect, or
+    predictions are not finite.
     """
     from ..geometry.clouds import assembly
     from ..geometry.pairs import scene_graph
@@ -79,11 +78,11 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
             prediction = pair_solution.unmasked(answer.pointmaps, prepared)
             store.add(prediction)
             log_confidence[prediction.first, prediction.second] = _log_confidence(prediction)
-            # The first last: a photo against itself is seen as it is seen from the first.
+            # The first photo is last: for a photo paired with itself, its file then holds the first one's Gaussians.
             for number, part in ((prediction.second, answer.of_second), (prediction.first, answer.of_first)):
                 np.savez(_file(folder, (prediction.first, prediction.second), number), **_arrays(part))
         watch.lap("network")
-        # Splats meet a photo through the lens that the network saw, whatever the EXIF says of it.
+        # Splats fit a photo only through the lens that the network assumed, so the focal length in EXIF is ignored.
         without = [replace(photo, focal=None) for photo in photos]
         solution = pair_solution.solve(store, without, prepared, TRUSTED, report)
         watch.lap("alignment")
@@ -110,7 +109,10 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 def predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> Iterator[Answer]:
-    """Yields the network's predictions of the ordered pairs."""
+    """Yields the network's predictions for the ordered `pairs`, indices of `photos`.
+
+    Raises UserError where the weights are missing or are not the network's.
+    """
     from ..networks import splatt3r
     from ..pipelines import pairwise
     from ..runtime import weights
@@ -129,7 +131,7 @@ def predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> I
 
 
 def _log_confidence(prediction: PairPrediction) -> float:
-    """How sure the network is of a pair: the lesser of its photos' mean log confidence."""
+    """The network's confidence in a pair: the mean log confidence of a photo, the lower one of both photos."""
     return min(
         float(np.log(np.where(np.isfinite(confidence), np.maximum(confidence, 1), 1)).mean())
         for confidence in (prediction.confidence_first, prediction.confidence_second)
@@ -137,12 +139,12 @@ def _log_confidence(prediction: PairPrediction) -> float:
 
 
 def _file(folder: str, pair: Pair, number: int) -> Path:
-    """Where the Gaussians of the photo `number` wait, as predicted in `pair`; one photo's pair is with itself."""
+    """The file of the Gaussians of the photo `number`, as predicted in `pair`."""
     return Path(folder) / f"{pair[0]}-{pair[1]}-{number}.npz"
 
 
 def _arrays(gaussians: Gaussians) -> dict[str, Array]:
-    """The arrays of the Gaussians, by name; those that are None are left out."""
+    """The arrays of the Gaussians by name, without those that are None."""
     return {name: values for name, values in vars(gaussians).items() if values is not None}
 
 
@@ -153,6 +155,6 @@ def _together(parts: Sequence[Gaussians]) -> Gaussians:
 
 
 def _cut(photos: Sequence[Photo]) -> list[str]:
-    """Sentences for the artist on the photos that are no squares: the network sees only their middle."""
+    """A sentence for the artist where photos are not square, since the network sees only their middle."""
     oblong = sum(max(photo.width, photo.height) > SQUARE * min(photo.width, photo.height) for photo in photos)
     return ["Only the middle square of each photo was used: Splatt3R knows no other shape."] if oblong else []

@@ -1,4 +1,4 @@
-"""[R] VGGT: cameras and depth of one photo or many in one go, by the weights for non-commercial use."""
+"""[R] VGGT, with its weights for non-commercial use: cameras and depth of one photo or many."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ ENGINE = declared("vggt", "VGGT", SUMMARY, published_weights.VGGT, COST, commerc
 
 
 def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
-    """The network of either of VGGT's checkpoints. Its points are those of depth and cameras, which its authors found
-    better than those of its point head."""
+    """The network of either of VGGT's checkpoints.
+
+    Points are computed from depth and cameras. Its authors found them better than those of its point head.
+    """
     from ..geometry.view_prediction import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.pose_encoding import camera_matrices

@@ -1,4 +1,4 @@
-"""[R] VGGT by the weights that may be used commercially; the network is `vggt`'s."""
+"""[R] VGGT, with its weights for commercial use. The network is that of `vggt`."""
 
 from __future__ import annotations
 

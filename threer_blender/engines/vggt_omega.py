@@ -1,4 +1,4 @@
-"""[R] VGGT-Omega: cameras and depth of one photo or many in one go, for non-commercial use."""
+"""[R] VGGT-Omega: cameras and depth of one photo or many, for non-commercial use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENGINE = declared("vggt_omega", "VGGT-Omega", SUMMARY, published_weights.VGGT_OM
 
 
 def load(tensors: Mapping[str, Tensor], device: Device, side: int = 512) -> Network:
-    """The network of either of its checkpoints; it was trained on as many pixels as a square of `side` has."""
+    """The network of either of its checkpoints. Its training pictures have as many pixels as a square of `side`."""
     from ..geometry.view_prediction import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.pose_encoding import camera_matrices

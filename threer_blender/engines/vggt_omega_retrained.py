@@ -1,8 +1,8 @@
-"""[R] VGGT-Omega by the weights that its authors retrained in August 2026; the network is `vggt_omega`'s.
+"""[R] VGGT-Omega, with the weights that its authors retrained in August 2026. The network is that of `vggt_omega`.
 
-They ask for these weights in benchmarks: they could not rule out that the first ones had been trained on pictures of
-those. They say, too, that on films from everywhere the new ones do not always look as good as the first, so both are
-offered (facebookresearch/vggt-omega, "Reproduction").
+Its authors ask for these weights in benchmarks, since they could not rule out that pictures of benchmarks were among
+the training pictures of the first ones. They also say that on arbitrary videos the new weights are not always as good.
+So both are offered (facebookresearch/vggt-omega, "Reproduction").
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 from . import published_weights, vggt_omega
 from .feed_forward import reconstruct_by
 
-SIDE = 416  # pixels of a square as large as the pictures of the training
+SIDE = 416  # pixels of the side of a square with as many pixels as a training picture
 
 ENGINE = replace(
     vggt_omega.ENGINE,

@@ -1,4 +1,4 @@
-"""[R] ALIKED, variant n16rot: keypoints and their descriptors in a photo. torch, inference only.
+"""[R] ALIKED, variant n16rot: detects keypoints in a photo and describes them. torch, inference only.
 
 Zhao et al., "ALIKED: A Lighter Keypoint and Descriptor Extraction Network via Deformable Transformation", IEEE TIM 2023
 (arXiv:2304.03608). Weights: BSD-3-Clause. Parameters are named as in the published checkpoint, which loads strictly.
@@ -15,16 +15,17 @@ from torch.nn import functional
 CHANNELS = (16, 32, 64, 128)  # of the four blocks, at 1, 1/2, 1/8 and 1/32 of the resolution
 DIMENSIONS = 128  # of a descriptor
 SAMPLES = 16  # positions that a descriptor gathers from (M in the paper)
-RADIUS = 2  # pixels within which one keypoint suppresses another, and over which its position is refined
-TEMPERATURE = 0.1  # of that refinement, equation 4
-LEAST_SCORE = 0.01
+RADIUS = 2  # pixels within which a keypoint suppresses others, and within which its position is refined
+TEMPERATURE = 0.1  # of the softmax of that refinement (equation 4)
+LEAST_SCORE = 0.01  # of a keypoint
 COARSEST = 32  # the photo is padded to a multiple of this
 
 
 class Features(NamedTuple):
-    """`keypoints` (K, 2) x and y in pixels, the top-left pixel's centre at (0, 0); `descriptors` (K, 128) of length 1.
+    """K features of a photo, by falling score.
 
-    The surest keypoint comes first.
+    `keypoints` (K, 2) are x and y in pixels, with the centre of the top-left pixel at (0, 0). `descriptors` (K, 128)
+    are unit vectors.
     """
 
     keypoints: Tensor
@@ -32,7 +33,7 @@ class Features(NamedTuple):
 
 
 class Aliked(nn.Module):
-    """Keypoints and descriptors of one photo."""
+    """The network: a photo -> its features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,13 +57,13 @@ class Aliked(nn.Module):
         self.desc_head = DescriptorHead()
 
     def forward(self, picture: Tensor, most: int) -> Features:
-        """The `most` surest features of `picture` (3, H, W), sRGB from 0 to 1."""
+        """At most `most` features of `picture` (3, H, W), sRGB from 0 to 1: those with the highest scores."""
         features, scores = self._maps(picture[None])
         keypoints = detect(scores[0, 0], most)
         return Features(keypoints, self.desc_head(features, keypoints))
 
     def _maps(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature map (1, 128, H, W) of unit length and score map (1, 1, H, W)."""
+        """Pictures (1, 3, H, W) -> unit feature vectors (1, 128, H, W) and scores (1, 1, H, W)."""
         height, width = picture.shape[-2:]
         top, left = -height % COARSEST // 2, -width % COARSEST // 2
         bottom, right = -height % COARSEST - top, -width % COARSEST - left
@@ -84,7 +85,7 @@ class Aliked(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3 × 3 convolutions, with a 1 × 1 one around them where `residual`."""
+    """Two 3 × 3 convolutions; where `residual`, a 1 × 1 convolution of the input is added to their result."""
 
     def __init__(self, inputs: int, outputs: int, deformable: bool, residual: bool) -> None:
         super().__init__()
@@ -100,14 +101,14 @@ class Block(nn.Module):
 
 
 def convolution(inputs: int, outputs: int, deformable: bool) -> nn.Module:
-    """3 × 3, without a bias, size kept."""
+    """A 3 × 3 convolution without a bias that keeps the picture's size."""
     if deformable:
         return DeformableConvolution(inputs, outputs)
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
 
 
 class DeformableConvolution(nn.Module):
-    """A 3 × 3 convolution that looks where another one sends it."""
+    """A 3 × 3 convolution whose sampling positions are moved by offsets, which another convolution computes."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -119,15 +120,16 @@ class DeformableConvolution(nn.Module):
 
 
 def limited(offsets: Tensor, features: Tensor) -> Tensor:
-    """Offsets of at most a quarter of the feature map's longer side."""
+    """The offsets, clamped to a quarter of the longer side of `features` (…, H, W)."""
     farthest = max(features.shape[-2:]) / 4
     return offsets.clamp(-farthest, farthest)
 
 
 def deformable_convolution(x: Tensor, offsets: Tensor, weight: Tensor) -> Tensor:
-    """Dai et al. 2017, equation 2, with zeros outside: x (B, C, H, W), weight (D, C, k, k) -> (B, D, H, W).
+    """A deformable convolution: x (B, C, H, W), weight (D, C, k, k) -> (B, D, H, W). Outside, x is zero.
 
-    `offsets` (B, 2k², H, W): down and right, in pixels, of each of the kernel's positions, row by row.
+    `offsets` (B, 2k², H, W) are the offsets down and right, in pixels, of each position in the kernel, row by row.
+    Source: Dai et al., "Deformable Convolutional Networks" (2017), equation 2.
     """
     side = weight.shape[-1]
     rows = torch.arange(x.shape[-2], device=x.device)[:, None] - side // 2
@@ -141,13 +143,19 @@ def deformable_convolution(x: Tensor, offsets: Tensor, weight: Tensor) -> Tensor
 
 
 def sample(x: Tensor, pixels: Tensor) -> Tensor:
-    """x (B, C, H, W) bilinearly at `pixels` (B, M, N, 2), x and y with the top-left centre at (0, 0): (B, C, M, N)."""
+    """(B, C, M, N): x (B, C, H, W), interpolated bilinearly at `pixels` (B, M, N, 2).
+
+    Pixels are (x, y), with the centre of the top-left pixel at (0, 0).
+    """
     size = torch.tensor([x.shape[-1], x.shape[-2]], device=x.device)
     return functional.grid_sample(x, (2 * pixels + 1) / size - 1, mode="bilinear", align_corners=False)
 
 
 def detect(scores: Tensor, most: int) -> Tensor:
-    """(K, 2) the best local maxima of `scores` (H, W), refined to the softmax's mean around each (section III-C)."""
+    """(K, 2) the keypoints: at most `most` local maxima of `scores` (H, W), the highest first.
+
+    Each is refined to the mean of the positions around it, weighted by a softmax of the scores (section III-C).
+    """
     side = 2 * RADIUS + 1
     peaks = functional.max_pool2d(scores[None], side, stride=1, padding=RADIUS)[0] == scores
     inside = torch.zeros_like(peaks)
@@ -163,7 +171,10 @@ def detect(scores: Tensor, most: int) -> Tensor:
 
 
 class DescriptorHead(nn.Module):
-    """Sparse deformable descriptor head (section III-B): each keypoint decides where its descriptor looks."""
+    """The sparse deformable descriptor head (section III-B).
+
+    For each keypoint it predicts the positions at which features are gathered for its descriptor.
+    """
 
     def __init__(self) -> None:
         super().__init__()

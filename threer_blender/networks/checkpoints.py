@@ -1,7 +1,7 @@
-"""[R] Published checkpoints into networks: mapped instead of copied, strictly named, and never running their code.
+"""[R] Loads published checkpoints into networks, strictly by name and shape, and never runs code in them.
 
-A file goes by its suffix: `.safetensors`, or what `torch.save` wrote (`.pth`, `.pt`, `.ckpt`). The tensors stay pages
-of the file, read when they are used.
+The suffix of a file tells its format: `.safetensors`, or that of `torch.save` (`.pth`, `.pt`, `.ckpt`). Files are
+mapped, not copied: tensors are read from disk when they are used.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ..model.errors import UserError
 Module = TypeVar("Module", bound=nn.Module)
 
 PICKLED = (".pth", ".pt", ".ckpt")
-WRAPPERS = ("model", "state_dict")  # under which training programs keep the weights in their own records
-# Packages whose objects published checkpoints hold besides weights: the settings of their training.
+WRAPPERS = ("model", "state_dict")  # keys under which training programs store the weights
+# Published checkpoints also hold settings of their training: objects of these packages and types.
 SETTINGS = frozenset({"argparse", "collections", "numpy", "omegaconf", "pathlib", "typing"})
 SETTINGS_TYPES = frozenset({"builtins.bool", "builtins.dict", "builtins.float", "builtins.int", "builtins.list"})
 
@@ -42,7 +42,7 @@ TYPES = {
 
 
 class _PickledSettings:
-    """Stands in for an object of a training program's settings. Takes anything, does nothing."""
+    """A placeholder for an object of a training program's settings. It accepts anything and does nothing."""
 
     def __new__(cls, *_args: object) -> _PickledSettings:
         return object.__new__(cls)
@@ -54,7 +54,7 @@ class _PickledSettings:
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint file by their published names, mapped from the file.
 
-    Raises UserError where the file is no checkpoint, is cut off, or asks for code to be run.
+    Raises UserError where the file is no checkpoint, is damaged, or wants to run code; and OSError.
     """
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
@@ -68,9 +68,9 @@ def load(
 ) -> Module:
     """The network that `build` makes, with `tensors` as its parameters, ready for inference.
 
-    The network is built without memory and takes the tensors as they are, uncopied. `rename` gives the network's name
-    for a published one, None where a published tensor is known to be unneeded. Raises UserError unless the renamed
-    names and the shapes are exactly the network's.
+    The network is built without memory, and uses the tensors without copying them. `rename` takes a published name to
+    the network's, or to None for a tensor that the network does not need. Raises UserError unless the renamed names and
+    the shapes are exactly the network's.
     """
     with torch.device("meta"):
         network = build()
@@ -101,7 +101,7 @@ def load(
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The format is eight bytes for the length of a JSON header, the header, and all tensors' bytes."""
+    """Reads a file in the safetensors format: the length of a JSON header in eight bytes, the header, the tensors."""
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -112,12 +112,18 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         storage = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=size)
         content = torch.empty(0, dtype=torch.uint8).set_(storage)
         return {name: _tensor(content[start:], **row) for name, row in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:  # whatever a false header leads to
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:  # errors that a false header causes
         raise _damaged(path) from error
 
 
 def _tensor(content: Tensor, dtype: str, shape: list[int], data_offsets: list[int]) -> Tensor:
-    """A tensor of the file's `content`: its own bytes, unless they lie where this type cannot."""
+    """A tensor in the bytes `content` of the file; a copy where its type does not allow its alignment."""
     kind, (begin, end) = TYPES[dtype], data_offsets
     if not 0 <= begin <= end <= len(content) or end - begin != math.prod(shape) * kind.itemsize:
         raise ValueError("a tensor lies outside the file")
@@ -128,8 +134,10 @@ def _tensor(content: Tensor, dtype: str, shape: list[int], data_offsets: list[in
 
 
 def _check_archive(path: Path) -> None:
-    """Raises ValueError or UserError unless this is a zip as torch writes it: its members stored as they are, and none
-    of them asking for memory of its own."""
+    """Raises ValueError or UserError unless this is a zip as torch writes it.
+
+    Its members are not compressed, and its pickles create no bytearray, whose size could be anything.
+    """
     size = path.stat().st_size
     with zipped(path) as archive:
         entries = archive.infolist()
@@ -151,7 +159,7 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, "cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise _hostile(path, "something that is no tensor") from error
-    except (RuntimeError, ValueError, EOFError, KeyError) as error:  # no zip, a cut one, or one with holes
+    except (RuntimeError, ValueError, EOFError, KeyError) as error:  # no zip, or a damaged one
         raise _damaged(path) from error
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):

@@ -1,8 +1,8 @@
 """[R] Depth Anything 3: any number of views -> depth, confidence and a camera for each.
 
-Lin et al., "Depth Anything 3: Recovering the Visual Space from Any Views" (2025). A DINOv2 whose later blocks look at
-one view and at all views in turn; a dense head for depth, an MLP for cameras. The branches that take known cameras and
-that predict rays are not used here.
+Lin et al., "Depth Anything 3: Recovering the Visual Space from Any Views" (2025). The backbone is a DINOv2 whose later
+blocks attend to one view and to all views in turn. A dense head predicts depth, and an MLP cameras. The branches that
+take known cameras and that predict rays are not used here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATCH = 14
 
 
 class DepthAnything3Config(NamedTuple):
-    """The published sizes of DA3-BASE. `alternating` is the first block that may look at all views."""
+    """The published sizes of DA3-BASE. `alternating` is the index of the first block that may attend to all views."""
 
     blocks: TransformerSize = TransformerSize(768, 12, 12)
     alternating: int = 4
@@ -33,8 +33,11 @@ PUBLISHED = DepthAnything3Config()
 
 
 class Prediction(NamedTuple):
-    """Of each of N views: `depth` and `confidence` (at least 1) (N, H, W), `camera_from_world` (N, 3, 4) OpenCV,
-    `intrinsics` (N, 3, 3) in pixels of the input. The world's unit is the network's own."""
+    """The output for N views.
+
+    `depth` (N, H, W) is camera z. `confidence` (N, H, W) is at least 1. `camera_from_world` (N, 3, 4) has OpenCV axes;
+    the world is the network's own, with an arbitrary unit. `intrinsics` (N, 3, 3) are in pixels of the input.
+    """
 
     depth: Tensor
     confidence: Tensor
@@ -43,7 +46,7 @@ class Prediction(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """DINOv2 without registers; from block `alternating` on, odd blocks attend over all views."""
+    """DINOv2 without registers. From block `alternating` on, blocks with odd indices attend to all views."""
 
     def __init__(self, config: DepthAnything3Config) -> None:
         super().__init__()
@@ -63,7 +66,8 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Normalised pictures (N, 3, H, W) -> four layers' patch tokens (N, patches, 2 dim), camera tokens (N, 2 dim).
 
-        One half is what a view's own attention left, the other, normalised for patches, what attention over all left.
+        The first half of the channels comes from the last block that attends within views. The second half comes from
+        the last block of all; for patches, it is normalised.
         """
         rows, columns = images.shape[2] // PATCH, images.shape[3] // PATCH
         patches = self.patch_embed(images)
@@ -94,7 +98,10 @@ class Backbone(nn.Module):
 
 
 class CameraDecoder(nn.Module):
-    """A view's camera token -> translation (3), quaternion xyzw (4) and field of view (2) of world_from_camera."""
+    """Camera tokens (N, dim) -> (N, 9): translation and quaternion xyzw of world_from_camera, and fields of view.
+
+    `pose_encoding.camera_matrices` decodes them.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -118,7 +125,7 @@ class DepthAnything3(nn.Module):
         self.cam_dec = CameraDecoder(2 * config.blocks.dim)
 
     def forward(self, images: Tensor) -> Prediction:
-        """`images` (N, 3, H, W) with ImageNet's mean and deviation taken out; H and W multiples of 14."""
+        """The prediction for `images` (N, 3, H, W), normalised by `vit.normalised`. H and W are multiples of 14."""
         height, width = images.shape[2:]
         grid = (height // PATCH, width // PATCH)
         layers, cameras = self.backbone(images)
@@ -131,10 +138,11 @@ class DepthAnything3(nn.Module):
 
 
 def reference_first(tokens: Tensor) -> Tensor:
-    """Order of the views (N,) with the reference first: the least extreme in three ways that its class token is.
+    """(N,) the order of the views with the reference view first. Fewer than three views stay in order.
 
-    These are its likeness to the other views, its length and its spread, each over its range (the released "saddle
-    balanced" choice). Fewer than three views stay in order. `tokens` (N, tokens, dim) has the class token first.
+    `tokens` is (N, tokens, dim), with each view's class token first. The reference is the view whose class token is the
+    least extreme in three measures: its similarity to those of the other views, its length and its variance, each
+    scaled to [0, 1] (the released code's "saddle balanced" choice).
     """
     count = len(tokens)
     if count < 3:
@@ -150,7 +158,7 @@ def reference_first(tokens: Tensor) -> Tensor:
 
 
 def rename(name: str) -> str | None:
-    """The module's name of a tensor in the published checkpoint, None for one that is not used here."""
+    """The network's name of a published tensor; None for one that is not used here."""
     if name.startswith("model."):
         name = name.removeprefix("model.")
     if name.startswith("cam_enc.") or "_aux." in name:

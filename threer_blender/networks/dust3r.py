@@ -1,7 +1,7 @@
-"""[R] DUSt3R: two photos into two pointmaps in the first one's frame. torch.
+"""[R] DUSt3R: two photos -> two pointmaps in the first photo's camera frame. torch.
 
 Wang et al., "DUSt3R: Geometric 3D Vision Made Easy" (CVPR 2024). Published weights: CC BY-NC-SA 4.0. The encoder sees
-each photo by itself, so that a photo is encoded once for all its pairs; two decoders look at each other's tokens.
+each photo by itself, so a photo is encoded once for all of its pairs. Two decoders attend to each other's tokens.
 Parameters are named as in the published checkpoints.
 """
 
@@ -28,7 +28,8 @@ class DUSt3RConfig(NamedTuple):
 
     @property
     def widths(self) -> tuple[int, int, int, int]:
-        """Of the tokens that heads get: the encoder's, and the decoder's at a half, three quarters and all of it."""
+        """Channels of the four layers of tokens that heads read: the encoder's last, and the decoder's after a half,
+        three quarters and all of its blocks."""
         return (self.encoder.dim, *3 * (self.decoder.dim,))
 
 
@@ -36,14 +37,14 @@ PUBLISHED = DUSt3RConfig()
 
 
 class Pointmap(NamedTuple):
-    """`points` (B, H, W, 3) in the first photo's camera frame; `confidence` (B, H, W), 1 + exp of the raw output."""
+    """`points` (B, H, W, 3) in the first photo's camera frame, in an arbitrary unit; `confidence` (B, H, W) above 1."""
 
     points: Tensor
     confidence: Tensor
 
 
 class Encoded(NamedTuple):
-    """Photos after the encoder: `tokens` (B, N, width) on a `grid` of patches."""
+    """Encoded photos: `tokens` (B, N, width) on a `grid` of patches."""
 
     tokens: Tensor
     grid: Grid
@@ -53,7 +54,10 @@ Prediction = TypeVar("Prediction", bound=tuple[Tensor, ...])
 
 
 class PairNetwork(nn.Module, Generic[Prediction]):
-    """Encoder, twin decoders and a head each. `head` makes one: four token tensors and their grid to a Prediction."""
+    """The network of the DUSt3R family: an encoder, and for each photo of a pair a decoder and a head.
+
+    `head` makes a head, which takes four layers of tokens (B, N, width) and their grid to a Prediction.
+    """
 
     def __init__(self, config: DUSt3RConfig, head: Callable[[], nn.Module]) -> None:
         super().__init__()
@@ -68,20 +72,21 @@ class PairNetwork(nn.Module, Generic[Prediction]):
         self.downstream_head2 = head()
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Moves the network to `device`; all but the heads, whose outputs pass through exp, compute in `dtype`."""
+        """Moves the network to `device`, all but the heads in `dtype`. Heads stay in float32, as their outputs pass
+        through exp."""
         self.to(device)
         for name, part in self.named_children():
             if not name.startswith("downstream_head"):
                 part.to(dtype)
 
     def encode(self, images: Tensor) -> Encoded:
-        """Photos (B, 3, H, W) in [-1, 1], sides in whole patches, each by itself."""
+        """Encodes photos (B, 3, H, W) in [-1, 1], whose sides are multiples of the patch."""
         height, width = images.shape[-2:]
         tokens = self.encoder(images.to(self.decoder_embed.weight.dtype))
         return Encoded(tokens, (height // self.config.patch, width // self.config.patch))
 
     def decode(self, first: Encoded, second: Encoded) -> tuple[Prediction, Prediction]:
-        """The heads' predictions of pairs (B) of encoded photos, in float32."""
+        """The heads' predictions, in float32, for the first and for the second photos of B encoded pairs."""
         views = first, second
         head_width = self.config.decoder.head_dim
         rotations = [rotary(view.grid, head_width, view.tokens) for view in views]
@@ -89,7 +94,7 @@ class PairNetwork(nn.Module, Generic[Prediction]):
         states = [self.decoder_embed(view.tokens) for view in views]
         depth = self.config.decoder.depth
         for number, blocks in enumerate(zip(self.dec_blocks, self.dec_blocks2, strict=True), 1):
-            # Each side looks at the other's state before this layer.
+            # Each decoder attends to the other's state before this layer.
             states = [blocks[i](states[i], states[1 - i], rotations[i], rotations[1 - i]) for i in (0, 1)]
             if number in (depth // 2, depth * 3 // 4, depth):
                 for level, state in zip(levels, states, strict=True):
@@ -102,12 +107,12 @@ class PairNetwork(nn.Module, Generic[Prediction]):
         return one, two
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Prediction, Prediction]:
-        """The heads' predictions of pairs of photos (B, 3, H, W) in [-1, 1]; the two may have different sizes."""
+        """`decode` of B pairs of photos (B, 3, H, W) in [-1, 1]. The first and second photos may differ in size."""
         return self.decode(self.encode(first), self.encode(second))
 
 
 class DptHead(nn.Module):
-    """Points and confidence by a DPT."""
+    """A DPT: four layers of tokens (B, N, width) -> Pointmap."""
 
     def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__()
@@ -118,7 +123,7 @@ class DptHead(nn.Module):
 
 
 class LinearHead(nn.Module):
-    """Points and confidence of each patch from its last token alone."""
+    """A linear layer: tokens (B, N, width) of the last layer -> Pointmap. Each token predicts its patch's pixels."""
 
     def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__()
@@ -130,12 +135,16 @@ class LinearHead(nn.Module):
 
 
 def unpatched(tokens: Tensor, grid: Grid, patch: int) -> Tensor:
-    """(B, C, H, W) of (B, N, C patch²): every token holds its patch's pixels."""
+    """Tokens (B, N, C patch²), each with its patch's pixels -> pictures (B, C, H, W)."""
     return functional.pixel_shuffle(tokens.transpose(1, 2).unflatten(-1, grid), patch)
 
 
 def pointmap(raw: Tensor) -> Pointmap:
-    """Of a head's raw output (B, 4, H, W): the direction with the length expm1 |x|, and 1 + exp."""
+    """The Pointmap of a head's raw output (B, 4, H, W).
+
+    The first three channels are a point's direction, and the logarithm of 1 + its distance is their length. The
+    confidence is 1 + exp of the fourth.
+    """
     vectors = raw[:, :3].permute(0, 2, 3, 1)
     length = vectors.norm(dim=-1, keepdim=True)
     return Pointmap(vectors / length.clip(min=1e-8) * torch.expm1(length), 1 + raw[:, 3].exp())
@@ -152,7 +161,10 @@ def linear_224(config: DUSt3RConfig = PUBLISHED) -> PairNetwork[Pointmap]:
 
 
 def rename(name: str) -> str | None:
-    """The network's name of a published tensor; the mask token served pre-training only."""
+    """The network's name of a published tensor; None for one that it does not need.
+
+    The mask token served pre-training only.
+    """
     if name == "mask_token" or dpt.unneeded(name):
         return None
     return f"encoder.{name}" if name.startswith(("patch_embed.", "enc_")) else name

@@ -1,8 +1,8 @@
-"""[R] Fast3R: up to 1,000 views of any sizes -> pointmaps in the first view's frame and in each view's own.
+"""[R] Fast3R: up to 1,000 views of any sizes -> pointmaps in the first view's camera frame, and in each view's own.
 
-Yang et al., "Fast3R: Towards 3D Reconstruction of 1000+ Images in One Forward Pass" (CVPR 2025). DUSt3R's encoder; a
-decoder whose tokens attend to those of all views, told apart by a view index alone; two of DUSt3R's DPT heads. Modules
-bear the names of the published checkpoint.
+Yang et al., "Fast3R: Towards 3D Reconstruction of 1000+ Images in One Forward Pass" (CVPR 2025). It has DUSt3R's
+encoder, a decoder whose tokens attend to those of all views and know their view by an index alone, and two of DUSt3R's
+DPT heads. Modules are named as in the published checkpoint.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .layers.sizes import TransformerSize
 from .layers.transformer import Encoder
 from .layers.vit import Block, sine_cosine
 
-MOST_VIEWS = 1000  # as many view indices as the network knows
+MOST_VIEWS = 1000  # the number of view indices that the network knows
 
 
 class Fast3RConfig(NamedTuple):
@@ -33,16 +33,16 @@ PUBLISHED = Fast3RConfig()
 
 
 class Prediction(NamedTuple):
-    """Pointmaps of one view, (1, H, W, ·): in the frame of the first view's camera, and of its own."""
+    """Pointmaps (1, H, W, ·) of one view: `shared` in the first view's camera frame, `local` in its own."""
 
     shared: Pointmap
     local: Pointmap
 
 
 class Decoder(nn.Module):
-    """Tokens of all views attend to each other. Positions within a view are the encoder's matter alone.
+    """The decoder: tokens of all views attend to each other. Only the encoder knows positions within a view.
 
-    Attention is not sharpened for many views (section 4 of the paper): the published code does that by default, the
+    Attention is not sharpened for many views (section 4 of the paper). The published code does that by default, but the
     released configuration and evaluations do not.
     """
 
@@ -54,8 +54,10 @@ class Decoder(nn.Module):
         self.dec_norm = nn.LayerNorm(dim, eps=1e-6)
 
     def forward(self, tokens: Tensor, indices: Tensor) -> list[Tensor]:
-        """(T, dim) tokens of all views and the view index of each -> (T, dim) at the input, a half, three quarters and
-        all of the depth: what the heads read."""
+        """Tokens (T, dim) of all views and their view `indices` (T,) -> the four layers (T, dim) that heads read.
+
+        These are the input, and the tokens after a half, three quarters and all of the blocks.
+        """
         depth = len(self.dec_blocks)
         layers_read = [tokens]
         marks = sine_cosine(indices, tokens.shape[1], 10_000.0)
@@ -68,14 +70,14 @@ class Decoder(nn.Module):
 
 
 class Head(nn.Module):
-    """Points and confidence by a DPT."""
+    """A DPT: four layers of tokens -> Pointmap."""
 
     def __init__(self, config: Fast3RConfig) -> None:
         super().__init__()
         self.dpt = dpt.Dpt(4 * (config.blocks.dim,), 4)
 
     def forward(self, layers: Sequence[Tensor], grid: tuple[int, int]) -> Pointmap:
-        """Four layers' tokens (1, rows × columns, dim) of a view."""
+        """Four layers' tokens (1, rows × columns, dim) of a view on a `grid` (rows, columns) -> its Pointmap."""
         return pointmap(self.dpt(layers, grid))
 
 
@@ -91,7 +93,10 @@ class Fast3R(nn.Module):
         self.downstream_head_local = Head(config)
 
     def forward(self, images: Sequence[Tensor], indices: Sequence[int] | None = None) -> list[Prediction]:
-        """`images`: (3, H, W) in [-1, 1] each, sides multiples of 16; `indices`: distinct, 0 for the first view."""
+        """The predictions for `images`, each (3, H, W) in [-1, 1] with sides that are multiples of 16.
+
+        `indices` are distinct view indices, 0 for the first view; by default `spread_indices`.
+        """
         encoded = [self.encoder(image[None])[0] for image in images]
         counts = [len(tokens) for tokens in encoded]
         chosen = torch.tensor(spread_indices(len(images)) if indices is None else indices, device=encoded[0].device)
@@ -108,14 +113,14 @@ class Fast3R(nn.Module):
 
 
 def spread_indices(count: int) -> list[int]:
-    """View indices of `count` views: 0, then evenly over all that there are.
+    """View indices for `count` views: 0, then evenly over all that the network knows.
 
-    In training they were drawn at random; published inference draws too, and answers differently each time.
+    Training drew them at random. So does the published inference, whose results therefore vary from run to run.
     """
     assert count <= MOST_VIEWS
     return [0, *(1 + number * (MOST_VIEWS - 1) // max(1, count - 1) for number in range(count - 1))]
 
 
 def rename(name: str) -> str | None:
-    """The module's name of a tensor in the published checkpoint, None for one that is not used."""
+    """The network's name of a published tensor; None for one that is not used here."""
     return None if dpt.unneeded(name) else name

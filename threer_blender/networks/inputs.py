@@ -39,7 +39,7 @@ class Input(NamedTuple):
     """A photo as a network gets it: `image` (H, W, 3) uint8 sRGB.
 
     `photo_from_map` maps pixels of the image to those of the photo. `excluded` (H, W) is True at masked pixels, whose
-    predictions do not count; None where none are masked.
+    predictions are ignored; None where none are masked.
     """
 
     image: npt.NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""[R] LightGlue: which keypoints of two photos are the same point. torch, inference only.
+"""[R] LightGlue: matches the keypoints of two photos. torch, inference only.
 
 Lindenberger, Sarlin, Pollefeys, "LightGlue: Local Feature Matching at Light Speed", ICCV 2023 (arXiv:2306.13643).
 Weights for ALIKED: Apache-2.0. Parameters are named as in the published checkpoint, which loads strictly.
@@ -14,16 +14,16 @@ from torch.nn import functional
 
 from .aliked import DIMENSIONS, Features
 
-WIDTH = 256  # of a point's state
+WIDTH = 256  # channels of a keypoint's state
 HEADS = 4
 LAYERS = 9
 LEAST_PROBABILITY = 0.1  # of a match
-ENOUGH = 0.95  # of all points sure of their match: the remaining layers are spared (section 3.3)
-UNMATCHABLE = 0.01  # a sure point with less chance of a match is left out of the remaining layers
+ENOUGH = 0.95  # share of confident keypoints from which the remaining layers are skipped (section 3.3)
+UNMATCHABLE = 0.01  # confident keypoints with a lower probability of a match are dropped from the remaining layers
 
 
 class LightGlue(nn.Module):
-    """Matches between two photos' ALIKED features."""
+    """The network: ALIKED features of two photos -> matches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class LightGlue(nn.Module):
         self.token_confidence = nn.ModuleList(Confidence() for _ in range(LAYERS - 1))
 
     def forward(self, features: tuple[Features, Features], sizes: tuple[Tensor, Tensor]) -> Tensor:
-        """(M, 2) indices of matching keypoints of the two photos, whose width and height are `sizes` (2,)."""
+        """(M, 2) indices of matching keypoints in the two photos. `sizes` are (2,) width and height of each photo."""
         states = [self.input_proj(f.descriptors) for f in features]
         photos = zip(features, sizes, strict=True)
         rotations = [self.posenc((f.keypoints + 0.5 - size / 2) / (size.max() / 2)) for f, size in photos]
@@ -58,7 +58,7 @@ class LightGlue(nn.Module):
 
 
 def certainty(layer: int) -> float:
-    """The confidence beyond which a point is sure after `layer`: early layers ask for more."""
+    """The confidence above which a keypoint counts as confident after `layer` (from 0). Early layers need more."""
     return 0.8 + 0.1 * math.exp(-4 * layer / LAYERS)
 
 
@@ -70,38 +70,38 @@ class PositionalEncoding(nn.Module):
         self.Wr = nn.Linear(2, WIDTH // HEADS // 2, bias=False)
 
     def forward(self, positions: Tensor) -> Tensor:
-        """(2, K, 1, 32) cosines and sines of the turns of each pair of a head's coordinates."""
+        """Positions (K, 2) -> (2, K, 1, 32): cosines and sines of the rotation angles of each pair of coordinates."""
         angles = self.Wr(positions)[:, None]
         return torch.stack([angles.cos(), angles.sin()])
 
 
 def rotated(x: Tensor, rotation: Tensor) -> Tensor:
-    """x (K, heads, 64) with each pair of neighbouring coordinates rotated."""
+    """x (K, heads, 64) with each pair of neighbouring coordinates rotated by `rotation` (2, K, 1, 32)."""
     even, odd = x[..., 0::2], x[..., 1::2]
     cosines, sines = rotation
     return torch.stack([even * cosines - odd * sines, even * sines + odd * cosines], dim=-1).flatten(-2)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax attention of (K, heads, 64) over (L, heads, 64), heads joined: (K, 256)."""
+    """(K, 256): softmax attention of `query` (K, heads, 64) to `key` and `value` (L, heads, 64), with heads joined."""
     batched = (x.transpose(0, 1)[None] for x in (query, key, value))
     return functional.scaled_dot_product_attention(*batched)[0].transpose(0, 1).flatten(1)
 
 
 def heads(x: Tensor) -> Tensor:
-    """(…, width) -> (…, heads, width of a head)."""
+    """(…, WIDTH) -> (…, HEADS, WIDTH / HEADS)."""
     return x.unflatten(-1, (HEADS, -1))
 
 
 def feed_forward() -> nn.Sequential:
-    """The layers that turn a state and its message (…, 2 width) into a change of the state (…, width)."""
+    """Layers that take a state and a message (…, 2 WIDTH) to a change of the state (…, WIDTH)."""
     return nn.Sequential(
         nn.Linear(2 * WIDTH, 2 * WIDTH), nn.LayerNorm(2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH)
     )
 
 
 class Layer(nn.Module):
-    """Points of a photo look at each other, then at those of the other photo."""
+    """The keypoints of each photo attend to each other, then to those of the other photo."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Layer(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Points of one photo look at each other, by their places too."""
+    """The keypoints of one photo attend to each other, also by their positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,7 +129,10 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Query and key are one projection, so that both directions see the same similarity (equation 7)."""
+    """The keypoints of one photo attend to those of the other.
+
+    Queries and keys are the same projection, so that both directions use the same similarities (equation 7).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,7 +147,7 @@ class CrossAttention(nn.Module):
 
 
 class Confidence(nn.Module):
-    """How sure a point is that later layers will not change its match, 0 to 1."""
+    """The confidence, from 0 to 1, that later layers will not change a keypoint's match: states (K, 256) -> (K,)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +158,7 @@ class Confidence(nn.Module):
 
 
 class Assignment(nn.Module):
-    """Section 3.2: similarity both ways, times the chance that each point has a match at all."""
+    """The assignment of section 3.2: similarity in both directions, times the probabilities of having any match."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,11 +166,11 @@ class Assignment(nn.Module):
         self.final_proj = nn.Linear(WIDTH, WIDTH)
 
     def matchable(self, state: Tensor) -> Tensor:
-        """(K,) logarithm of the chance that a point has a match."""
+        """(K,) the logarithm of the probability that a keypoint has a match."""
         return functional.logsigmoid(self.matchability(state))[:, 0]
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices of the points that choose each other and are likely enough to be one."""
+        """Indices (M,) and (M,) of matching keypoints: those that are each other's best, with LEAST_PROBABILITY."""
         similarity = self.final_proj(first) @ self.final_proj(second).T / WIDTH**0.5
         likely = torch.log_softmax(similarity, 0) + torch.log_softmax(similarity, 1)
         likely = likely + self.matchable(first)[:, None] + self.matchable(second)

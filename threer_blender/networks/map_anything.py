@@ -1,9 +1,9 @@
 """[R] MapAnything: any number of views -> metric depth along rays, rays, confidence and a camera for each.
 
-Keetha et al., "MapAnything: Universal Feed-Forward Metric 3D Reconstruction" (2025), version 1.1. The first 24 blocks
-of a DINOv2 ViT-g; 16 more in which the tokens of all views and those of one look at each other in turn, with one token
-for the unit; DUSt3R's dense head, an MLP for the unit, a small convolutional head for poses. The branches that take
-known lenses, poses and depths are not used here.
+Keetha et al., "MapAnything: Universal Feed-Forward Metric 3D Reconstruction" (2025), version 1.1. It has the first 24
+blocks of a DINOv2 ViT-g, and 16 more blocks whose tokens attend to all views and to their own view in turn, with one
+token for the unit. Heads are DUSt3R's dense head, an MLP for the unit, and a small convolutional head for poses. The
+branches that take known lenses, poses and depths are not used here.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .layers.vit import Block, DinoV2, PositionTable
 
 PATCH = 14
 RAY, DISTANCE, CONFIDENCE, CLEAR = slice(0, 3), 3, 4, 5  # channels of the dense head
-STEEPEST = 0.1  # z of a ray that still counts as looking forward
-SHORTEST = 1e-8  # of a ray before it is made a unit, of a quaternion, of the unit in metres
+STEEPEST = 0.1  # smallest z of a unit ray that counts as pointing forward
+SHORTEST = 1e-8  # smallest divisor, and smallest unit in metres
 
 
 class MapAnythingConfig(NamedTuple):
-    """The published sizes. `layers`: after how many of the blocks that look at several views the dense head reads."""
+    """The published sizes. The dense head reads the tokens after the numbers `layers` of the blocks of `sharing`."""
 
     encoder: TransformerSize = TransformerSize(1536, 24, 24)
     sharing: TransformerSize = TransformerSize(1536, 16, 24)
@@ -41,9 +41,13 @@ PUBLISHED = MapAnythingConfig()
 
 
 class Prediction(NamedTuple):
-    """Of each of N views: `rays` (N, H, W, 3) units in the camera's frame, `distance` (N, H, W) metres along them,
-    `confidence` (N, H, W) at least 1, `clear` (N, H, W) logit of there being one surface to see, `camera_from_world`
-    (N, 3, 4) OpenCV in metres. The world is about the first view's frame. `unit` (): metres a unit of the heads."""
+    """The output for N views.
+
+    `rays` (N, H, W, 3) are unit vectors in the camera's frame, and `distance` (N, H, W) metres along them. `confidence`
+    (N, H, W) is at least 1. `clear` (N, H, W) is the logit that a pixel shows a definite surface. `camera_from_world`
+    (N, 3, 4) has OpenCV axes and metres. The world is approximately the first view's frame. `unit` () is the metres of
+    one unit of the heads.
+    """
 
     rays: Tensor
     distance: Tensor
@@ -54,12 +58,12 @@ class Prediction(NamedTuple):
 
     @property
     def depth(self) -> Tensor:
-        """(N, H, W) camera z in metres."""
+        """(N, H, W) the depth: camera z in metres."""
         return self.rays[..., 2] * self.distance
 
 
 class Sharing(nn.Module):
-    """Blocks in which all views' tokens and one view's look at each other in turn."""
+    """Blocks whose tokens attend to all views and to their own view in turn."""
 
     def __init__(self, config: MapAnythingConfig) -> None:
         super().__init__()
@@ -70,9 +74,11 @@ class Sharing(nn.Module):
         self.norm = nn.LayerNorm(config.sharing.dim, eps=1e-6)
 
     def forward(self, tokens: Tensor, extra: Tensor) -> tuple[list[Tensor], Tensor]:
-        """(N, tokens, dim) of the views, `extra` (1, dim) that only looks at all -> the views' tokens at each of
-        `layers` and the extra one in the end, normed."""
-        # The first view is marked by the sinusoid of place 0.
+        """The views' tokens (N, tokens, dim) after each of `layers`, and the `extra` token (1, dim) after all blocks.
+
+        All are normalised. The extra token takes part only where tokens attend to all views.
+        """
+        # The sinusoids of position 0 mark the first view.
         mark = tokens.new_tensor([0.0, 1.0]).repeat(tokens.shape[-1] // 2)
         tokens = torch.cat([tokens[:1] + mark, tokens[1:]])
         layers_read = []
@@ -88,7 +94,7 @@ class Sharing(nn.Module):
 
 
 class Residual(nn.Module):
-    """Three layers pixel by pixel, added to their input."""
+    """Three 1 × 1 convolutions with ReLUs, whose result is added to their input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -104,7 +110,7 @@ class Residual(nn.Module):
 
 
 class PoseHead(nn.Module):
-    """A view's patches -> translation (3) and quaternion xyzw (4) of world_from_camera, after Reloc3r (2025)."""
+    """Patch tokens of views -> translation (3) and quaternion xyzw (4) of world_from_camera, after Reloc3r (2025)."""
 
     def __init__(self, dim: int, width: int) -> None:
         super().__init__()
@@ -122,7 +128,7 @@ class PoseHead(nn.Module):
 
 
 class UnitHead(nn.Module):
-    """The token of the unit -> the logarithm of its metres."""
+    """The unit's token -> the logarithm of the unit in metres."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -137,7 +143,7 @@ class UnitHead(nn.Module):
 
 
 class MapAnything(nn.Module):
-    """The whole network, on pictures alone."""
+    """The whole network, for pictures without known lenses, poses or depths."""
 
     def __init__(self, config: MapAnythingConfig = PUBLISHED) -> None:
         super().__init__()
@@ -151,7 +157,7 @@ class MapAnything(nn.Module):
         self.scale_head = UnitHead(dim, config.hidden)
 
     def forward(self, images: Tensor) -> Prediction:
-        """`images` (N, 3, H, W) with ImageNet's mean and deviation taken out; H and W multiples of 14."""
+        """The prediction for `images` (N, 3, H, W), normalised by `vit.normalised`. H and W are multiples of 14."""
         grid = (images.shape[2] // PATCH, images.shape[3] // PATCH)
         encoded = self.encoder(images)
         with torch.autocast(images.device.type, enabled=False):
@@ -181,8 +187,11 @@ class MapAnything(nn.Module):
 
 
 def pinhole(rays: Tensor) -> Tensor:
-    """K (N, 3, 3) in pixels, the first one's centre at (0.5, 0.5), of `rays` (N, H, W, 3): the least-squares line of
-    the pixels' places over the rays' slopes, along each axis. Rays that do not look forward say nothing."""
+    """K (N, 3, 3) of the pinhole cameras nearest to `rays` (N, H, W, 3), in pixels with the first centre at (0.5, 0.5).
+
+    Along each axis it is the least-squares line of pixel positions over the slopes of the rays. Rays that do not point
+    forward (STEEPEST) are ignored.
+    """
     count, height, width, _ = rays.shape
     forward = (rays[..., 2:] > STEEPEST).float()
     slopes = torch.where(forward > 0, rays[..., :2] / rays[..., 2:], 0)
@@ -197,7 +206,7 @@ def pinhole(rays: Tensor) -> Tensor:
     return matrix
 
 
-# Branches for known rays, depths and poses, second names, and a constant.
+# Beginnings of the names of tensors that are not used: branches for known rays, depths and poses, and a constant.
 UNUSED = (
     "ray_dirs_encoder.", "depth_encoder.", "depth_scale_encoder.", "cam_rot_encoder.", "cam_trans_encoder.",
     "cam_trans_scale_encoder.", "info_sharing.view_pos_table",
@@ -213,7 +222,7 @@ LEVEL = re.compile(r"dense_head\.0\.input_process\.(\d)\.(\d)\.(.+)")
 
 
 def rename(name: str) -> str | None:
-    """The module's name of a tensor in the published checkpoint, None for one that is not used here."""
+    """The network's name of a published tensor; None for one that is not used here."""
     if name.startswith(UNUSED):
         return None
     if level := LEVEL.fullmatch(name):

@@ -21,8 +21,11 @@ DIMENSIONS = 24  # of a descriptor
 
 
 class Described(NamedTuple):
-    """`points` (B, H, W, 3) in metres in the first photo's camera frame; `confidence` (B, H, W), 1 + exp of the raw
-    output; `descriptors` (B, H, W, 24), unit; `descriptor_confidence` (B, H, W), exp of the raw output."""
+    """The output for one photo of B pairs.
+
+    `points` (B, H, W, 3) are metres in the first photo's camera frame, and `confidence` (B, H, W) above 1.
+    `descriptors` (B, H, W, 24) are unit vectors, and `descriptor_confidence` (B, H, W) is above 0.
+    """
 
     points: Tensor
     confidence: Tensor
@@ -31,7 +34,7 @@ class Described(NamedTuple):
 
 
 class Describing(nn.Module):
-    """Points by a DPT; descriptors of each patch's pixels from its first and last tokens."""
+    """The layers of MASt3R's head. A DPT predicts points; an MLP on a patch's first and last tokens its descriptors."""
 
     def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__()
@@ -41,7 +44,7 @@ class Describing(nn.Module):
         self.head_local_features = Mlp(width, 4 * width, (DIMENSIONS + 1) * config.patch**2)
 
     def describe(self, tokens: Sequence[Tensor], grid: Grid) -> Described:
-        """Points and descriptors of four token tensors on a grid."""
+        """Four layers of tokens (B, N, width) on a `grid` -> points and descriptors."""
         points, confidence = pointmap(self.dpt(tokens, grid))
         features = self.head_local_features(torch.cat([tokens[0], tokens[-1]], dim=-1))
         pixels = unpatched(features, grid, self.patch).permute(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""[R] Splatt3R: MASt3R with a Gaussian at every pixel. torch.
+"""[R] Splatt3R: MASt3R with a Gaussian for each pixel. torch.
 
 Smart et al., "Splatt3R: Zero-shot Gaussian Splatting from Uncalibrated Image Pairs" (2024). Published weights:
 CC BY-NC 4.0, made from MASt3R's, which are CC BY-NC-SA 4.0.
@@ -25,14 +25,17 @@ from .layers.transformer import Grid
 from .mast3r import Describing
 
 CHANNELS = (3, 3, 4, 3, 1)  # of offset, scales, rotation, colour, opacity
-OFFSET_SHIFT = 6.0  # in the exponent of an offset's length: near 0 it is small
-PREFIX = "encoder."  # of the network in the published file, which also holds the training's loss network
+OFFSET_SHIFT = 6.0  # offsets are scaled by exp(-6), so that they start small
+PREFIX = "encoder."  # of the network's names in the published file, which also holds the training's loss network
 
 
 class Splatted(NamedTuple):
-    """As MASt3R's `Described`, then a Gaussian a pixel in the first photo's camera frame: `means` (B, H, W, 3),
-    `scales` (B, H, W, 3) linear, `rotations` (B, H, W, 4) unit quaternions xyzw, `colours` (B, H, W, 3) spherical
-    harmonics of degree 0 on top of the photo's own colour, `opacities` (B, H, W)."""
+    """The output for one photo of B pairs: MASt3R's `Described`, and a Gaussian for each pixel.
+
+    Gaussians are in the first photo's camera frame: `means` (B, H, W, 3); `scales` (B, H, W, 3), linear; `rotations`
+    (B, H, W, 4), unit quaternions xyzw; `colours` (B, H, W, 3), spherical harmonics of degree 0 that are added to those
+    of the photo's colour; `opacities` (B, H, W) in [0, 1].
+    """
 
     points: Tensor
     confidence: Tensor
@@ -69,10 +72,10 @@ class GaussianHead(Describing):
 
 
 def gaussians(answer: Splatted, image: Array, excluded: BoolArray | None = None) -> Gaussians:
-    """The Gaussians of one photo, from the network's output without batch dimension and what it saw (H, W, 3) uint8.
+    """The Gaussians of one photo, from the network's `answer` without a batch dimension.
 
-    Covariance = R S S^T R^T with R of the quaternion. Those that show nowhere, those of
-    pixels `excluded` (H, W), and those that hold no numbers are left out.
+    `image` (H, W, 3) uint8 is the network's input. Gaussians are left out where they are too faint to be drawn, where
+    pixels are `excluded` (H, W), and where a number is not finite.
     """
     colours = (image.astype(np.float32) / 255 - 0.5) / spherical_harmonics.C0 + answer.colours.cpu().numpy()
     rotations = answer.rotations.cpu().numpy()[..., [3, 0, 1, 2]]
@@ -90,7 +93,10 @@ def network(config: DUSt3RConfig = PUBLISHED) -> PairNetwork[Splatted]:
 
 
 def rename(name: str) -> str | None:
-    """The network's name of a published tensor; the loss network of the training is not needed."""
+    """The network's name of a published tensor; None for one that it does not need.
+
+    The published file also holds the training's loss network.
+    """
     if name.startswith("lpips_criterion."):
         return None
     return rename_pair_network(name.removeprefix(PREFIX))

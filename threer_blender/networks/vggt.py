@@ -1,8 +1,8 @@
 """[R] VGGT: any number of views -> cameras, depth, points in the first view's frame, and tracks of chosen points.
 
-Wang et al., "VGGT: Visual Geometry Grounded Transformer" (2025). Blocks that look at one view and at all views in turn;
-heads for cameras, depth, points and tracks read four of their layers, and no other layer is kept. Both released
-checkpoints have this layout.
+Wang et al., "VGGT: Visual Geometry Grounded Transformer" (2025). Blocks attend to one view and to all views in turn.
+Heads for cameras, depth, points and tracks read four layers of their tokens; no other layer is kept in memory. Both
+released checkpoints have this layout.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .layers.vit import Block, DinoV2, PositionTable, axial_rotation, grid_posit
 
 PATCH = 14
 REGISTERS = 4
-TRACKED_CHANNELS = 128  # of the features that points are tracked by
-# As the released aggregator builds its encoder: bicubic with antialiasing, to an exact size.
+TRACKED_CHANNELS = 128  # of the features by which points are tracked
+# The released aggregator resizes its encoder's positions bicubically with antialiasing, to the exact size.
 POSITIONS = PositionTable(antialias=True, offset=0.0)
 
 
@@ -38,9 +38,12 @@ PUBLISHED = VGGTConfig()
 
 
 class Prediction(NamedTuple):
-    """Of N views: `pose` (N, 9) encodes [R | t] from the first view's frame to the view's own, see `pose_encoding`;
-    `depth` and `points` (in the first view's frame), each with its confidence (at least 1), (N, H, W[, 3]). Points and
-    tracks are there where they were asked for."""
+    """The output for N views.
+
+    `pose` (N, 9) encodes camera_from_world, where the world is the first view's frame, as `pose_encoding` describes.
+    `depth` (N, H, W) is camera z. `points` (N, H, W, 3) are in the world's frame. Confidences (N, H, W) are at least 1.
+    Points and tracks are None unless they were asked for.
+    """
 
     pose: Tensor
     depth: Tensor
@@ -51,7 +54,7 @@ class Prediction(NamedTuple):
 
 
 class Aggregator(nn.Module):
-    """The encoder of views and the blocks that look at one and at all in turn."""
+    """The encoder of single views, and the blocks that attend to one view and to all views in turn."""
 
     def __init__(self, config: VGGTConfig) -> None:
         super().__init__()
@@ -64,8 +67,11 @@ class Aggregator(nn.Module):
         self.frame_blocks, self.global_blocks = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Pictures (N, 3, H, W) in [0, 1] -> at each of four layers (N, 5 + patches, 2 dim): camera token, registers,
-        patches. One half is what a view's own attention left, the other what attention over all views left."""
+        """Pictures (N, 3, H, W) in [0, 1] -> four layers of tokens (N, 5 + patches, 2 dim).
+
+        The tokens are the camera's, the registers, and the patches. The first half of the channels is the output of a
+        block that attends within views, the second half that of a block that attends to all views.
+        """
         patches = self.patch_embed(normalised(images))[:, 1 + REGISTERS :]
         special = torch.cat([self.camera_token, self.register_token], dim=2)[0]
         special = torch.cat([special[:1], special[1:].expand(len(images) - 1, -1, -1)])
@@ -82,8 +88,10 @@ class Aggregator(nn.Module):
 
 
 class CameraHead(nn.Module):
-    """Camera tokens -> pose encodings, improved in four rounds; each round's features are modulated by the last pose
-    (adaptive layer norm, Peebles and Xie, 2023)."""
+    """Camera tokens -> pose encodings, improved in four rounds.
+
+    The pose of the last round modulates each round's features (adaptive layer norm, Peebles and Xie, 2023).
+    """
 
     ROUNDS = 4
 
@@ -98,7 +106,7 @@ class CameraHead(nn.Module):
         self.pose_branch = Mlp(dim, dim // 2, 9)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Camera tokens (N, dim) of all views -> (N, 9)."""
+        """Camera tokens (N, dim) of all views -> pose encodings (N, 9)."""
         tokens = self.token_norm(tokens)
         plain = functional.layer_norm(tokens, tokens.shape[-1:], eps=1e-6)
         pose = torch.zeros_like(self.empty_pose_tokens[0]).expand(len(tokens), -1)
@@ -132,7 +140,10 @@ class TrackHead(nn.Module):
         self.tracker = Tracker(size.channels)
 
     def forward(self, layers: Sequence[Tensor], grid: tuple[int, int], queries: Tensor) -> Tracks:
-        """`queries` (M, 2) pixels of the first view, the first pixel's centre at 0 -> Tracks in the same pixels."""
+        """Tracks of the points `queries` (M, 2), pixels of the first view with the first pixel's centre at 0.
+
+        `layers` are four layers' patch tokens (views, rows × columns, dim).
+        """
         features = a_few_at_a_time(lambda some: self.feature_extractor(some, grid), layers)
         tracks: Tracks = self.tracker(features, queries / 2)
         return tracks._replace(pixels=2 * tracks.pixels)
@@ -151,8 +162,11 @@ class VGGT(nn.Module):
         self.track_head = TrackHead(dim, config.dense._replace(channels=TRACKED_CHANNELS))
 
     def forward(self, images: Tensor, queries: Tensor | None = None, with_points: bool = False) -> Prediction:
-        """`images` (N, 3, H, W) in [0, 1], H and W multiples of 14; `queries` (M, 2) pixels of the first to track;
-        `with_points`: the point head as well, whose points are worse than those of depth and cameras."""
+        """The prediction for `images` (N, 3, H, W) in [0, 1]. H and W are multiples of 14.
+
+        `queries` (M, 2) are pixels of the first view to track. `with_points` runs the point head, too, though points
+        from depth and cameras are better than its.
+        """
         size = (images.shape[2], images.shape[3])
         grid = (size[0] // PATCH, size[1] // PATCH)
         layers = self.aggregator(images)
@@ -171,5 +185,5 @@ class VGGT(nn.Module):
 
 
 def rename(name: str) -> str | None:
-    """The module's name of a tensor in the published checkpoint, None for one that only training needs."""
+    """The network's name of a published tensor; None for one that only training needs."""
     return None if name.endswith("mask_token") else name.replace(".scratch.", ".")

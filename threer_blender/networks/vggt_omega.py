@@ -1,8 +1,8 @@
 """[R] VGGT-Omega: any number of views -> cameras, depth and confidence.
 
 The successor of VGGT by its authors (2026; facebookresearch/vggt-omega). Its encoder is a DINOv3 (Siméoni et al.,
-2025); of the blocks that look at all views, five let only camera and register tokens attend; cameras are read from
-those tokens in one go; there are no heads for points and tracks.
+2025). In five of the blocks that attend to all views, only camera and register tokens take part. Cameras are predicted
+from those tokens in one round. There are no heads for points and tracks.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from .layers.sizes import DenseHeadSize, TransformerSize
 from .layers.vit import Block, PatchEmbed, Rotation, normalised, plane_rotation
 
 ROPE_BASE = 100.0
-LEAST_FIELD = 0.01  # radians of view that every camera has
+LEAST_FIELD = 0.01  # smallest field of view, in radians
 
 
 class VGGTOmegaConfig(NamedTuple):
-    """The published sizes of the 512-pixel model. `register_blocks`: where only camera and registers attend."""
+    """The published sizes of the 512-pixel model.
+
+    `storage` and `registers` are the numbers of register tokens in the encoder and in the aggregator. In the blocks
+    with the indices `register_blocks`, only camera and register tokens attend to all views.
+    """
 
     blocks: TransformerSize = TransformerSize(1024, 24, 16)
     patch: int = 16
@@ -33,7 +37,7 @@ class VGGTOmegaConfig(NamedTuple):
 
     @property
     def special(self) -> int:
-        """Tokens before a view's patches: the camera's and the registers."""
+        """The number of tokens before a view's patches: the camera's and the registers."""
         return 1 + self.registers
 
 
@@ -41,8 +45,12 @@ PUBLISHED = VGGTOmegaConfig()
 
 
 class Prediction(NamedTuple):
-    """Of N views: `pose` (N, 9) encodes [R | t] from the first view's frame to the view's own, see `pose_encoding`;
-    `depth` and `confidence` (at least 1) (N, H, W); `tokens` (N, 17, 2048), what the camera is read from."""
+    """The output for N views.
+
+    `pose` (N, 9) encodes camera_from_world, where the world is the first view's frame, as `pose_encoding` describes.
+    `depth` (N, H, W) is camera z. `confidence` (N, H, W) is at least 1. `tokens` (N, 17, 2048) are those from which the
+    pose is predicted.
+    """
 
     pose: Tensor
     depth: Tensor
@@ -75,7 +83,7 @@ class DinoV3(nn.Module):
 
 
 class Aggregator(nn.Module):
-    """The encoder of views and the blocks that look at one and at all in turn."""
+    """The encoder of single views, and the blocks that attend to one view and to all views in turn."""
 
     def __init__(self, config: VGGTOmegaConfig) -> None:
         super().__init__()
@@ -88,8 +96,11 @@ class Aggregator(nn.Module):
         self.frame_blocks, self.inter_frame_blocks = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Pictures (N, 3, H, W) in [0, 1] -> at each of four layers (N, 17 + patches, 2 dim): camera token, registers,
-        patches. One half is what a view's own attention left, the other what attention over all views left."""
+        """Pictures (N, 3, H, W) in [0, 1] -> four layers of tokens (N, 17 + patches, 2 dim).
+
+        The tokens are the camera's, the registers, and the patches. The first half of the channels is the output of a
+        block that attends within views, the second half that of a block that attends to all views.
+        """
         special = self.config.special
         patches = self.patch_embed(normalised(images))
         first = torch.cat([self.camera_token, self.register_token], dim=2)[0]
@@ -118,14 +129,14 @@ class CameraHead(nn.Module):
         self.camera_branch = nn.Sequential(nn.Linear(dim, dim // 2), nn.GELU(), nn.Linear(dim // 2, 9))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, special, dim) -> (N, 9)."""
+        """Tokens (N, special, dim) -> pose encodings (N, 9)."""
         mixed = self.trunk(self.token_norm(tokens).flatten(0, 1)[None])[0].view_as(tokens)
         pose = self.camera_branch(self.trunk_norm(mixed[:, 0]))
         return torch.cat([pose[:, :7], pose[:, 7:].relu() + LEAST_FIELD], dim=-1)
 
 
 class DepthHead(Pyramid):
-    """A Pyramid at four times the patch grid, each of whose pixels holds a square of the picture's."""
+    """A Pyramid at four times the patch grid. Each of its pixels predicts a square of the picture's pixels."""
 
     def __init__(self, config: VGGTOmegaConfig) -> None:
         super().__init__(2 * config.blocks.dim, config.dense, rectified_skip=False, finest=1)
@@ -134,8 +145,11 @@ class DepthHead(Pyramid):
         self.proj_conf = nn.Conv2d(config.dense.channels, self.square**2, 1)
 
     def forward(self, layers: list[Tensor], grid: tuple[int, int], aspect: float) -> Tensor:
-        """Four layers' patch tokens (views, rows × columns, dim) -> (views, H, W, 2): logarithms of depth, confidence
-        - 1."""
+        """Four layers' patch tokens (views, rows × columns, dim) -> (views, H, W, 2).
+
+        The two channels are the logarithms of depth and of confidence - 1. `grid` is (rows, columns), `aspect` the
+        picture's width over its height.
+        """
         features = with_plane(self.fused(layers, grid, aspect), aspect)
         parts = [functional.pixel_shuffle(head(features), self.square)[:, 0] for head in (self.proj, self.proj_conf)]
         return torch.stack(parts, dim=-1)
@@ -152,7 +166,7 @@ class VGGTOmega(nn.Module):
         self.dense_head = DepthHead(config)
 
     def forward(self, images: Tensor) -> Prediction:
-        """`images` (N, 3, H, W) in [0, 1], H and W multiples of 16."""
+        """The prediction for `images` (N, 3, H, W) in [0, 1]. H and W are multiples of 16."""
         height, width = images.shape[2:]
         grid = (height // self.config.patch, width // self.config.patch)
         layers = self.aggregator(images)
@@ -170,8 +184,10 @@ def _rotation(config: VGGTOmegaConfig, images: Tensor, special: int) -> Rotation
 
 
 def rename(name: str) -> str | None:
-    """The module's name of a tensor in the published checkpoint, None for one that only training needs, or that holds
-    constants (`bias_mask` says that keys have no bias)."""
+    """The network's name of a published tensor; None for one that only training needs, or that holds constants.
+
+    `bias_mask` is such a constant: it states that keys have no bias.
+    """
     if name.endswith(("mask_token", "bias_mask", "rope_embed.periods")):
         return None
     return name.replace(".scratch.", ".")

@@ -1,7 +1,7 @@
-"""[R] Photos as the networks that take many views want them: all of one size, with the way back to each photo. Pillow.
+"""[R] Photos as inputs of networks that take many views: all of one size, each with the map back to its photo. Pillow.
 
-A `Recipe` is known from a photo's size alone; `prepared` follows it. The recipes of one network's views go together:
-what is cut off or added to make them equal depends on all of them.
+A `Recipe` follows from photos' sizes alone; `prepared` applies it to a photo. The recipes of all views of one run are
+made together, since all inputs get the same size by cropping or by borders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .inputs import LARGEST, Input
 WHITE = 255
 Box = tuple[int, int, int, int]
 Resampling = Literal["pillow", "lanczos", "opencv"]
-# Widths and heights that MapAnything was trained at.
+# The (width, height) of MapAnything's training pictures.
 MAP_ANYTHING_SIZES = (
     (518, 518), (518, 392), (518, 336), (518, 294), (518, 252), (518, 168), (392, 518), (336, 518), (294, 518),
     (252, 518),
@@ -31,9 +31,13 @@ MAP_ANYTHING_SIZES = (
 
 
 class Recipe(NamedTuple):
-    """`part` (left, top, right, bottom) of the photo is resized to `sizes` (width, height), one after the other; `box`
-    is cut out of the last, white where it reaches beyond. `resampling`: Pillow's antialiased bicubic; Pillow's Lanczos
-    where it shrinks and bicubic where it grows; or OpenCV's bicubic where a side grows and area where none does."""
+    """How a photo becomes an input of a network.
+
+    The `part` (left, top, right, bottom) of the photo is resized to each of `sizes` (width, height), one after the
+    other. Then `box` (left, top, right, bottom) is cut out; where it reaches beyond the picture, it is white.
+    `resampling` is "pillow": Pillow's antialiased bicubic; "lanczos": Pillow's Lanczos to shrink and bicubic to
+    enlarge; or "opencv": OpenCV's area to shrink and bicubic to enlarge.
+    """
 
     part: Box
     sizes: tuple[tuple[int, int], ...]
@@ -42,8 +46,10 @@ class Recipe(NamedTuple):
 
 
 def vggt(photos: Sequence[Photo]) -> list[Recipe]:
-    """VGGT's: the width becomes `side`, the height follows in whole patches and loses what is beyond `side` in equal
-    parts; smaller pictures than others get white borders."""
+    """VGGT's recipes: the width becomes 518, and the height follows, rounded to whole patches.
+
+    A height above 518 is cropped to that about the middle. White borders make all inputs equal in size.
+    """
     side, patch = 518, 14
     recipes = []
     for photo in photos:
@@ -55,8 +61,10 @@ def vggt(photos: Sequence[Photo]) -> list[Recipe]:
 
 
 def vggt_omega(photos: Sequence[Photo], side: int = 512) -> list[Recipe]:
-    """VGGT-Omega's: as many patches as a square of `side` has, in the photo's shape, which is cut to at most 1:2; white
-    borders where shapes differ."""
+    """VGGT-Omega's recipes: about as many patches as a square of `side` pixels has, in the photo's aspect ratio.
+
+    A photo longer than 2:1 is cropped to that first. White borders make all inputs equal in size.
+    """
     patch = 16
     recipes = []
     for photo in photos:
@@ -78,8 +86,10 @@ def vggt_omega(photos: Sequence[Photo], side: int = 512) -> list[Recipe]:
 
 
 def depth_anything3(photos: Sequence[Photo]) -> list[Recipe]:
-    """Depth Anything 3's: the longer side becomes `side`, then both the nearest whole patches; pictures are cut to the
-    smallest width and height among them, about their middles."""
+    """Depth Anything 3's recipes: the longer side becomes 504, then both sides are rounded to whole patches.
+
+    All pictures are cropped, about their middles, to the smallest width and the smallest height among them.
+    """
     side, patch = 504, 14
     ends = []
     for photo in photos:
@@ -98,8 +108,10 @@ def depth_anything3(photos: Sequence[Photo]) -> list[Recipe]:
 
 
 def map_anything(photos: Sequence[Photo]) -> list[Recipe]:
-    """MapAnything's: of the sizes of its training the one whose shape is nearest the photos' mean; each photo covers it
-    and is cut about its middle."""
+    """MapAnything's recipes: all inputs have the training size whose aspect ratio is nearest the photos' mean.
+
+    Each photo is resized to cover that size, and cropped about its middle.
+    """
     mean = sum(photo.width / photo.height for photo in photos) / len(photos)
     width, height = min(MAP_ANYTHING_SIZES, key=lambda size: abs(size[0] / size[1] - mean))
     recipes = []
@@ -115,7 +127,7 @@ def map_anything(photos: Sequence[Photo]) -> list[Recipe]:
 def inputs_by(
     recipes: Callable[[Sequence[Photo]], list[Recipe]],
 ) -> Callable[[Sequence[Photo]], Callable[[int], Input]]:
-    """The function of all photos that returns a function of an index: the input of the photo at that index."""
+    """The function `inputs` of a `feed_forward.Network` by `recipes`: all photos -> (index of a photo -> its input)."""
 
     def inputs(photos: Sequence[Photo]) -> Callable[[int], Input]:
         chosen = recipes(photos)
@@ -125,7 +137,7 @@ def inputs_by(
 
 
 def prepared(photo: Photo, recipe: Recipe) -> Input:
-    """The network's input of the photo."""
+    """The network's input of a photo by a recipe. Raises UserError where the photo is gone or has changed."""
     image = pixels(photo, LARGEST)
     decoded_x, decoded_y = image.shape[1] / photo.width, image.shape[0] / photo.height
     left, top, right, bottom = recipe.part
@@ -141,7 +153,7 @@ def prepared(photo: Photo, recipe: Recipe) -> Input:
 
 
 def shows_photo(photo: Photo, view_input: Input) -> Array:
-    """(H, W) bool: which pixels show the photo, and no border, and nothing masked."""
+    """(H, W) bool: whether a pixel of the input shows the photo, not a border, and is not masked."""
     scale_x, scale_y, offset_x, offset_y = view_input.photo_from_map
     height, width = view_input.image.shape[:2]
     x, y = (np.arange(width) + 0.5) * scale_x + offset_x, (np.arange(height) + 0.5) * scale_y + offset_y
@@ -150,7 +162,7 @@ def shows_photo(photo: Photo, view_input: Input) -> Array:
 
 
 def resized(image: Array, size: tuple[int, int], resampling: Resampling) -> Array:
-    """(h, w, 3) uint8 -> (height, width, 3) uint8; `size` is width and height."""
+    """The picture `image` (h, w, 3) uint8, resized to `size` (width, height)."""
     width, height = size
     if image.shape[:2] == (height, width):
         return image
@@ -167,14 +179,14 @@ def resized(image: Array, size: tuple[int, int], resampling: Resampling) -> Arra
 
 
 def _bicubic(image: Array, size: tuple[int, int]) -> Array:
-    """torch's kernel is OpenCV's (a = -0.75, no antialiasing)."""
+    """`image` resized as by OpenCV's bicubic: torch has the same kernel (a = -0.75, no antialiasing)."""
     planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
     grown = functional.interpolate(planes, size[::-1], mode="bicubic")
     return np.asarray(grown[0].permute(1, 2, 0).numpy())
 
 
 def _shares(before: int, after: int) -> FloatArray:
-    """(after, before): how much of each old pixel lies in each new one, rows summing to one."""
+    """(after, before): the weight of each old pixel in each new one, by the overlap. Rows sum to one."""
     edges = np.linspace(0, before, after + 1)
     old = np.arange(before)
     overlap = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)
@@ -183,14 +195,14 @@ def _shares(before: int, after: int) -> FloatArray:
 
 
 def _whole(photo: Photo, patches: float) -> int:
-    """Patches rounded to a whole number. Raises UserError where there is not one."""
+    """`patches` rounded to a whole number. Raises UserError where that is none."""
     if round(patches) < 1:
         raise UserError(f"{photo.name} is too narrow a strip for this engine; take it out of the selection or crop it.")
     return round(patches)
 
 
 def _bordered(recipes: list[Recipe]) -> list[Recipe]:
-    """The recipes with boxes of the largest width and height, the pictures in their middles."""
+    """The recipes with their boxes enlarged, about their middles, to the largest width and height among them."""
     widths, heights = ([recipe.box[axis + 2] - recipe.box[axis] for recipe in recipes] for axis in (0, 1))
     width, height = max(widths), max(heights)
     grown = []

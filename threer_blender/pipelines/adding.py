@@ -1,4 +1,4 @@
-"""[R] Photos added to an earlier result, whose cameras stay where they are; or to none. numpy only."""
+"""[R] Adds photos to an earlier result, whose cameras stay where they are. numpy only."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from .pair_solution import NetworkInput
 
 @dataclass(frozen=True)
 class EarlierResult:
-    """An earlier `result`, without cameras where there is none; and the `photos` of the one to make: those that have a
-    camera in it, then the new ones."""
+    """An earlier `result`, and the `photos` of the new one: those that have a camera in the earlier, then new ones.
+
+    Without an earlier result, `result` has no cameras, and all photos are new. Photos are known by their index.
+    """
 
     result: Reconstruction
     photos: list[Photo]
 
     @property
     def solved(self) -> range:
-        """The numbers of the photos that have a camera."""
+        """The indices of the photos that have a camera in the earlier result."""
         return range(len(self.result.cameras))
 
     def views(self, inputs: Sequence[NetworkInput]) -> list[View]:
-        """The solved photos as the earlier result has them; `inputs` is what the network sees of each of `photos`."""
+        """The solved photos' views in the earlier result. `inputs` are the network's inputs of all `photos`."""
         maps = {pointmap.photo: pointmap for pointmap in self.result.pointmaps}
         views = []
         for number, camera in enumerate(self.result.cameras):
@@ -51,7 +53,7 @@ class EarlierResult:
         return views
 
     def alignment(self, inputs: Sequence[NetworkInput]) -> Alignment:
-        """The solved photos as `global_alignment.align` takes them; their lenses as ideal ones."""
+        """The solved photos as the start of `global_alignment.align`, with ideal lenses. `inputs` as in `views`."""
         solved = []
         for view in self.views(inputs):
             focal = view.camera.fx / math.sqrt(view.photo_from_map.scale_x * view.photo_from_map.scale_y)
@@ -60,21 +62,20 @@ class EarlierResult:
         return replace(global_alignment.NOTHING, views=solved)
 
     def beside(self, views: Sequence[View], inputs: Sequence[NetworkInput]) -> list[View]:
-        """The solved photos as they were, and of `views` those of the new photos."""
+        """The solved photos' views as they were, and those of `views` that are of new photos."""
         return [*self.views(inputs), *(view for view in views if view.number not in self.solved)]
 
     def unregistered(self, now: Sequence[Unregistered]) -> list[Unregistered]:
-        """The unregistered photos of the earlier result, but for those that were chosen again, and those of this
-        one."""
+        """The unregistered photos of the earlier result that were not chosen again, and those of the new one, `now`."""
         names = {photo.name for photo in self.photos}
         return [*(entry for entry in self.result.unregistered if entry.photo not in names), *now]
 
 
 def read_earlier(folder: str, engine: Engine, chosen: Sequence[Photo]) -> EarlierResult:
-    """The result in `folder`, to which the `chosen` photos are to be added; some of them may be its own.
+    """The result in `folder`, to which the `chosen` photos will be added. Some of them may be in it already.
 
-    Without a folder all of them are new. Raises UserError where there is no such result, where another engine made it,
-    where no chosen photo is new, or another of that name is known.
+    With an empty `folder`, all of them are new. Raises UserError where the folder holds no result of `engine`, no
+    chosen photo is new, or a new photo has the name of another in the result.
     """
     if not folder:
         return EarlierResult(Reconstruction(engine.id, engine.licence, [], []), list(chosen))

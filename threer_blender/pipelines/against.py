@@ -1,4 +1,4 @@
-"""[R] An earlier result as the reference of new photos: its photos and cameras, in its world."""
+"""[R] Solves new photos against a reference: the cameras of an earlier result, or of a scene, which stay."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from ..model.lens import UNKNOWN, Distortion, KnownLens
 from ..model.reconstruction import Camera, Photo
 
 Match = Callable[[Path, Matched | None, Iterable[int], ReportStage], Matched]
-SQUARE = 1e-6  # share by which the focal lengths along x and y may differ
+"""The `match` of `engines.colmap.MatchingPass`."""
+
+SQUARE = 1e-6  # relative difference of the focal lengths along x and y up to which pixels are square
 
 
 @dataclass(frozen=True)
 class Reference:
-    """`photos` are those of the reference and then the new ones; `cameras` are the known ones by number.
+    """The reference `name`, and the new photos.
 
-    `metric` and `z_up` are of its world.
+    `photos` are those of the reference, then the new ones. `cameras` are the reference's, by the index of their photo.
+    `metric` and `z_up` are those of its world.
     """
 
     name: str
@@ -36,7 +39,7 @@ class Reference:
     z_up: bool
 
     def sentence(self, cameras: Sequence[Camera]) -> str:
-        """A sentence for the artist on the solved photos."""
+        """A sentence for the artist on how many new photos are among the solved `cameras`."""
         solved = len(cameras) - len(self.cameras)
         return (
             f"{solved} of {len(self.photos) - len(self.cameras)} new photos were solved against the "
@@ -45,12 +48,11 @@ class Reference:
 
 
 def reference(place: str, chosen: Sequence[Photo]) -> Reference:
-    """The result in the folder `place`, or the cameras of the file `place`, beside the `chosen` photos; those of them
-    that it knows are its own.
+    """The reference at `place`, a result's folder or a file of scene cameras, and the new ones of the `chosen` photos.
 
-    A new photo of the size and EXIF focal length of one of the reference's has its lens; without EXIF, solving starts
-    from the lens of a photo of its size. Raises UserError where there is no such result, it has fewer than two cameras,
-    no chosen photo is new, or names clash.
+    A new photo with the size and EXIF focal length of a reference photo has its lens, which is held. Without EXIF, it
+    starts from the lens of a reference photo of its size. Raises UserError where the reference cannot be read or has
+    fewer than two cameras, no chosen photo is new, or two photos have one name.
     """
     earlier = _from_file(Path(place), chosen) if Path(place).is_file() else _from_result(place, chosen)
     if len(earlier.cameras) < 2:
@@ -72,9 +74,9 @@ def reference(place: str, chosen: Sequence[Photo]) -> Reference:
 
 
 def solve(earlier: Reference, match: Match, report: ReportStage) -> MappingSolution:
-    """The photos solved in the reference's world, by the matches that `match(folder, None, (), report)` makes.
+    """Solves the new photos in the reference's world, by the matches that `match(folder, None, (), report)` returns.
 
-    Raises UserError where they do not fit, and what `report` raises.
+    Raises UserError where they do not fit the reference, and `report`'s errors.
     """
     with tempfile.TemporaryDirectory() as folder:
         matched = match(Path(folder), None, (), report)
@@ -83,7 +85,7 @@ def solve(earlier: Reference, match: Match, report: ReportStage) -> MappingSolut
 
 
 def _from_result(folder: str, chosen: Sequence[Photo]) -> Reference:
-    """The photos and cameras of a result; photos that were chosen again are read from where they are now."""
+    """The photos and cameras of a result. Photos that were chosen again are read from their new paths."""
     result = bundle.read(folder)
     by_name = {photo.name: photo for photo in result.photos}
     here = {photo.sha256: photo.path for photo in chosen}
@@ -93,7 +95,7 @@ def _from_result(folder: str, chosen: Sequence[Photo]) -> Reference:
 
 
 def _from_file(path: Path, chosen: Sequence[Photo]) -> Reference:
-    """Those of the chosen photos that a file of cameras knows, by their paths or their names."""
+    """The chosen photos that a file of scene cameras names, by their paths or file names, and their cameras."""
     known_cameras = {}
     for entry in scene_camera_files.read(path):
         known_cameras[entry.photo] = known_cameras[Path(entry.photo).name] = entry
@@ -108,7 +110,7 @@ def _from_file(path: Path, chosen: Sequence[Photo]) -> Reference:
 
 
 def _with_lens(photo: Photo, lenses: Mapping[tuple[float | None, int, int], KnownLens]) -> Photo:
-    """A new photo with the lens that it shares with photos of the reference, if there are any."""
+    """A new photo with the lens of reference photos with its EXIF focal length, width and height, if there are any."""
     lens = lenses.get((photo.focal, photo.width, photo.height))
     if lens is None or photo.lens != UNKNOWN:
         return photo
@@ -116,7 +118,7 @@ def _with_lens(photo: Photo, lenses: Mapping[tuple[float | None, int, int], Know
 
 
 def lens_of(camera: Camera, photo: Photo) -> KnownLens:
-    """The lens of a solved camera, which stays, as a model that the solver knows."""
+    """The lens of the solved `camera` of `photo`, held, by a model that the solver knows."""
     known_camera, _ = known.for_solver(camera, photo, held=True)
     distortion, aspect = known_camera.distortion, known_camera.fy / known_camera.fx
     if abs(aspect - 1) > SQUARE and distortion.model in ("SIMPLE_RADIAL", "RADIAL"):

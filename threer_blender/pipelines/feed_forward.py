@@ -1,7 +1,7 @@
 """[R] Reconstruction by a network that sees many photos at once.
 
-The free memory decides how many photos go through together. A longer capture goes through in chunks that overlap, which
-are then aligned. The predictions become cameras, pointmaps and a cloud.
+The free memory decides how many photos the network sees at once. A longer capture is split into overlapping chunks,
+whose predictions are aligned. The predictions become cameras, pointmaps and a cloud.
 """
 
 from __future__ import annotations
@@ -39,30 +39,30 @@ from ..runtime.device import Device, choose
 from ..runtime.report import Watch
 from . import refinement
 
-# Each weighs its expected seconds on two cores, for loading and for each photo. The ratios hold on other machines.
+# The weights are expected seconds on two cores: for loading in all, and for the others per photo.
 LOADING, SORTING = Stage("loading", "Loading the network", 5.0), Stage("sorting", "Comparing photos", 0.3)
 LOOKING, MERGING = Stage("looking", "Looking at all photos", 2.0), Stage("merging", "Merging", 0.3)
 
-TRUSTED = 0.3  # quantile of the confidences below which points are not trusted
-SHARED = 0.25  # share of a chunk's photos that the next chunk has, too
-MOST_POINTMAPS = 60  # that are kept and compared with each other; of longer captures they are spread evenly
+TRUSTED = 0.3  # share of the points, those with the lowest confidences, that are not trusted
+SHARED = 0.25  # share of a chunk's photos that are in the next chunk, too
+MOST_POINTMAPS = 60  # pointmaps of a result; those of a longer capture are spread evenly over its photos
 MEMORY = 0.8  # share of the free memory that may be used
 CONFIDENCE = "1 and more, the network's own scale: 1 + exp of what it says; it learnt to be high where errors are small"
 
 
 InputOf = Callable[[int], Input]
-"""The index of a photo -> what the network sees of it."""
+"""The index of a photo -> its input to the network."""
 
 PredictionOf = Callable[[int], ViewPrediction]
-"""The index of a photo -> what is known of it, in the frame that all photos share."""
+"""The index of a photo -> its prediction, in the frame that all photos share."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A loaded network as engines drive it.
+    """A loaded network, as an engine gives it to `reconstruct`.
 
-    `inputs` takes all photos and returns a function, which takes the index of a photo and returns its input. `predict`
-    takes some inputs and returns a prediction for each, all in one frame. `metric`: its unit is the metre.
+    `inputs` takes all photos and returns the function from the index of a photo to its input. `predict` takes some
+    inputs and returns a prediction for each, all in one frame. `metric`: the unit of the predictions is the metre.
     """
 
     inputs: Callable[[Sequence[Photo]], InputOf]
@@ -71,7 +71,7 @@ class Network:
 
 
 Load = Callable[[Mapping[str, Tensor], Device], Network]
-"""The tensors of a checkpoint and a device -> the network on it."""
+"""The tensors of a checkpoint, and a device -> the network on that device."""
 
 
 def batch(views: Sequence[Input], device: Device) -> Tensor:
@@ -90,11 +90,11 @@ def infer(device: Device, forward: Callable[[], Iterable[Tensor]]) -> list[Array
 def reconstruct(
     engine: Engine, photos: Sequence[Photo], options: Mapping[str, Any], load: Load, report: Report
 ) -> Reconstruction:
-    """The cameras, pointmaps and cloud of one photo or more.
+    """Cameras, pointmaps and a cloud of one photo or more.
 
-    Photos that do not fit into memory together go through in chunks. `options` are those of `engines.options.REFINE`
-    and MASKS. `report` may raise. Raises UserError where the weights are missing or not the network's, where memory is
-    too small, or where no surface is predicted.
+    Photos that do not fit into memory together are processed in chunks. `options` has values for `engines.options`'s
+    REFINE and MASKS. Raises UserError where the weights are missing or are not the network's, memory is too small, or
+    no surface is predicted; and `report`'s errors.
     """
     watch = Watch()
     report.plan(_plan(len(photos), options, in_parts=False))
@@ -124,7 +124,7 @@ def reconstruct(
 
 
 def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage]:
-    """The stages for so many photos; `in_parts`: they go through in chunks."""
+    """The stages for so many photos. `in_parts`: they are processed in several chunks."""
     each = [SORTING, LOOKING, MERGING] if in_parts else [LOOKING, MERGING]
     weighed = [stage.weighing(stage.weight * photos) for stage in each]
     return [LOADING, *weighed, *refinement.plan(photos, options["refine"])]
@@ -141,7 +141,7 @@ def _predictions(
 ) -> tuple[PredictionOf, list[str]]:
     """The predictions of all photos in one frame, and notes for the artist.
 
-    The predictions lie in `folder` and are read from there at each call, so the folder must outlive them.
+    The predictions are stored in `folder` and read from there at each call, so the folder must exist as long.
     """
     order, loops, in_parts = list(range(len(photos))), [], len(photos) > settings.size
     if in_parts:
@@ -172,7 +172,7 @@ def _predictions(
 
 
 def _chunk_settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> ChunkSettings:
-    """The chunks for `count` photos: as many at once as fit into memory beside the weights.
+    """The settings of chunks for `count` photos: a chunk has as many photos as fit into memory beside the weights.
 
     Raises UserError where fewer fit than the engine needs at once.
     """
@@ -200,10 +200,10 @@ def _merged_views(
     metric: bool,
     report: Report,
 ) -> Reconstruction:
-    """The solved views as a Reconstruction, with a median depth of MEDIAN_DEPTH unless they are metric.
+    """The predictions as a Reconstruction, with a median depth of MEDIAN_DEPTH unless they are metric.
 
-    Each view is read twice, and none is kept: first for the median depth and confidence, then for all else. Raises
-    UserError where no view has any depth.
+    Each prediction is read twice, to save memory: first for the median depth and the confidences, then for all else.
+    Raises UserError where no prediction has any depth.
     """
     depths, confidences, steps = [], [], []
     for view in map(prediction_of, range(len(photos))):
@@ -233,9 +233,9 @@ def _merged_views(
 def _merged_long_capture(
     engine: Engine, photos: Sequence[Photo], views: Iterable[assembly.View], trusted: float, side: float
 ) -> Reconstruction:
-    """The reconstruction of a capture too long to keep all pointmaps in memory.
+    """The Reconstruction of a capture that is too long to hold all of its pointmaps in memory.
 
-    MOST_POINTMAPS pointmaps are kept. The cloud is of all photos, with one point for each cube of `side` world units.
+    It has MOST_POINTMAPS pointmaps. Its cloud is of all photos, with one point for each cube of `side` world units.
     """
     chosen = set(np.linspace(0, len(photos) - 1, MOST_POINTMAPS).round().astype(int).tolist())
     cameras, chosen_views, collected = [], [], Voxels(side)
@@ -260,7 +260,7 @@ def _merged_long_capture(
 
 
 def _view(index: int, photo: Photo, view_input: Input, view: ViewPrediction) -> assembly.View:
-    """The view with its camera in the photo's pixels. Depths between two surfaces become 0, which means none."""
+    """The view of a prediction, with its camera in the photo's pixels. A depth between two surfaces becomes 0: none."""
     focal = math.sqrt(view.intrinsics[0, 0] * view.intrinsics[1, 1])
     size = (view.depth.shape[1], view.depth.shape[0])
     camera = assembly.camera(photo, view_input.photo_from_map, size, focal, view.world_from_camera)

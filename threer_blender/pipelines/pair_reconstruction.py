@@ -1,4 +1,4 @@
-"""[R] A run of an engine whose network compares photos pair by pair; an earlier result may be added to."""
+"""[R] A run of an engine whose network compares photos pair by pair. It may add photos to an earlier result."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from .pair_solution import Align
 class PairNetwork:
     """The facts about an engine's network.
 
-    `side`: pixels of the long side that it was trained at. `trusted`: the confidence from which a point is trusted, and
-    `confidence_meaning` what that number is. `metric`: its unit is the metre.
+    `side`: the longer side of its training pictures, in pixels. `trusted`: the confidence from which a point is
+    trusted. `confidence_meaning`: the meaning of confidences, for the artist. `metric`: its unit is the metre.
     """
 
     side: int
@@ -50,8 +50,9 @@ def reconstruct(
 ) -> Reconstruction:
     """Cameras, pointmaps and a cloud of one photo or more.
 
-    `predict` gives the network's answers for pairs; `aligner` is called after it and gives the function that brings
-    them into one world. Raises UserError where no two photos connect, or where the network's answer holds no numbers.
+    `predict(inputs, choose, report)` yields the network's predictions for pairs, which `choose` returns. `aligner` is
+    called after that. It takes the earlier result and all inputs, and returns the function that aligns the predictions.
+    Raises UserError where no two photos connect, or predictions are not finite; and `report`'s errors.
     """
     watch = Watch()
     earlier = adding.read_earlier(options["add_to"], engine, photos)

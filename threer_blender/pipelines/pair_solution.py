@@ -1,4 +1,4 @@
-"""[R] From what a pair network said of photos to solved views: one against itself, or many together. numpy only."""
+"""[R] From a pair network's predictions to solved views: of one photo against itself, or of many. numpy only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, PhotoFromMap, Unregistered
 
-ALIGNING = Stage("aligning", "Bringing the photos together", 0.5)  # seconds a photo
+ALIGNING = Stage("aligning", "Bringing the photos together", 0.5)  # weight: seconds per photo
 GUESSED = (
     "Nothing shows for certain that {} and {} see the same things: how they stand to each other is the network's "
     "guess. Photos taken between them would help."
@@ -31,11 +31,11 @@ DISCONNECTED = (
     "It shows nothing for certain that another photo shows.",
     "Add photos taken between it and the others, or take it out of the selection.",
 )
-UNSURE = 0.2  # share of trusted pixels below which the artist is told
+UNSURE = 0.2  # share of trusted pixels below which the artist is told about a photo
 
 
 class NetworkInput(Protocol):
-    """A network's input of a photo: `networks.inputs.Input`."""
+    """A photo as a network gets it, such as `networks.inputs.Input`."""
 
     @property
     def image(self) -> Array: ...
@@ -51,9 +51,12 @@ Align = Callable[[PairStore, int, Sequence[float | None], Callable[[float], None
 
 @dataclass(frozen=True)
 class PairSolution:
-    """`views` in order of their photos. `frames`: the (first, second) of a prediction that was used -> the similarity
-    (4, 4) from its frame to the views' world. `unit`: the network's own in theirs, the median of all predictions.
-    `trusted`: the confidence from which points are shown: the engine's, or less where that would show next to none."""
+    """The solved `views`, in the order of their photos.
+
+    `frames`: the pair (first, second) of each prediction that was used -> the similarity (4, 4) from its frame to the
+    views' world. `unit`: the network's unit in that world's units, as the median over all predictions. `trusted`: the
+    confidence from which points are shown; it is the engine's, or lower where that would show almost none.
+    """
 
     views: list[assembly.View]
     frames: Mapping[tuple[int, int], FloatArray]
@@ -64,17 +67,17 @@ class PairSolution:
 
 
 def plan(photos: int) -> list[Stage]:
-    """The stage of this file for so many photos."""
+    """The stages of `solve` for so many photos."""
     return [ALIGNING.weighing(ALIGNING.weight * photos)]
 
 
 def both_orders(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Each pair, and the same pair the other way round."""
+    """Each pair in both orders."""
     return [ordered for i, j in pairs for ordered in ((i, j), (j, i))]
 
 
 def unmasked(prediction: PairPrediction, inputs: Sequence[NetworkInput]) -> PairPrediction:
-    """The prediction without confidence in masked pixels."""
+    """The prediction with a confidence of 0 at masked pixels."""
 
     def believed(confidence: AnyFloatArray, number: int) -> AnyFloatArray:
         out = inputs[number].excluded
@@ -88,7 +91,7 @@ def unmasked(prediction: PairPrediction, inputs: Sequence[NetworkInput]) -> Pair
 
 
 def unmasked_matches(matches: Matches, inputs: Sequence[NetworkInput]) -> Matches:
-    """The matches of which neither photo masks its pixel."""
+    """The matches whose pixels are masked in neither photo."""
     clear = np.ones(len(matches.confidence), np.bool_)
     for number, pixels in ((matches.first, matches.pixels_first), (matches.second, matches.pixels_second)):
         out = inputs[number].excluded
@@ -107,10 +110,10 @@ def solve(
     report: ReportStage,
     align: Align = global_alignment.align,
 ) -> PairSolution:
-    """The views of one photo that was predicted against itself, or of all photos whose predictions agree, by `align`.
+    """Solves the views of one photo, which was predicted against itself, or of all photos that connect, by `align`.
 
-    Where nothing connects two photos for certain, they stand as the network guesses, and that is said. Raises UserError
-    where no two of more photos connect, or where the predictions hold no numbers.
+    Where nothing certain connects two photos, they are placed as the network guesses, and a note says so. Raises
+    UserError where no two of more than two photos connect, or predictions are not finite.
     """
     report(ALIGNING, 0, 1)
     known = [_map_focal(photo, one) for photo, one in zip(photos, inputs, strict=True)]
@@ -139,13 +142,13 @@ def solve(
 
 
 def alone(store: PairStore, names: Sequence[str], focal: float | None) -> Alignment:
-    """One photo's view, through a lens of the given `focal` length in map pixels unless its picture contradicts that.
+    """The view of one photo, whose known focal length is `focal` map pixels, unless the prediction contradicts that.
 
-    A network that sees a lens wrongly still knows the sizes of things, up to its unit: x and y stay, and with
+    A network with a wrong idea of the lens still knows the sizes of things, up to its unit. So x and y stay, and by
 
         x = z (i - cx) / f
 
-    depth z grows as the focal length f does. Raises UserError where the prediction holds no numbers.
+    depth z is scaled as the focal length f is. Raises UserError where the prediction is not finite.
     """
     view = monocular(next(iter(store)), names[0])
     contradicts = focal is not None and abs(math.log(focal / view.focal)) >= math.log(FOCAL_RATIO)
@@ -156,9 +159,9 @@ def alone(store: PairStore, names: Sequence[str], focal: float | None) -> Alignm
 
 
 def guessed(store: PairStore, names: Sequence[str]) -> Alignment:
-    """Two photos in the first one's frame, each with its own depth, as both orders of the pair put them.
+    """The views of two photos in the first one's frame, by the predictions of both orders of the pair.
 
-    Raises UserError where the predictions hold no numbers.
+    Each has the depth of its own prediction. Raises UserError where the predictions are not finite.
     """
     numbers, predictions = zip(*sorted(enumerate(store), key=lambda numbered: numbered[1].first), strict=True)
     first, second = (monocular(prediction, name) for prediction, name in zip(predictions, names, strict=True))
@@ -175,9 +178,9 @@ def guessed(store: PairStore, names: Sequence[str]) -> Alignment:
 
 
 def monocular(prediction: PairPrediction, name: str) -> AlignedView:
-    """A photo's focal length and depth from the prediction of the photo against itself; its camera is the world.
+    """The view of the first photo of a prediction, in its own camera's frame: focal length and depth.
 
-    The depth is the third coordinate of X^{1,1}. Raises UserError where the prediction holds no numbers.
+    The depth is the third coordinate of its points in that frame. Raises UserError where the prediction is not finite.
     """
     height, width = prediction.confidence_first.shape
     confidence = np.where(np.isfinite(prediction.confidence_first), prediction.confidence_first, 0)
@@ -201,7 +204,7 @@ def _frames(store: PairStore, alignment: Alignment) -> dict[tuple[int, int], Flo
 
 
 def _map_focal(photo: Photo, network_input: NetworkInput) -> float | None:
-    """The focal length that EXIF knows, in pixels of the map."""
+    """The photo's focal length from EXIF, in pixels of the map; None where it is unknown."""
     return (
         None
         if photo.focal is None
@@ -221,7 +224,7 @@ def _view(photos: Sequence[Photo], inputs: Sequence[NetworkInput], solved: Align
 
 
 def _unused(alignment: Alignment, names: Sequence[str], count: int) -> list[str]:
-    """Sentences on those of the `count` predictions and of the photos' focal lengths that did not fit the solution."""
+    """Sentences on predictions, of `count` in all, and on focal lengths that contradict the solution."""
     notes = []
     if alignment.disagreeing:
         notes.append(
@@ -236,9 +239,9 @@ def _unused(alignment: Alignment, names: Sequence[str], count: int) -> list[str]
 
 
 def _threshold(solved: Sequence[AlignedView], names: Sequence[str], trusted: float) -> tuple[float, list[str]]:
-    """The confidence from which points are shown, and a sentence for each photo of which the network is sure of little.
+    """The confidence from which points are shown, and a sentence for each photo with few trusted points.
 
-    Where that is all photos, the surer half of what it says is shown all the same.
+    Where all photos have few, the half of the points with the higher confidence is shown all the same.
     """
     shares = [float((view.confidence >= trusted).mean()) for view in solved]
     notes = [
@@ -261,13 +264,15 @@ def _no_answer(names: str) -> UserError:
 
 
 def relative_pose(forward: PairPrediction, backward: PairPrediction) -> Similarity:
-    """Second camera from first, by Procrustes of both orders of a pair (DUSt3R, section 3.3).
+    """The similarity second_from_first between two cameras, from both orders of a pair (DUSt3R, section 3.3).
 
-    The first photo's points stand in the first camera's frame in `forward` and in the second's in `backward`:
+    The first photo's points X are in the first camera's frame in `forward`, and in the second's in `backward`. With
+    their confidences C, Procrustes finds
 
         R, t, s = argmin  sum_i C_i^{1,1} C_i^{1,2} || s (R X_i^{1,1}) + t - X_i^{1,2} ||²
 
-    The scale is that between the two predictions' own units.
+    The scale is that between the units of the two predictions. Raises ValueError where the points with confidence do
+    not determine a rotation.
     """
     weights = forward.confidence_first.astype(np.float64) * backward.confidence_second
     return procrustes(forward.points_first.reshape(-1, 3), backward.points_second.reshape(-1, 3), weights.ravel())

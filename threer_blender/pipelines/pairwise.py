@@ -1,10 +1,10 @@
 """[R] Runs a pair network over many photos. Each photo is encoded once, and pairs are decoded in batches.
 
-Between encoder and decoder a photo waits in half precision in main memory. Each batch is handed on at once, so only
-one is held, however many pairs there are. A pair is decoded in both orders. The two orders share their photos'
-encodings and a batch. They can share no more, since the decoder has other weights for the first photo than for the
-second. Only the projection before the decoder is the same for both. It is computed for each order: that is less than
-1 % of decoding, and keeping it would take three quarters more memory for each photo.
+Encoded photos are kept in main memory, in half precision. Each batch's predictions are yielded at once, so only one
+batch is held, however many pairs there are. Both orders of a pair use the same encoded photos, but are decoded
+separately, since the decoders of the first and of the second photo have different weights. Only the projection before
+the decoders would be the same. It takes less than 1 % of the time of decoding, and storing its result would take three
+quarters more memory per photo.
 """
 
 from __future__ import annotations
@@ -27,20 +27,19 @@ from ..networks.dust3r import Encoded, PairNetwork, Prediction
 from ..networks.inputs import Input
 from ..runtime.device import Device, choose
 
-# Each weighs its expected seconds on two cores at 512 pixels: for loading, for each photo and for each ordered pair.
-# The ratios hold on other machines.
+# The weights are expected seconds on two cores at 512 pixels: for loading in all, per photo, and per ordered pair.
 LOADING = Stage("loading", "Loading the network", 5.0)
 ENCODING = Stage("encoding", "Looking at each photo", 6.0)
 PREDICTING = Stage("predicting", "Comparing photos", 12.0)
 
-# The most tokens, of both photos, that a batch of pairs has on a CPU: about those of one pair at 224 pixels. More would
-# take memory and gain no speed. On a GPU only the free memory counts.
+# The most tokens of both photos in a batch of pairs on a CPU: about those of one pair at 224 pixels. More would take
+# memory but gain no speed. On a GPU the free memory is the limit.
 CPU_TOKENS = 400
-BYTES_PER_TOKEN = 2_000_000  # that decoders and heads take on a GPU, with a reserve
+BYTES_PER_TOKEN = 2_000_000  # of decoders and heads on a GPU, with a reserve
 
 
 class Predicted(NamedTuple, Generic[Prediction]):
-    """A network's predictions for a pair of photos, `first` and `second` (indices). Tensors have no batch dimension."""
+    """A network's predictions for the photos with the indices `first` and `second`. Tensors have no batch dimension."""
 
     first: int
     second: int
@@ -58,8 +57,8 @@ def load(
 ) -> tuple[PairNetwork[Prediction], Device]:
     """The network that `build` makes, with the weights of the file at `path`, on this machine's best device.
 
-    `rename` takes a name in the file to the name in the network, or to None for a tensor to be left out. The Device's
-    memory is what the weights leave free. Raises UserError where the weights are not the network's.
+    `rename` takes a name in the file to the name in the network, or to None for a tensor to leave out. The Device's
+    memory is that left free by the weights. Raises UserError where the weights are not the network's.
     """
     report(LOADING, 0, 1)
     device = choose()
@@ -80,7 +79,7 @@ def encode(network: PairNetwork[Any], device: Device, photos: Sequence[Input], r
 
 
 def similarity(encoded: Sequence[Encoded]) -> NDArray[np.float32] | None:
-    """How similar the encoder finds each two photos, (N, N), at most 1; None where all pairs are compared anyway."""
+    """(N, N) the similarity of each two photos by their tokens, at most 1; None where all pairs are compared anyway."""
     if len(encoded) <= scene_graph.FEW:
         return None
     return scene_graph.similarity([photo.tokens[0].float().numpy() for photo in encoded])
@@ -93,10 +92,10 @@ def predict(
     pairs: Sequence[tuple[int, int]],
     report: Report,
 ) -> Iterator[Predicted[Prediction]]:
-    """Yields the network's predictions of the ordered `pairs` (indices of `photos`), those of equal shapes together.
+    """Yields the network's predictions of the ordered `pairs` (indices of `photos`), grouped by the photos' shapes.
 
     Where a batch does not fit into the device's memory, smaller ones are tried. Raises MemoryError or RuntimeError
-    where not even one pair fits.
+    where not even one pair fits, and `report`'s errors.
     """
 
     def shapes(pair: tuple[int, int]) -> tuple[Any, Any]:
@@ -134,7 +133,7 @@ def pair_prediction(predicted: Predicted[Any]) -> PairPrediction:
 
 
 def _batch_size(tokens: int, device: Device) -> int:
-    """The number of pairs a batch; `tokens` is the number of tokens in one pair."""
+    """The number of pairs in a batch. `tokens` is the number of tokens of one pair."""
     most = CPU_TOKENS if device.torch.type == "cpu" else device.memory // BYTES_PER_TOKEN
     return max(1, most // tokens)
 
@@ -142,7 +141,7 @@ def _batch_size(tokens: int, device: Device) -> int:
 def _decoded(
     network: PairNetwork[Prediction], device: Device, photos: Sequence[Encoded], pairs: Sequence[tuple[int, int]]
 ) -> tuple[Prediction, Prediction]:
-    """The predictions of a batch of pairs: those of the first photos, and those of the second."""
+    """The predictions of a batch of pairs: for their first photos, and for their second photos."""
     first, second = (
         Encoded(
             torch.cat([photos[index].tokens for index in indices]).to(device.torch, device.dtype),

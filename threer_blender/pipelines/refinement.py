@@ -1,7 +1,7 @@
-"""[R] Refines the cameras of any engine by bundle adjustment of features, and carries the pointmaps along.
+"""[R] Refines the cameras of any engine by bundle adjustment of features, and moves the points along.
 
-Matches are made and verified without the cameras that are to be refined, so cameras a few degrees off lose none. Only
-pairs that the cameras contradict altogether are dropped, such as those between two things that look the same.
+Matches are made and verified without these cameras, so cameras that are a few degrees off lose none. Only pairs that
+the cameras contradict strongly are dropped, such as those between two objects that look the same.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
 
 REFINING = Stage("refining", "Refining cameras", 0.5)
-# Each weighs its seconds for one photo.
+# The weights are seconds per photo.
 STAGES = (features.FEATURES.weighing(2.0), features.MATCHES.weighing(3.0), REFINING)
 QUALITY = "standard"
-LEAST_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
-# Degrees between matches and their epipolar planes, median of a pair, from which the pair is dropped. Cameras 2 degrees
-# off make up to 4.
+LEAST_MATCHES = 15  # verified matches from which a pair counts: COLMAP's threshold
+# Degrees: where the median angle between a pair's rays and epipolar planes is larger, the pair is dropped. Cameras that
+# are 2 degrees off cause up to 4.
 CONTRADICTION = 8.0
 SHORTEST_BASE = 1e-6  # share of the cameras' extent; cameras closer to each other have no epipolar planes
-# The least number of photos that share a lens, and the unknowns of every lens. The lens with most photos decides.
-# On the sets with true cameras, ten or more photos tell the principal point from a rotation, and five tell distortion
-# from depth. A lens with a single photo is solved, too, such as that of one portrait photo among landscape ones: the
-# points that the other photos determine give its values. Held at wrong values, it would distort the whole result.
+# Number of photos that share a lens -> the unknowns of all lenses. The lens with the most photos decides.
+# On photo sets with true cameras, ten photos suffice to separate the principal point from rotation, and five to
+# separate distortion from depth. A lens with a single photo is solved, too, such as that of one portrait photo among
+# landscape ones: the other photos determine the points that it sees. Fixed at wrong values, it would distort the whole
+# result.
 LENS_PHOTOS = (
     (10, Unknowns(principal_point=True, distortion="RADIAL")),
     (5, Unknowns(distortion="SIMPLE_RADIAL")),
     (1, Unknowns()),
 )
-OTHERS_TELL = 5  # up to so many photos in all count as if they shared a lens
+OTHERS_TELL = 5  # up to so many photos count as sharing a lens even if they do not, since they see the same points
 
 
 def plan(photos: int, intrinsics: str) -> list[Stage]:
@@ -58,12 +59,12 @@ def refined(
     matching: ModuleType = features,
     excluded: Excluded = nothing_excluded,
 ) -> Reconstruction:
-    """The reconstruction with its cameras refined on features of the photos, and with its points carried along.
+    """The reconstruction with cameras that were refined on features of the photos, and with its points moved along.
 
-    `intrinsics` is a choice of `engines.options.REFINE`; "off" returns the reconstruction as it is. `matching` is the
-    module that makes features and matches: `features` (SIFT) or `learned_features` (ALIKED). `excluded` returns the
-    pixels of a photo where no feature may lie. Raises UserError for a result that holds splats, and what `report`
-    raises.
+    `intrinsics` is a choice of `engines.options.REFINE`; with "off", the reconstruction is returned as it is. `pixels`
+    decodes a photo. `matching` is the module that finds and matches features: `features` (SIFT) or `learned_features`
+    (ALIKED). `excluded` returns the mask of a photo, where features are ignored. Raises UserError for a result with
+    splats, and `report`'s errors.
     """
     if intrinsics == "off":
         return reconstruction
@@ -82,9 +83,9 @@ def refined(
 def refined_by(
     reconstruction: Reconstruction, tracks: Tracks, intrinsics: str, check: Check = unchecked
 ) -> Reconstruction:
-    """As `refined`, but by tracks that exist already, such as a network's own.
+    """As `refined`, but by existing tracks, such as those of a network.
 
-    The tracks' `camera` indexes the reconstruction's cameras. `check` is called between steps and may raise.
+    The tracks' `camera` are indices of the reconstruction's cameras. `check` is called between steps and may raise.
     """
     adjusted = refine(reconstruction.cameras, tracks, settings_for(reconstruction, intrinsics), check)
     return carried_along(reconstruction, adjusted)
@@ -93,8 +94,8 @@ def refined_by(
 def settings_for(reconstruction: Reconstruction, intrinsics: str) -> AdjustmentSettings:
     """The settings of the adjustment. The more photos share a lens, the more of its parameters are unknowns.
 
-    `intrinsics` decides about lenses. "shared" gives one lens to all photos of the same size and EXIF focal length,
-    "per-photo" gives each photo its own lens, and "known" keeps the lenses as they are.
+    With the `intrinsics` "shared", photos of the same size and EXIF focal length share a lens. With "per-photo", each
+    photo has its own. With "known", the lenses stay as they are.
     """
     if intrinsics == "known":
         return AdjustmentSettings(unknowns=KNOWN)
@@ -104,16 +105,16 @@ def settings_for(reconstruction: Reconstruction, intrinsics: str) -> AdjustmentS
 
 
 def camera_photos(reconstruction: Reconstruction) -> list[Photo]:
-    """The photo of each camera."""
+    """The photos of the cameras, in the order of the cameras."""
     by_name = {photo.name: photo for photo in reconstruction.photos}
     return [by_name[camera.photo] for camera in reconstruction.cameras]
 
 
 # ----------------------------------------------------------------------------------------------- tracks
 def photo_tracks(reconstruction: Reconstruction, matched: Matched) -> Tracks:
-    """The tracks of features on the photos that have cameras, with the trusted depths of their pointmaps.
+    """The tracks of features in the photos that have cameras, with the trusted depths of their pointmaps.
 
-    `matched` holds the matches between those photos, which are in the order of the cameras.
+    `matched` holds the matches between these photos, in the order of the cameras.
     """
     cameras = reconstruction.cameras
     with pycolmap.Database.open(matched.path) as database:
@@ -131,9 +132,9 @@ def photo_tracks(reconstruction: Reconstruction, matched: Matched) -> Tracks:
 
 
 def contradicted(cameras: Sequence[Camera], keypoints: Sequence[FloatArray], pair: PairMatches) -> bool:
-    """Whether the cameras contradict a pair: its matches lie too far from their epipolar planes (CONTRADICTION).
+    """Whether the cameras contradict a pair: its rays are too far from their epipolar planes (CONTRADICTION).
 
-    `keypoints` are pixels (K, 2) for each camera. Cameras at one place contradict nothing.
+    `keypoints` are pixels (K, 2) for each camera. Cameras at the same place never contradict a pair.
     """
     first, second = cameras[pair.first], cameras[pair.second]
     base = second.world_from_camera[:3, 3] - first.world_from_camera[:3, 3]
@@ -153,7 +154,7 @@ def contradicted(cameras: Sequence[Camera], keypoints: Sequence[FloatArray], pai
 
 
 def with_depths(tracks: Tracks, reconstruction: Reconstruction) -> Tracks:
-    """The tracks with the camera z that the photo's pointmap has at each observation; NaN where it is not trusted."""
+    """The tracks, with the depth of each observation in its photo's pointmap; NaN where that is not trusted."""
     depth = np.full(len(tracks.depth), np.nan)
     maps = {pointmap.photo: pointmap for pointmap in reconstruction.pointmaps}
     for index, camera in enumerate(reconstruction.cameras):
@@ -173,10 +174,10 @@ def with_depths(tracks: Tracks, reconstruction: Reconstruction) -> Tracks:
 
 # ----------------------------------------------------------------------------------------------- the result
 def carried_along(reconstruction: Reconstruction, adjusted: Refined) -> Reconstruction:
-    """The reconstruction with the adjusted cameras. Each point of pointmaps and cloud stays on its pixel's ray.
+    """The reconstruction with the adjusted cameras. Each point of pointmaps and cloud moves with its pixel's ray.
 
-    A photo's depths are multiplied by one factor, the median that its tracked points ask for, so that the maps of
-    several photos meet. Photos whose cameras could not be adjusted keep their points.
+    The depths of a photo are multiplied by one factor, the median over its tracked points, so that the maps of several
+    photos meet. Photos whose cameras could not be adjusted keep their points.
     """
     old = {camera.photo: camera for camera in reconstruction.cameras}
     new, factors = {}, {}
@@ -202,7 +203,7 @@ def carried_along(reconstruction: Reconstruction, adjusted: Refined) -> Reconstr
 
 
 def _moved_map(pointmap: PointMap, old: Camera, new: Camera, factor: float) -> PointMap:
-    """The pointmap with its depths times `factor`, on the rays of the new camera."""
+    """The pointmap on the rays of the new camera, with its depths multiplied by `factor`."""
     depth = pointmap.depth(old) * factor
     local = new.rays(pointmap.photo_pixels()) * depth[..., None]
     finite = np.isfinite(local).all(axis=-1)
@@ -213,9 +214,9 @@ def _moved_map(pointmap: PointMap, old: Camera, new: Camera, factor: float) -> P
 def _moved_cloud(
     reconstruction: Reconstruction, old: Mapping[str, Camera], new: Mapping[str, Camera], factors: Mapping[str, float]
 ) -> PointCloud:
-    """The cloud with each point moved from the old ray of its photo's pixel to the new one.
+    """The cloud, with each point moved from the old ray of its photo's pixel to the new one.
 
-    Its depth is multiplied by the photo's factor. Points without a new ray stay.
+    Depths are multiplied by the photos' factors. Points without a new ray stay.
     """
     assert reconstruction.cloud is not None
     positions, normals = reconstruction.cloud.positions.copy(), reconstruction.cloud.normals.copy()

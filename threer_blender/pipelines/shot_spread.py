@@ -1,7 +1,7 @@
-"""[R] How sure a solve is: the same shot, solved again from other parts of its tracks, and how far its cameras differ.
+"""[R] The uncertainty of a solved shot: it is solved again from random halves of its tracks, and the cameras compared.
 
-Each seed chooses other tracks. The change in the cameras is the effect of chance on them; an error that all tracks
-share, as that of a wrong lens model, does not show.
+The differences show the effect of random errors. An error that all tracks share, such as that of a wrong lens model,
+does not show.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from ..geometry.shots.tracking import ShotTracks
 from ..model.arrays import FloatArray, IntArray
 from ..model.reconstruction import Camera
 
-HALF = 0.5  # of the tracks
+HALF = 0.5  # probability that a track is chosen
 
 
 @dataclass(frozen=True)
 class Spread:
-    """By frame (F,), with their `numbers`: root mean square differences from the first solution. `position` is a share
-    of how far the camera goes in all, 0 where it does not; `rotation` in degrees; `focal` a share of it."""
+    """Root mean square differences of the other solutions from the first, for each of F frames.
+
+    `numbers` (F,) are the frames' numbers. `position` (F,) is relative to the length of the camera's path, and 0 for a
+    camera that does not move. `rotation` (F,) is in degrees. `focal` (F,) is relative to the focal length.
+    """
 
     numbers: IntArray
     position: FloatArray
@@ -31,7 +34,7 @@ class Spread:
     focal: FloatArray
 
     def __str__(self) -> str:
-        """The spread in a sentence."""
+        """A sentence for the artist."""
         worst = int(self.numbers[int(np.argmax(self.position if self.position.any() else self.rotation))])
         place = f"{_rms(self.position):.3%} of its path, " if self.position.any() else ""
         return (
@@ -43,7 +46,10 @@ class Spread:
 def with_spread(
     shot: ShotTracks, seeds: int, solve: Callable[[ShotTracks], ShotSolution | None]
 ) -> ShotSolution | None:
-    """The solution of the shot, whose reason tells its spread where it is solved again with so many `seeds`."""
+    """The solution of the shot by `solve`; None where there is none.
+
+    Where `seeds` is above 0, the shot is solved so many times again, and the solution's reason also states the spread.
+    """
     first = solve(shot)
     if first is None or not seeds:
         return first
@@ -52,13 +58,13 @@ def with_spread(
 
 
 def random_half(shot: ShotTracks, seed: int) -> ShotTracks:
-    """The shot with the tracks that this seed chooses."""
+    """The shot with a random half of its tracks, chosen by `seed`."""
     chosen = np.random.default_rng(seed).random(len(shot.tracks)) < HALF
     return replace(shot, tracks=shot.tracks.only(chosen[shot.tracks.point]))
 
 
 def spread(first: ShotSolution, others: Sequence[ShotSolution]) -> Spread:
-    """How far the cameras of others differ from those of the first, each world brought to that one's."""
+    """The differences of the other solutions' cameras from the first's, after aligning their worlds to the first."""
     numbers = [n for n in first.cameras if all(n in other.cameras for other in others)]
     here = [first.cameras[n] for n in numbers]
     differences = np.array([_differences(here, [other.cameras[n] for n in numbers]) for other in others])
@@ -67,7 +73,7 @@ def spread(first: ShotSolution, others: Sequence[ShotSolution]) -> Spread:
 
 
 def _differences(here: Sequence[Camera], there: Sequence[Camera]) -> FloatArray:
-    """(3, F) of places, rotations and focal lengths."""
+    """(3, F) the differences of positions, rotations and focal lengths between cameras, as in Spread."""
     a, b = (np.array([camera.world_from_camera for camera in cameras]) for cameras in (here, there))
     rotation = rotations.nearest(np.einsum("nij,nkj->ik", a[:, :3, :3], b[:, :3, :3]))
     angles = np.degrees(

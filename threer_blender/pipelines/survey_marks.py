@@ -1,4 +1,4 @@
-"""[R] Survey points that a solve holds, and the photos that show them, as the options name them."""
+"""[R] Reads survey points that a solve holds, and their marks in photos, from the files that the options name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from ..model.reconstruction import Photo
 
 
 def held(options: Mapping[str, Any], photos: Sequence[Photo]) -> SurveyMarks | None:
-    """The points to hold, None where none are to be. Raises UserError where a list cannot be read.
+    """The survey points to hold, and their marks in `photos`; None where the options hold none.
 
-    Marks of photos that are not here, such as a shot's frames between those that are solved, count later.
+    Marks in other photos, such as frames of a shot that are only tracked, are ignored here. Coordinates are relative to
+    `survey.offset`. Raises UserError where a list cannot be read.
     """
     points_file, marks_file = (str(options.get(name, "")) for name in ("survey", "survey_pixels"))
     if options.get("survey_is") != "held" or not points_file or not marks_file:

@@ -1,4 +1,4 @@
-"""[R] The way from photos and a solved scene to what is up and where the ground is; geometry decides (`upright`)."""
+"""[R] Finds up and the ground of a solved scene: collects the evidence for `geometry.upright`, which decides."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from ..model.errors import UserError
 from ..model.reconstruction import Camera, Reconstruction, Upright
 from ..pictures import gravity, photos
 
-MOST_PHOTOS = 40  # whose edges are looked at, spread evenly
-LONG_SIDE = 800  # pixels of their copies
-LEAST_EDGE = 25.0  # pixels there
+MOST_PHOTOS = 40  # photos whose edges are examined, spread evenly
+LONG_SIDE = 800  # pixels of the longer side of the copies in which edges are found
+LEAST_EDGE = 25.0  # pixels of these copies: the shortest edge
 LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32)
-SAMPLED_POINTS = 20_000
+SAMPLED_POINTS = 20_000  # of the cloud, among which the ground is searched
 
 GUESS = "Which way is up is a guess: the photos do not tell. Click three points of the ground with the tool Ground."
 Progress = Callable[[int, int], None]
 
 
 def levelled(reconstruction: Reconstruction, progress: Progress) -> Reconstruction:
-    """The reconstruction with what is up in it; where that is a guess, a note says so. Its coordinates stay."""
+    """The reconstruction with `upright` set; its coordinates stay. Where up is only a guess, a note says so.
+
+    `progress(done, total)` may raise.
+    """
     if not reconstruction.cameras:
         return reconstruction
     verdict = estimate(reconstruction, progress)
@@ -35,7 +38,7 @@ def levelled(reconstruction: Reconstruction, progress: Progress) -> Reconstructi
 
 
 def estimate(reconstruction: Reconstruction, progress: Progress = lambda _done, _all: None) -> Upright:
-    """The direction of up in the reconstruction's world, its spread, and the height of its ground."""
+    """The direction of up in the reconstruction's world, its standard deviation, and the height of the ground."""
     cameras = reconstruction.cameras
     prior = upright.horizons(cameras)
     sensors = _sensors(reconstruction)
@@ -53,7 +56,7 @@ def estimate(reconstruction: Reconstruction, progress: Progress = lambda _done, 
 
 
 def _sample(reconstruction: Reconstruction) -> tuple[Array, Array]:
-    """About SAMPLED_POINTS points of the cloud that the engine stands by, and their normals (N, 3)."""
+    """About SAMPLED_POINTS points (N, 3) of the cloud, trusted ones if there are any, and their normals (N, 3)."""
     cloud = reconstruction.cloud
     if cloud is None:
         return np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)
@@ -76,7 +79,7 @@ def _sensors(reconstruction: Reconstruction) -> list[Evidence]:
 
 
 def _edges(reconstruction: Reconstruction, progress: Progress) -> tuple[list[FloatArray], list[FloatArray]]:
-    """For photos spread evenly: the normals, in the world, of the planes of their edges, and the edges' lengths."""
+    """For each of some photos, as `edge_planes` returns them: the planes of its edges, and the edges' lengths."""
     if find_spec("numba") is None:
         return [], []
     cameras = _spread(reconstruction.cameras, MOST_PHOTOS)
@@ -86,7 +89,7 @@ def _edges(reconstruction: Reconstruction, progress: Progress) -> tuple[list[Flo
         progress(index, len(cameras))
         try:
             grey = photos.pixels(by_name[camera.photo], LONG_SIDE).astype(np.float32) @ LUMINANCE
-        except UserError:  # it is gone: others are there
+        except UserError:  # this photo is gone; the others suffice
             continue
         normals, length = edge_planes(camera, grey)
         planes.append(normals)
@@ -101,8 +104,10 @@ def _spread(cameras: Sequence[Camera], most: int) -> list[Camera]:
 
 
 def edge_planes(camera: Camera, grey: Array) -> tuple[FloatArray, FloatArray]:
-    """Unit normals (N, 3), in the world, of the planes through the camera and its picture's straight edges; and the
-    edges' lengths (N,) over the picture's diagonal. `grey` (H, W) is the photo or a smaller copy of it."""
+    """The planes through a camera and the straight edges in its picture `grey` (H, W), a copy of the photo of any size.
+
+    Returns their unit normals (N, 3) in the world, and the edges' lengths (N,) over the picture's diagonal.
+    """
     from ..geometry.line_segments import line_segments
 
     height, width = grey.shape

@@ -1,7 +1,7 @@
 """[R] The dense head of VGGT, VGGT-Omega and Depth Anything 3: four layers of tokens -> one map.
 
-Ranftl et al., "Vision Transformers for Dense Prediction" (DPT, 2021), with the viewing plane's coordinates added to
-features, after Wang et al., "MoGe" (2025). Modules bear the checkpoints' names without their "scratch.".
+Ranftl et al., "Vision Transformers for Dense Prediction" (DPT, 2021), with coordinates on the viewing plane added to
+features, after Wang et al., "MoGe" (2025). Modules are named as in the checkpoints, without "scratch.".
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from torch.nn import functional
 from .sizes import DenseHeadSize
 from .vit import sine_cosine
 
-VIEWS_AT_ONCE = 4  # features are many times the result; fewer views repeat too often what a call costs
-PLANE_GAIN = 0.1  # how strongly the plane's coordinates are added
-PLANE_BASE = 100.0  # ratio of the fastest to the slowest of their waves
+VIEWS_AT_ONCE = 4  # features take many times the memory of the result; with fewer views, calls cost too much time
+PLANE_GAIN = 0.1  # factor of the plane's coordinates where they are added
+PLANE_BASE = 100.0  # ratio of the highest to the lowest frequency of their sines and cosines
 
 
 class ResidualUnit(nn.Module):
-    """Two convolutions whose result is added to what came in, or to its positive part.
+    """Two convolutions whose result is added to the input, or, with `rectified_skip`, to its positive part.
 
-    VGGT, which rectifies in place, adds the latter: its skip sees what the first step left behind.
+    VGGT does the latter, since its first ReLU works in place and so changes the input of the skip connection.
     """
 
     def __init__(self, channels: int, rectified_skip: bool) -> None:
@@ -39,7 +39,7 @@ class ResidualUnit(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Adds a finer level, where there is one, to the coarser ones' sum and enlarges it."""
+    """Adds a finer level, if there is one (`lateral`), to the sum of the coarser ones, and enlarges the result."""
 
     def __init__(self, channels: int, rectified_skip: bool, lateral: bool) -> None:
         super().__init__()
@@ -51,14 +51,15 @@ class Fusion(nn.Module):
     def forward(self, coarse: Tensor, finer: Tensor | None, size: Sequence[int]) -> Tensor:
         if finer is not None:
             coarse = coarse + self.resConfUnit1(finer)
-        # The published order is the other way round. Both are linear and commute; this one has fewer pixels to mix.
+        # The published code enlarges first. The two linear steps commute, and before enlarging there are fewer pixels.
         return enlarged(self.out_conv(self.resConfUnit2(coarse)), size)
 
 
 class Pyramid(nn.Module):
-    """Tokens of four layers, projected, resized to 4, 2, 1 and 1/2 times the patch grid and fused, coarse to fine.
+    """Tokens of four layers, projected, resized to 4, 2, 1 and 1/2 times the patch grid, and fused from coarse to fine.
 
-    `plane`: whether the viewing plane's coordinates are added; `finest`: the result's size over the finest level's.
+    `plane`: coordinates on the viewing plane are added. `finest` is the size of the result over that of the finest
+    level.
     """
 
     def __init__(
@@ -119,9 +120,10 @@ class DenseHead(Pyramid):
 
 
 def with_plane(features: Tensor, aspect: float) -> Tensor:
-    """`features` (views, channels, h, w) plus waves over the viewing plane; half of the channels are waves of x.
+    """`features` (views, channels, h, w) plus sines and cosines of the pixels' coordinates on the viewing plane.
 
-    The plane's diagonal is 2 long and `aspect` is its width over its height.
+    The first half of the channels gets those of x, the second half those of y. The plane's diagonal is 2 long, and
+    `aspect` is its width over its height.
     """
     height, width = features.shape[2:]
     diagonal = (1 + aspect**2) ** 0.5
@@ -134,18 +136,18 @@ def with_plane(features: Tensor, aspect: float) -> Tensor:
 
 
 def _centres(count: int, span: float, like: Tensor) -> Tensor:
-    """Centres of `count` pixels that share the stretch from -span to span."""
+    """(count,) the centres of `count` pixels that divide the range from -span to span, on the device of `like`."""
     return torch.linspace(-1, 1, count, device=like.device) * (span * (count - 1) / count)
 
 
 def enlarged(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear, corner pixels' centres kept at the corners."""
+    """`features` (views, channels, h, w), resized bilinearly to `size` (H, W); the corner pixels' centres coincide."""
     if tuple(features.shape[2:]) == tuple(size):
         return features
     return functional.interpolate(features, tuple(size), mode="bilinear", align_corners=True)
 
 
 def a_few_at_a_time(head: Callable[[list[Tensor]], Tensor], layers: Sequence[Tensor]) -> Tensor:
-    """Runs `head` on `layers` (views, …), a few views at a time, so that its memory does not grow with them."""
+    """`head(layers)` for `layers` of shape (views, …), computed a few views at a time to save memory."""
     starts = range(0, len(layers[0]), VIEWS_AT_ONCE)
     return torch.cat([head([layer[start : start + VIEWS_AT_ONCE] for layer in layers]) for start in starts])

@@ -1,6 +1,6 @@
-"""[R] The DPT head of the DUSt3R family: tokens of four depths of a transformer into a map of full size. torch.
+"""[R] The DPT head of the DUSt3R family: four layers of a transformer's tokens -> a map of full size. torch.
 
-Ranftl et al., "Vision Transformers for Dense Prediction" (ICCV 2021), as CroCo v2 has it. Parameters are named as in
+Ranftl et al., "Vision Transformers for Dense Prediction" (ICCV 2021), in CroCo v2's variant. Parameters are named as in
 the published checkpoints.
 """
 
@@ -19,13 +19,19 @@ LAST = 128  # channels at full size
 
 
 def unneeded(name: str) -> bool:
-    """Whether a published tensor is a second name of another's (`layer_rn`), or never used (the coarsest level has no
-    second input for its first unit)."""
+    """Whether the network does not need a published tensor.
+
+    `layer_rn` is a second name of other tensors. The first unit of the coarsest level is never used, since that level
+    has no second input.
+    """
     return ".scratch.layer_rn." in name or ".scratch.refinenet4.resConfUnit1." in name
 
 
 class Dpt(nn.Module):
-    """Four token tensors (B, N, widths[i]) on a grid of patches of so many pixels into a map (B, channels, H, W)."""
+    """Four layers of tokens (B, N, widths[i]) on a grid of patches -> a map (B, channels, H, W).
+
+    `patch` is the side of a patch in pixels.
+    """
 
     def __init__(self, widths: Sequence[int], channels: int, patch: int = 16) -> None:
         super().__init__()
@@ -68,7 +74,7 @@ class Dpt(nn.Module):
 
 
 class Fusion(nn.Module):
-    """A level joins what came from the coarser ones; the result has twice the size."""
+    """Adds a level to the sum of the coarser ones, and doubles the size of the result."""
 
     def __init__(self, inputs: int = 2) -> None:
         super().__init__()
@@ -80,7 +86,7 @@ class Fusion(nn.Module):
     def forward(self, fused: Tensor, level: Tensor | None = None) -> Tensor:
         if level is not None:
             fused = fused + self.resConfUnit1(level)
-        # A 1 × 1 convolution and bilinear interpolation commute; before it, it costs a quarter.
+        # A 1 × 1 convolution and bilinear interpolation commute. Done first, the convolution costs a quarter.
         return _doubled(self.out_conv(self.resConfUnit2(fused)))
 
 

@@ -1,4 +1,4 @@
-"""[R] Sizes that the networks' configurations are made of."""
+"""[R] The sizes in the networks' configurations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class TransformerSize(NamedTuple):
-    """`depth` blocks over tokens of `dim` channels, with so many `heads` of attention in each."""
+    """A transformer of `depth` blocks over tokens of `dim` channels, with `heads` heads of attention in each block."""
 
     dim: int
     depth: int
@@ -14,13 +14,16 @@ class TransformerSize(NamedTuple):
 
     @property
     def head_dim(self) -> int:
-        """Channels of a head of attention."""
+        """The channels of a head of attention."""
         return self.dim // self.heads
 
 
 class DenseHeadSize(NamedTuple):
-    """`layers`: the indices of the four blocks whose tokens a dense head reads, in order; `widths`: the channels that
-    it makes of each; `channels`: those of all after they are joined."""
+    """The size of a dense head.
+
+    `layers` are the indices of the four blocks whose tokens it reads. It projects each to `widths` channels, and fuses
+    them with `channels` channels.
+    """
 
     layers: tuple[int, int, int, int]
     widths: tuple[int, int, int, int]

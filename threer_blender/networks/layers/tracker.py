@@ -1,9 +1,9 @@
 """[R] The point tracker of VGGT: features of all views, and points of the first view -> those points in every view.
 
 After Karaev et al., "CoTracker" (2024), as in Wang et al., "VGGSfM" (2024). Each point has a place in each view, which
-every round corrects. A round correlates the point's feature with the view's features around that place. A transformer
-looks at these correlations across views and, through virtual tracks, across points. It answers with a change of the
-places. Modules bear the names of the published checkpoint ("virual_tracks" included).
+several rounds correct. A round correlates the point's feature with the view's features around that place. A transformer
+combines these correlations across views and, through virtual tracks, across points. It predicts a change of the places.
+Modules are named as in the published checkpoint ("virual_tracks" included).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .transformer import Mlp
 from .vit import sine_cosine
 
 ROUNDS = 4
-LEVELS, RADIUS = 7, 4  # of the pyramid that features are correlated on, and of the window on each level, in its pixels
+LEVELS, RADIUS = 7, 4  # levels of the pyramid of features; radius of the correlated window, in pixels of each level
 HIDDEN, HEADS, DEPTH, VIRTUAL = 384, 8, 6, 64  # the transformer's width, heads, blocks and virtual tracks
-LONGEST_SIDE = 518.0  # by which flows are divided for the transformer
+LONGEST_SIDE = 518.0  # divisor of flows before the transformer
 
 
 class Tracks(NamedTuple):
     """M points in N views.
 
-    `pixels` (N, M, 2) are x and y, with the first pixel's centre at 0. `visibility` and `confidence` are (N, M), in
+    `pixels` (N, M, 2) are x and y, with the first pixel's centre at 0. `visibility` and `confidence` (N, M) are in
     [0, 1].
     """
 
@@ -69,7 +69,7 @@ class CrossBlock(nn.Module):
 
 
 class UpdateFormer(nn.Module):
-    """The transformer: the state of each point in each view -> the change of its place and feature."""
+    """The transformer: the state of each point in each view -> the change of its place and its feature."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class UpdateFormer(nn.Module):
 
 
 class Tracker(nn.Module):
-    """The tracker: the rounds, and in each the correlations that the transformer gets."""
+    """The whole tracker."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class Tracker(nn.Module):
 
 
 def _sampled(features: Tensor, places: Tensor, beyond: str) -> Tensor:
-    """The features (N, C, h, w), interpolated bilinearly at `places` (N, M, 2), in their pixels -> (N, M, C).
+    """(N, M, C): `features` (N, C, h, w), interpolated bilinearly at `places` (N, M, 2), in pixels of the features.
 
     `beyond` is the padding mode of `grid_sample`.
     """
@@ -160,10 +160,11 @@ def _sampled(features: Tensor, places: Tensor, beyond: str) -> Tensor:
 
 
 def _correlations(pyramid: list[Tensor], feature: Tensor, places: Tensor) -> Tensor:
-    """How each `feature` (N, M, C) matches the window around its place (N, M, 2) on every level of the pyramid.
+    """(N, M, levels × window): the correlations of each `feature` (N, M, C) with the windows around its place.
 
-    Returns (N, M, levels × window). The published code interpolates correlations with the whole picture. As
-    interpolation is linear, correlating with interpolated features gives the same, and takes far less memory.
+    `places` (N, M, 2) are in pixels of the finest level. There is a window on each level of the pyramid. The published
+    code correlates with the whole picture and interpolates the result. Here features are interpolated first. That gives
+    the same, since interpolation is linear, and takes far less memory.
     """
     reach = torch.arange(-RADIUS, RADIUS + 1, device=feature.device, dtype=feature.dtype)
     # The window is stored with x outermost.
@@ -177,7 +178,7 @@ def _correlations(pyramid: list[Tensor], feature: Tensor, places: Tensor) -> Ten
 
 
 def _flow_waves(flows: Tensor, dim: int) -> Tensor:
-    """Flows (N, M, 2) -> (N, M, 2 dim): waves of x, then of y, at evenly spaced frequencies.
+    """Flows (N, M, 2) -> (N, M, 2 dim): sines and cosines of x, then of y, at evenly spaced frequencies.
 
     For each frequency the sine comes first, then the cosine.
     """
@@ -187,9 +188,9 @@ def _flow_waves(flows: Tensor, dim: int) -> Tensor:
 
 
 def _plane_waves(dim: int, height: int, width: int, like: Tensor) -> Tensor:
-    """A picture of waves (1, dim, height, width), on the device of `like`.
+    """(1, dim, height, width): sines and cosines of the pixels' coordinates, on the device of `like`.
 
-    The first half of the channels holds waves of x, the second half waves of y.
+    The first half of the channels holds those of x, the second half those of y.
     """
     columns, rows = (
         sine_cosine(torch.arange(count, device=like.device), dim // 2, 10000.0).T for count in (width, height)

@@ -1,4 +1,4 @@
-"""[R] The transformer blocks of the CroCo family: attention with rotary positions, encoder block, decoder block. torch.
+"""[R] The transformer blocks of the CroCo family, with rotary positions. torch.
 
 Weinzaepfel et al., "CroCo v2" (ICCV 2023), which DUSt3R, MASt3R, Splatt3R and Fast3R build on. Parameters are named as
 in the published checkpoints.
@@ -13,17 +13,18 @@ from torch.nn import functional
 from .sizes import TransformerSize
 
 Grid = tuple[int, int]
-"""Rows and columns of patches; the tokens of a photo go along its rows."""
+"""Rows and columns of patches. A photo's tokens are ordered row by row."""
 
 EPSILON = 1e-6  # of the layer norms
 ROPE_BASE = 100.0
 
 
 def rotary(grid: Grid, head_width: int, like: Tensor) -> Tensor:
-    """Cosines and sines (2, N, 2, head_width / 4) of the turns that tell N tokens on a grid apart.
+    """(2, N, 2, head_width / 4) cosines and sines of the angles by which N tokens on a grid are rotated.
 
-    Su et al., "RoFormer" (2021), for each axis by itself: half of a head's channels turn with the token's row, half
-    with its column. Turn k of an axis is its index times ROPE_BASE^(-4k / head_width).
+    Su et al., "RoFormer" (2021), applied to each axis: half of a head's channels are rotated by the token's row, half
+    by its column. Angle k of an axis is the index times ROPE_BASE^(-4k / head_width). `like` has the device and the
+    type.
     """
     quarter = head_width // 4
     frequencies = ROPE_BASE ** (-torch.arange(quarter, device=like.device) / quarter)
@@ -34,7 +35,7 @@ def rotary(grid: Grid, head_width: int, like: Tensor) -> Tensor:
 
 
 def rotated(heads: Tensor, rotations: Tensor) -> Tensor:
-    """(B, heads, N, head_width) queries or keys, turned by the `rotary` of their places."""
+    """Queries or keys (B, heads, N, head_width), rotated by the `rotary` of their positions."""
     first, second = heads.unflatten(-1, (2, 2, -1)).unbind(-2)
     cosine, sine = rotations
     both = first * cosine - second * sine, second * cosine + first * sine
@@ -42,17 +43,17 @@ def rotated(heads: Tensor, rotations: Tensor) -> Tensor:
 
 
 def _heads(tokens: Tensor, count: int) -> Tensor:
-    """(B, heads, N, head_width) of (B, N, width)."""
+    """(B, N, width) -> (B, heads, N, head_width), with `count` heads."""
     return tokens.unflatten(-1, (count, -1)).transpose(1, 2)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """(B, N, width) of (B, heads, N, head_width) each; the weights are never held in whole."""
+    """Attention: (B, heads, N, head_width) each -> (B, N, width). The matrix of weights is never held as a whole."""
     return functional.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
 
 
 class Attention(nn.Module):
-    """The tokens of one photo look at each other."""
+    """The tokens of one photo attend to each other."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -67,7 +68,7 @@ class Attention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """The tokens of one photo look at those of the other."""
+    """The tokens of one photo attend to those of the other."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -109,7 +110,7 @@ class _Layer(nn.Module):
 
 
 class Block(_Layer):
-    """A layer of the encoder, (B, N, width) to the same."""
+    """A layer of the encoder: (B, N, width) -> the same."""
 
     def forward(self, tokens: Tensor, rotations: Tensor) -> Tensor:
         tokens = tokens + self.attn(self.norm1(tokens), rotations)
@@ -117,7 +118,7 @@ class Block(_Layer):
 
 
 class DecoderBlock(_Layer):
-    """A layer of one of the two decoders: within the photo, then at the `other` photo's tokens."""
+    """A layer of one of the two decoders: tokens attend within their photo, then to the `other` photo's tokens."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__(width, heads)
@@ -132,7 +133,10 @@ class DecoderBlock(_Layer):
 
 
 class Encoder(nn.Module):
-    """ViT with rotary positions: (B, 3, H, W) in [-1, 1] to (B, H W / patch², width); any size in whole patches."""
+    """A ViT with rotary positions: photos (B, 3, H, W) in [-1, 1] -> tokens (B, H W / patch², width).
+
+    H and W are multiples of the patch.
+    """
 
     def __init__(self, size: TransformerSize, patch: int) -> None:
         super().__init__()

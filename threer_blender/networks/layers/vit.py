@@ -1,9 +1,9 @@
-"""[R] Vision transformers as DINOv2 and its descendants build them: blocks, rotary positions, the DINOv2 encoder.
+"""[R] Vision transformers of DINOv2 and its descendants: blocks, rotary positions, the DINOv2 encoder.
 
-Blocks: Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021), with LayerScale (Touvron et al., 2021) and, where a
-network has them, normalised queries and keys (Henry et al., 2020) and rotary positions in two dimensions (Heo et al.,
-2024). Encoder: Oquab et al., "DINOv2" (2023), registers by Darcet et al. (2024). Modules bear the names of the
-published checkpoints. Attention never makes its matrix: PyTorch's fused kernel goes over it in blocks.
+Blocks: Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021), with LayerScale (Touvron et al., 2021) and, in some
+networks, normalised queries and keys (Henry et al., 2020) and rotary positions in two dimensions (Heo et al., 2024).
+Encoder: Oquab et al., "DINOv2" (2023), registers by Darcet et al. (2024). Modules are named as in the published
+checkpoints. PyTorch's fused kernel computes attention block by block, and never holds its whole matrix.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from torch.nn import functional
 from .transformer import Mlp
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-AXIAL_BASE = 100.0  # ratio of the fastest to the slowest turn of `axial_rotation`
+AXIAL_BASE = 100.0  # ratio of the highest to the lowest frequency of `axial_rotation`
 
 
 class Rotation(NamedTuple):
     """Rotary positions of one view's tokens: `cos` and `sin` (tokens, head width).
 
-    The head's width falls into `parts`; in each, the first half is turned against the second.
+    A head's channels are divided into `parts`. In each part, channels of the first half and of the second half are
+    rotated in pairs.
     """
 
     cos: Tensor
@@ -33,7 +34,7 @@ class Rotation(NamedTuple):
     parts: int
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Queries or keys (..., views × tokens, head width), turned."""
+        """Queries or keys (..., views × tokens, head width), rotated."""
         views = features.unflatten(-2, (-1, len(self.cos)))
         first, second = views.unflatten(-1, (self.parts, 2, -1)).unbind(-2)
         turned = torch.stack([-second, first], dim=-2).flatten(-3)
@@ -41,7 +42,10 @@ class Rotation(NamedTuple):
 
 
 def axial_rotation(positions: Tensor, width: int) -> Rotation:
-    """For integer `positions` (tokens, 2) of row and column: half of a head's `width` turns with each."""
+    """The Rotation for integer `positions` (tokens, 2), rows and columns, and heads of `width` channels.
+
+    Half of the channels are rotated by the row, half by the column.
+    """
     frequencies = AXIAL_BASE ** -(torch.arange(0, width // 2, 2, device=positions.device) / (width // 2))
     angles = positions[:, :, None] * frequencies
     angles = torch.cat([angles, angles], dim=-1).flatten(1)
@@ -49,9 +53,10 @@ def axial_rotation(positions: Tensor, width: int) -> Rotation:
 
 
 def plane_rotation(rows: int, columns: int, special: int, width: int, base: float, device: torch.device) -> Rotation:
-    """DINOv3's, of patch centres where the longer side spans -1 to 1; special tokens, which come first, do not turn.
+    """DINOv3's Rotation for a grid of patches, and heads of `width` channels.
 
-    A head's `width` turns as a whole: a quarter of its frequencies, 2 pi × 1 to 2 pi / `base`, with each coordinate.
+    Positions are the patches' centres, with the longer side from -1 to 1. The first `special` tokens are not rotated.
+    Each coordinate has width / 4 frequencies, from 2π down to 2π / `base`.
     """
     quarter = width // 4
     frequencies = 2 * math.pi * base ** -(torch.arange(quarter, device=device) / quarter)
@@ -63,14 +68,18 @@ def plane_rotation(rows: int, columns: int, special: int, width: int, base: floa
 
 
 def grid_positions(rows: int, columns: int, special: int, device: torch.device) -> Tensor:
-    """(special + rows × columns, 2) row and column from 1 on; special tokens, which come first, lie at 0."""
+    """(special + rows × columns, 2) row and column of each token, from 1 on; the first `special` tokens are at 0."""
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     patches = torch.stack([row, column], dim=-1).flatten(0, 1) + 1
     return torch.cat([torch.zeros(special, 2, dtype=patches.dtype), patches]).to(device)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention. `qk_norm`: epsilon of the norm of queries and keys, None without one."""
+    """Multi-head self-attention.
+
+    `qk_norm` is the epsilon of the layer norms of queries and keys, None for no norms. Without `key_bias`, the bias of
+    the keys is taken as 0.
+    """
 
     def __init__(self, dim: int, heads: int, qk_norm: float | None = None, key_bias: bool = True) -> None:
         super().__init__()
@@ -91,7 +100,7 @@ class Attention(nn.Module):
         query, key = self.q_norm(query), self.k_norm(key)
         if rotation is not None:
             query, key = rotation(query), rotation(key)
-        # Under autocast the norms answer in float32, and the fused kernel wants one type.
+        # Under autocast the norms return float32, and the fused kernel needs one type.
         query, key = query.to(value.dtype), key.to(value.dtype)
         attended = functional.scaled_dot_product_attention(query, key, value)
         mixed: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
@@ -110,8 +119,11 @@ class LayerScale(nn.Module):
 
 
 class GatedMlp(nn.Module):
-    """One half of what the first layer says, through SiLU, lets the other through (Shazeer, "GLU Variants Improve
-    Transformer", 2020). `width` is that of a plain MLP with as many parameters."""
+    """An MLP with a gate: one half of the first layer's output, through SiLU, multiplies the other half.
+
+    `width` is the hidden width of a plain MLP with as many parameters. Source: Shazeer, "GLU Variants Improve
+    Transformer" (2020).
+    """
 
     def __init__(self, dim: int, width: int) -> None:
         super().__init__()
@@ -126,7 +138,11 @@ class GatedMlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then an MLP four times as wide, each normalised before, `scaled` and added after."""
+    """Attention, then an MLP four times as wide. The input of each is normalised; its result is added to the input.
+
+    `scaled`: with a LayerScale before the sum. `gated`: with a GatedMlp. `eps` is that of the norms; `qk_norm` and
+    `key_bias` are as in Attention.
+    """
 
     def __init__(
         self, dim: int, heads: int, eps: float, qk_norm: float | None = None, key_bias: bool = True,
@@ -161,10 +177,10 @@ class PatchEmbed(nn.Module):
 
 @dataclass(frozen=True)
 class PositionTable:
-    """How DINOv2's learned positions, a square grid of 37 × 37 patches (518 pixels), fit other sizes.
+    """Resizes DINOv2's learned positions, a square grid of 37 × 37 patches (518 pixels), to other grids.
 
     The interpolation is bicubic, with `antialias` or without. `offset` is added to the sizes before their ratio is
-    taken: a habit of the first DINO that its weights now expect.
+    taken, as in the first DINO. The published weights expect that.
     """
 
     side: int = 37
@@ -172,7 +188,7 @@ class PositionTable:
     offset: float = 0.1
 
     def resized(self, table: Tensor, rows: int, columns: int) -> Tensor:
-        """(1, 1 + side², dim) -> (1, 1 + rows × columns, dim); the class token's position comes first."""
+        """The `table` (1, 1 + side², dim) -> (1, 1 + rows × columns, dim). The class token's position is the first."""
         if (rows, columns) == (self.side, self.side):
             return table
         grid = table[:, 1:].float().unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
@@ -186,8 +202,11 @@ class PositionTable:
 
 
 class DinoV2(nn.Module):
-    """DINOv2, patch 14: the encoder of VGGT, with registers and a last norm, and of MapAnything, with neither and with
-    gated MLPs."""
+    """DINOv2 with patches of 14 pixels.
+
+    It is the encoder of VGGT, with `registers` and a last norm (`normed`), and of MapAnything, with neither and with
+    `gated` MLPs.
+    """
 
     def __init__(
         self, dim: int, depth: int, heads: int, positions: PositionTable, registers: int = 0, gated: bool = False,
@@ -203,8 +222,10 @@ class DinoV2(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=1e-6) if normed else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised pictures (views, 3, H, W) -> (views, 1 + registers + H / 14 × W / 14, dim): the class token,
-        registers, patches row by row."""
+        """Normalised pictures (views, 3, H, W) -> tokens (views, 1 + registers + H / 14 × W / 14, dim).
+
+        The class token comes first, then the registers, then the patches row by row.
+        """
         patches = self.patch_embed(images)
         tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
         tokens = tokens + self.positions.resized(self.pos_embed, images.shape[2] // 14, images.shape[3] // 14)
@@ -218,15 +239,15 @@ class DinoV2(nn.Module):
 
 
 def normalised(images: Tensor) -> Tensor:
-    """Pictures (views, 3, H, W) in [0, 1] with ImageNet's mean and deviation taken out."""
+    """Pictures (views, 3, H, W) in [0, 1], less ImageNet's mean, over its standard deviation."""
     mean, deviation = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (images - mean) / deviation
 
 
 def sine_cosine(positions: Tensor, dim: int, base: float) -> Tensor:
-    """(N,) positions -> (N, dim): sines, then cosines, at geometric frequencies from 1 to 1 / base.
+    """(N,) positions -> (N, dim): sines, then cosines, at geometrically spaced frequencies from 1 to 1 / base.
 
-    Computed on the processor: Apple's graphics know no doubles.
+    They are computed in double precision on the CPU, since Apple's GPUs have no doubles.
     """
     exponents = torch.arange(dim // 2, dtype=torch.float64) / (dim / 2)
     angles = positions.cpu().double()[:, None] * math.e ** (-math.log(base) * exponents)
