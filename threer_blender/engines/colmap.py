@@ -350,10 +350,7 @@ def _dense(
 
 
 def _unmasked(depth: views.DepthMap, camera: Camera, view: views.View, out: BoolArray | None) -> views.DepthMap:
-    """The depth map of an ideal `view`, with depth and confidence 0 at masked pixels.
-
-    `out` (H, W) is the mask of the photo, whose camera is `camera`; None without a mask.
-    """
+    """The depth map of an ideal `view`, with 0 at pixels that the photo's mask `out` (H, W) leaves out."""
     from ..geometry import remap
     from ..geometry.stereo import panorama_views
 
@@ -374,11 +371,9 @@ def _unmasked(depth: views.DepthMap, camera: Camera, view: views.View, out: Bool
 
 
 def dense_views(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> list[views.View]:
-    """The pinhole view of a photo, or those of all sides of a panorama, for dense stereo.
+    """The pinhole view of a photo, or those of all sides of a panorama, for dense stereo, `long_side` pixels long.
 
-    `points` (N, 3) are the sparse points that the camera sees, `ids` (N,) their indices. `long_side` is that of the
-    view in pixels.
-    """
+    `points` (N, 3) are the sparse points that the camera sees, `ids` (N,) their indices."""
     from ..geometry import panoramas
     from ..geometry.stereo import panorama_views
     from ..pictures.photos import pixels
