@@ -33,8 +33,13 @@ LOCK = Path(__file__).with_name("lock.txt")
 MANIFEST = "blender_manifest.toml"
 CONTENTS = ("__init__.py", "LICENSE", "threer_blender")
 
-# Blender's platform -> the newest platform tag of wheels that run there.
-PLATFORMS = {"linux-x64": "manylinux_2_28_x86_64", "windows-x64": "win_amd64", "macos-arm64": "macosx_14_0_arm64"}
+# Blender's platform -> the platform tags of wheels that run there, the newest first. pip knows which older tags of
+# macOS they include, but not which of Linux.
+PLATFORMS = {
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64"),
+    "windows-x64": ("win_amd64",),
+    "macos-arm64": ("macosx_14_0_arm64",),
+}
 WITHOUT_WHEELS = ("linux-arm64", "macos-x64", "windows-arm64")
 # Pythons with which Linux distributions build Blender, whatever its version.
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
@@ -239,7 +244,8 @@ def lock() -> None:
 def _pip_download(target: Target, folder: Path, *what: str) -> None:
     assert target.generation is not None
     python = target.generation.python
-    tags = ["--platform", PLATFORMS[target.platform], "--python-version", python, "--implementation", "cp"]
+    tags = [each for tag in PLATFORMS[target.platform] for each in ("--platform", tag)]
+    tags += ["--python-version", python, "--implementation", "cp"]
     tags += ["--abi", f"cp{python.replace('.', '')}", "--abi", "abi3"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", *tags]
     subprocess.run([*command, "--dest", str(folder), *what], check=True)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tests import splat_variants
 from tests.benchmarks._measure import chosen
-from tests.exchange.solves import scene, test_point_files
+from tests.exchange.solves import scene, test_las
 from tests.real_data import FOLDER
-from tests.splat_variants import ply
-from threer_blender.exchange.solves import point_files, reading
+from threer_blender.exchange.solves import las, ply, reading
 from threer_blender.exchange.solves.solve import Solve, View
 from threer_blender.geometry import similarities
 from threer_blender.model.arrays import FloatArray
@@ -131,18 +131,18 @@ def speed() -> None:
     random = np.random.default_rng(0)
     positions = random.normal(size=(MILLION, 3)).astype("f4")
     colors = random.integers(0, 255, (MILLION, 3)).astype("u1")
-    names = {**dict(zip("xyz", positions.T, strict=True)), **dict(zip(point_files.COLOR, colors.T, strict=True))}
-    data = test_point_files.las((1, 2), 2, count=MILLION)[:227]
+    names = {**dict(zip("xyz", positions.T, strict=True)), **dict(zip(ply.COLOR, colors.T, strict=True))}
+    data = test_las.written((1, 2), 2, count=MILLION)[:227]
     rows = np.zeros(MILLION, np.dtype([("xyz", "<i4", 3), ("rest", "u1", 8), ("rgb", "<u2", 3)]))
     rows["xyz"], rows["rgb"] = positions * 1000, colors.astype("u2") * 257
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "x.ply").write_bytes(ply(names))
+        (folder / "x.ply").write_bytes(splat_variants.ply(names))
         (folder / "x.las").write_bytes(data + rows.tobytes())
         (folder / "colmap").mkdir()
         kinds: dict[str, tuple[Path, Callable[[], Solve | object]]] = {
-            "PLY": (folder / "x.ply", lambda: point_files.read_ply(folder / "x.ply")),
-            "LAS": (folder / "x.las", lambda: point_files.read_las(folder / "x.las")),
+            "PLY": (folder / "x.ply", lambda: ply.read(folder / "x.ply")),
+            "LAS": (folder / "x.las", lambda: las.read(folder / "x.las")),
         }
         model = colmap_folder(folder / "colmap")
         kinds["COLMAP, binary"] = (model / "points3D.bin", lambda: reading.read(model))

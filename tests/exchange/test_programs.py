@@ -13,7 +13,7 @@ from tests.exchange import handed
 from tests.splats import random_gaussians
 from threer_blender.exchange import export, gltf_splats, maya, nuke_camera, point_writers
 from threer_blender.exchange.content import Choice
-from threer_blender.exchange.solves import point_files, reading
+from threer_blender.exchange.solves import las, ply, reading
 from threer_blender.model import gaussian_transform
 from threer_blender.model.arrays import FloatArray
 from threer_blender.model.errors import UserError
@@ -157,8 +157,8 @@ def test_points_come_back(tmp_path: Path) -> None:
     assert result.cloud is not None
     expected = result.cloud.positions @ np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]).T
     for name, file, read in (
-        ("ply", point_writers.PLY, point_files.read_ply),
-        ("las", point_writers.LAS, point_files.read_las),
+        ("ply", point_writers.PLY, ply.read),
+        ("las", point_writers.LAS, las.read),
     ):
         export.write(result, tmp_path, name, tmp_path / name)
         points = read(tmp_path / name / file)

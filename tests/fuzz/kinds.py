@@ -15,6 +15,7 @@ import numpy as np
 
 from tests import splat_variants as variants
 from tests.exchange.solves import scene
+from tests.exchange.solves.test_las import RECORDED
 from tests.fuzz.inputs import Kind, Parts, single
 from tests.numbered_films import KINDS as KINDS_OF_FILMS
 from tests.numbered_films import write
@@ -163,6 +164,11 @@ def _read_checkpoint(path: Path) -> Any:
     return [tensor.double().sum() for tensor in checkpoints.read(path).values() if tensor.numel() < 1 << 20]
 
 
+def _scans() -> Sequence[Parts]:
+    """E57 and LAZ files of other programs."""
+    return [{path.name: path.read_bytes()} for path in sorted(RECORDED.glob("*.e57")) + sorted(RECORDED.glob("*.laz"))]
+
+
 def _solves() -> Sequence[Parts]:
     """The files of each program; the first of them is the solve."""
     examples = []
@@ -307,6 +313,7 @@ _ROWS = [
     Kind("photo", _photos, _photo_file, _read_photos, (UserError,), packed=False),
     Kind("video", _videos, _photo_file, _read_photos, (UserError,), packed=False),
     Kind("solve", _solves, _folder, reading.read, (UserError,), packed=False),
+    Kind("scan", _scans, _folder, reading.read, (UserError,), packed=False),
     Kind("lens file", _lens_file, single(".json"), known.read, (UserError,), packed=False),
     Kind("scene cameras", _scene_cameras, single(".json"), _read_scene_cameras, (UserError,), packed=False),
     Kind("survey", _survey, single(".csv"), survey_files.read_points, (UserError,), packed=False),

@@ -204,7 +204,7 @@ def test_every_blender_finds_one_zip_in_the_index(any_zip: Path, tmp_path: Path)
 
 
 def _with_empty_wheel(source: Path, path: Path, target: Any, python: str) -> None:
-    tag = build_zips.PLATFORMS[target.platform]
+    tag = build_zips.PLATFORMS[target.platform][0]
     wheel = f"nothing-1.0-{python}-{python}-{tag}.whl"
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
         for name in set(old.namelist()) - {"blender_manifest.toml"}:

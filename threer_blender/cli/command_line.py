@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         "--photos", action="append", default=[], metavar="FOLDER", help="where its photos are; default: beside it"
     )
     bring_in.add_argument(
-        "--points", default="", metavar="FILE", help="PLY or LAS points of the same solve, where it has none"
+        "--points", default="", metavar="FILE", help="PLY, LAS, LAZ or E57 points of the same solve, where it has none"
     )
     _add_output(bring_in)
     bring_in.set_defaults(run=_import)

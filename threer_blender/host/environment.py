@@ -35,6 +35,7 @@ PACKAGES = {
     "pillow_heif": "pillow-heif==1.8.1",
     "av": "av==18.1.0",
     "lensfunpy": "lensfunpy==1.18.0",
+    "lazrs": "lazrs==0.8.2",
     "pycolmap": "pycolmap==4.2.1",
     "numba": "numba==0.68.1",
     "torch": "torch==2.13.0",

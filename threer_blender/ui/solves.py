@@ -27,7 +27,7 @@ class THREER_OT_import_solve(Asks, bpy.types.Operator):
 
     points: bpy.props.StringProperty(
         name="Points",
-        description="A PLY or LAS file of points in the world of these cameras, where the solve has none",
+        description="A PLY, LAS, LAZ or E57 file of points in the world of these cameras, where the solve has none",
         subtype="FILE_PATH",
         options={"SKIP_SAVE"},
     )

@@ -227,7 +227,7 @@ def test_entities_are_not_expanded(tmp_path: Path) -> None:
 
 
 def test_alembic_and_e57_say_what_to_do(tmp_path: Path) -> None:
-    for head, advice in ((b"Ogawa\xff\0", "File > Import > Alembic"), (b"ASTM-E57", "save its points")):
+    for head, advice in ((b"Ogawa\xff\0", "File > Import > Alembic"), (b"ASTM-E57", "cut off")):
         (tmp_path / "x").write_bytes(head + bytes(100))
         with pytest.raises(UserError, match=advice):
             reading.read(tmp_path / "x")
@@ -238,3 +238,12 @@ def test_a_baf_that_claims_more_than_it_holds(counts: str, tmp_path: Path) -> No
     (tmp_path / "a.baf").write_text(f"{counts}\n100 50 50\n")
     with pytest.raises(UserError, match="claims to hold 32,000,000,000,000 bytes, which its"):
         reading.read(tmp_path / "a.baf")
+
+
+def test_a_colmap_model_without_points(tmp_path: Path) -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    pycolmap.synthesize_dataset(pycolmap.SyntheticDatasetOptions()).write_binary(str(tmp_path))
+    (tmp_path / "points3D.bin").write_bytes(bytes(8))
+    solve = reading.read(tmp_path)
+    assert solve.views
+    assert solve.points is None

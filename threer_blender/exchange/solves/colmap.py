@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ...files import bounded
 from ...files.bounded import Damaged
@@ -135,22 +136,25 @@ def _points(path: Path, numbers: dict[int, int]) -> tuple[Points | None, tuple[A
     (count,) = struct.unpack_from("<Q", data)
     if count * HEAD > len(data):
         raise EOFError
-    offsets = np.empty(count, np.int64)
-    view, offset = memoryview(data), 8
-    for row in range(count):
-        offsets[row] = offset
-        offset += HEAD + 8 * int.from_bytes(view[offset + HEAD - 8 : offset + HEAD], "little")
-    if offset > len(data):
-        raise EOFError
-    padded = np.frombuffer(data + bytes(4), np.uint8)  # for a last point without a track
-    rows = np.empty((count, POINT3D.itemsize), np.uint8)
-    for column in range(POINT3D.itemsize):
-        rows[:, column] = padded[offsets + column]
+    records = np.frombuffer(data + bytes(POINT3D.itemsize), np.uint8)  # more, for a last point without a track
+    rows = sliding_window_view(records, POINT3D.itemsize)[_offsets(data, count)]
     table = rows.view(POINT3D)[:, 0]
     lengths = table["length"].astype(np.int64)
     cloud = points(table["position"], table["color"], _places(table["image"], lengths, numbers), lengths)
     order = np.argsort(table["id"])
     return cloud, (table["id"][order], table["position"][order])
+
+
+def _offsets(data: bytes, count: int) -> Array:
+    """Where each of the `count` points begins: after the track of the one before."""
+    length = struct.Struct("<Q").unpack_from
+    offsets, offset = [], 8
+    for _ in range(count):
+        offsets.append(offset)
+        offset += HEAD + 8 * length(data, offset + HEAD - 8)[0]
+    if offset > len(data):
+        raise EOFError
+    return np.array(offsets, np.int64)
 
 
 def _places(images: Array, lengths: Array, numbers: dict[int, int]) -> Array:

@@ -17,13 +17,15 @@ from ...model.errors import UserError, quoted
 from . import (
     bundler,
     colmap,
+    e57,
+    las,
     meshroom,
     metashape,
     open3d,
     openmvg,
     opensfm,
     phones,
-    point_files,
+    ply,
     reality_capture,
     transforms,
 )
@@ -33,7 +35,7 @@ HEAD = 1 << 16  # bytes that tell what a file is
 LONGEST_JSON = 256 << 20  # bytes; a solve of ten thousand photos with its points
 LISTED = (
     "COLMAP, Nerfstudio, instant-ngp, Bundler, VisualSFM (NVM), OpenMVG, OpenSfM, Meshroom (.sfm, .baf), Metashape "
-    "(XML), RealityCapture (CSV), Polycam, Record3D, Open3D, PLY and LAS"
+    "(XML), RealityCapture (CSV), Polycam, Record3D, Open3D, PLY, LAS, LAZ and E57"
 )
 DAMAGED = "is cut off or damaged; export it again"
 IN_FOLDER = (
@@ -59,11 +61,15 @@ def _csv(path: Path) -> Solve:
 
 
 def _ply(path: Path) -> Solve:
-    return Solve("PLY", [], point_files.read_ply(path))
+    return Solve("PLY", [], ply.read(path))
 
 
 def _las(path: Path) -> Solve:
-    return Solve("LAS", [], point_files.read_las(path), metric=True)
+    return Solve("LAS", [], las.read(path), metric=True)
+
+
+def _e57(path: Path) -> Solve:
+    return Solve("E57", [], e57.read(path), metric=True)
 
 
 def _refused(sentence: str) -> Callable[[Path], Solve]:
@@ -77,11 +83,8 @@ FORMATS = (
     TextFormat(lambda head: head.startswith(bundler.NVM), bundler.read_nvm),
     TextFormat(lambda head: bundler.BUNDLER.match(head) is not None, bundler.read_bundler),
     TextFormat(lambda head: re.match(rb"ply\s", head) is not None, _ply),
-    TextFormat(lambda head: head.startswith(point_files.LAS), _las),
-    TextFormat(
-        lambda head: head.startswith(point_files.E57),
-        _refused("is an E57 file, which is not read here; save its points as PLY or LAS"),
-    ),
+    TextFormat(lambda head: head.startswith(las.SIGNATURE), _las),
+    TextFormat(lambda head: head.startswith(e57.SIGNATURE), _e57),
     TextFormat(
         lambda head: head.startswith(ALEMBIC), _refused("is an Alembic file; use Blender's File > Import > Alembic")
     ),
@@ -126,7 +129,7 @@ def with_points(solve: Solve, path: Path) -> Solve:
     """The solve with the points of another file, in the same world. Raises UserError as `read` does."""
     other = read(path)
     if other.points is None:
-        raise UserError(f"{quoted(path)} holds no points; choose a PLY or LAS file.")
+        raise UserError(f"{quoted(path)} holds no points; choose a PLY, LAS, LAZ or E57 file.")
     points = other.points if not other.views else replace(other.points, view=np.full(len(other.points), -1, np.int32))
     joined = replace(solve, points=points)
     with bounded.as_refusal(quoted(path)):

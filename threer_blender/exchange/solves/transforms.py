@@ -15,7 +15,7 @@ import numpy as np
 
 from ...files import bounded, checked
 from ...files.bounded import Damaged
-from . import lens_models, point_files
+from . import lens_models, ply
 from .solve import WIDTH, Lens, Solve, View, pose_of_opengl
 
 NAMES = ("transforms.json", "transforms_train.json")
@@ -55,7 +55,7 @@ def solve(index: dict[str, Any], folder: Path) -> Solve:
     if isinstance(index.get("ply_file_path"), str):
         path = bounded.inside(folder, index["ply_file_path"].removeprefix("./"))
         if path.is_file():
-            cloud = point_files.read_ply(path)
+            cloud = ply.read(path)
         else:
             notes = [f"The file of points that it names, {path.name}, is not there."]
     return Solve("transforms.json", views, cloud, notes=notes)

@@ -1,0 +1,168 @@
+"""[S] Points of LAS files (ASPRS LAS 1.0 to 1.4), and of LAZ, which are LAS files that lazrs decompresses."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ...files import bounded
+from ...files.bounded import Damaged
+from ...model.arrays import Array
+from .solve import Points, points
+
+try:
+    import lazrs
+except ImportError:  # Blenders without the wheels; LAZ is refused there
+    lazrs = None
+
+SIGNATURE = b"LASF"
+VLR = struct.Struct("<2x16sHH32x")  # the header of a variable length record: user, number, length
+LASZIP = (b"laszip encoded", 22204)
+UNKNOWN_PLACE = -1  # of the table of chunks: the end of the file says it
+CHUNK = 16  # bytes of memory that an entry of that table takes
+EXTRA_BYTES, LAYERS = 14, {10: 9, 11: 1, 12: 2, 13: 1}  # LAZ's number of an item of the point -> its layers
+CUT = "is cut off or damaged; get it again"
+BLOCK = 1_000_000  # points that are taken at once
+COMPRESSED = 0x80  # set in the number of the point's format, where LAZ holds it
+# The number of a point's format -> where its colour begins, three 16-bit numbers: ASPRS LAS 1.4, tables 7 to 17.
+COLORS = {2: 20, 3: 28, 5: 28, 7: 30, 8: 30, 10: 30}
+SIZES = {0: 20, 1: 28, 2: 26, 3: 34, 4: 57, 5: 63, 6: 30, 7: 36, 8: 38, 9: 59, 10: 67}
+
+
+def read(path: Path) -> Points | None:
+    """The points of a LAS or LAZ file, in metres or whatever its coordinates are. Raises Damaged, and OSError."""
+    with bounded.open_regular(path) as file:
+        header = file.read(375)
+        if len(header) < 227:
+            raise Damaged("is cut off: it ends within its header; get it again")
+        record = _record(header, file.seek(0, os.SEEK_END))
+        raw = np.empty((record.count, 3), "<i4")
+        deep = np.empty((record.count, 3), "<u2")
+        done = 0
+        for rows in _blocks(file, header, record):
+            part = slice(done, done := done + len(rows))
+            raw[part] = np.ascontiguousarray(rows[:, :12]).view("<i4")
+            if record.color is not None:
+                deep[part] = np.ascontiguousarray(rows[:, record.color : record.color + 6]).view("<u2")
+    scale, offset = struct.unpack_from("<3d", header, 131), struct.unpack_from("<3d", header, 155)
+    colors = None
+    if record.color is not None and record.count:
+        colors = (deep >> 8 if deep.max() > 255 else deep).astype(np.uint8)  # some programs write 8 bits
+    return points(raw * np.array(scale) + offset, colors)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The points of a LAS file as its header declares them: how many, the `size` of one in bytes, where the first
+    begins in the file, and where the colour begins in each."""
+
+    count: int
+    size: int
+    begin: int
+    color: int | None
+    compressed: bool
+
+
+def _record(header: bytes, length: int) -> Record:
+    """Raises Damaged where a file of `length` bytes cannot hold these points."""
+    (begin,) = struct.unpack_from("<I", header, 96)
+    number, size = struct.unpack_from("<BH", header, 104)
+    compressed, number = bool(number & COMPRESSED), number & ~COMPRESSED
+    if (header[24], header[25]) >= (1, 4) and len(header) >= 255:
+        (count,) = struct.unpack_from("<Q", header, 247)
+    else:
+        (count,) = struct.unpack_from("<I", header, 107)
+    if number not in SIZES or size < SIZES[number]:
+        raise Damaged(f"has points of the format {number}, which LAS does not have; export it again")
+    if compressed:
+        bounded.check(count * size, length)
+    elif begin + count * size > length:
+        whole = max(0, (length - begin) // size)
+        raise Damaged(f"is cut off: {whole:,} of its {count:,} points are there; get it again")
+    return Record(count, size, begin, COLORS.get(number), compressed)
+
+
+def _blocks(file: BinaryIO, header: bytes, record: Record) -> Iterator[Array]:
+    """The points' bytes (N, size), BLOCK points at a time."""
+    if record.compressed:
+        with _damage_of_lazrs():
+            vlr = _laszip_vlr(file, header)
+            _check_chunks(file, record, vlr)
+            yield from _decompressed(file, record, vlr)
+        return
+    file.seek(record.begin)
+    for first in range(0, record.count, BLOCK):
+        taken = min(BLOCK, record.count - first)
+        yield np.frombuffer(file.read(taken * record.size), np.uint8).reshape(taken, record.size)
+
+
+def _check_chunks(file: BinaryIO, record: Record, vlr: bytes) -> None:
+    """Raises Damaged where the chunks of a LAZ claim more memory than the file can hold.
+
+    A table at its end lists them. Of the formats 6 and later, each chunk begins with one whole point and the sizes of
+    its layers. Source: the LAZ specification 1.4 R1 of rapidlasso.
+    """
+    length = file.seek(0, os.SEEK_END)
+    file.seek(record.begin)
+    (place,) = struct.unpack("<q", file.read(8))
+    if place == UNKNOWN_PLACE:
+        file.seek(length - 8)
+        (place,) = struct.unpack("<q", file.read(8))
+    if not 0 <= place <= length:
+        raise Damaged(CUT)
+    file.seek(place)
+    _, count = struct.unpack("<II", file.read(8))
+    bounded.check(count * CHUNK, length)
+    (items,) = struct.unpack_from("<H", vlr, 32)
+    kinds = [struct.unpack_from("<HH", vlr, 34 + 6 * item) for item in range(items)]
+    layers = sum(size if kind == EXTRA_BYTES else LAYERS.get(kind, 0) for kind, size in kinds)
+    if not layers:
+        return
+    file.seek(record.begin)
+    offset = record.begin + 8
+    for _, size in lazrs.read_chunk_table(file, lazrs.LazVlr(vlr)):
+        file.seek(offset + record.size + 4)
+        if sum(struct.unpack(f"<{layers}I", file.read(4 * layers))) > size:
+            raise Damaged(CUT)
+        offset += size
+
+
+def _laszip_vlr(file: BinaryIO, header: bytes) -> bytes:
+    """LASzip's variable length record, which says how the points were compressed."""
+    size, _, count = struct.unpack_from("<HII", header, 94)
+    file.seek(size)
+    for _ in range(count):
+        user, number, length = VLR.unpack(file.read(VLR.size))
+        content = file.read(length)
+        if (user.rstrip(b"\0"), number) == LASZIP:
+            return content
+    raise Damaged("is compressed (LAZ), but does not say how; get it again")
+
+
+def _decompressed(file: BinaryIO, record: Record, vlr: bytes) -> Iterator[Array]:
+    file.seek(record.begin)
+    decompressor = lazrs.LasZipDecompressor(file, vlr)
+    for first in range(0, record.count, BLOCK):
+        rows = np.empty((min(BLOCK, record.count - first), record.size), np.uint8)
+        decompressor.decompress_many(rows.reshape(-1))
+        yield rows
+
+
+@contextmanager
+def _damage_of_lazrs() -> Iterator[None]:
+    """Raises Damaged instead of lazrs' errors, and where lazrs is not there."""
+    if lazrs is None:
+        raise Damaged("is compressed (LAZ), which the Python package lazrs reads; save it as LAS, or as PLY")
+    try:
+        yield
+    except BaseException as error:  # a panic of Rust, which damaged bytes can lead to, is no Exception
+        if type(error).__name__ not in ("LazrsError", "PanicException"):
+            raise
+        raise Damaged(CUT) from error
