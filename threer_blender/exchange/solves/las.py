@@ -1,4 +1,4 @@
-"""[S] Points of LAS files (ASPRS LAS 1.0 to 1.4), and of LAZ, which are LAS files that lazrs decompresses."""
+"""[R] Points of LAS files (ASPRS LAS 1.0 to 1.4), and of LAZ, which are LAS files that lazrs decompresses."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ CHUNK = 16  # bytes of memory that an entry of that table takes
 EXTRA_BYTES, LAYERS = 14, {10: 9, 11: 1, 12: 2, 13: 1}  # LAZ's number of an item of the point -> its layers
 CUT = "is cut off or damaged; get it again"
 BLOCK = 1_000_000  # points that are taken at once
-COMPRESSED = 0x80  # set in the number of the point's format, where LAZ holds it
+COMPRESSED = 0x80  # the bit in the number of the points' format that LAZ sets
 # The number of a point's format -> where its colour begins, three 16-bit numbers: ASPRS LAS 1.4, tables 7 to 17.
 COLORS = {2: 20, 3: 28, 5: 28, 7: 30, 8: 30, 10: 30}
 SIZES = {0: 20, 1: 28, 2: 26, 3: 34, 4: 57, 5: 63, 6: 30, 7: 36, 8: 38, 9: 59, 10: 67}
 
 
 def read(path: Path) -> Points | None:
-    """The points of a LAS or LAZ file, in metres or whatever its coordinates are. Raises Damaged, and OSError."""
+    """The points of a LAS or LAZ file, in the file's own units; None where it has none. Raises Damaged, and OSError."""
     with bounded.open_regular(path) as file:
         header = file.read(375)
         if len(header) < 227:

@@ -16,7 +16,7 @@ DIFFUSE = ("diffuse_red", "diffuse_green", "diffuse_blue")
 
 
 def read(path: Path) -> Points | None:
-    """The vertices of a PLY, with their colours where it has them."""
+    """The vertices of a PLY, with their colours if it has any; None where it has no points. Raises Damaged."""
     with bounded.open_regular(path) as file:
         header = ply_tables.parse(file.read(ply_tables.LONGEST))
     vertices = next((element for element in header.elements if element.name == "vertex"), None)

@@ -1,4 +1,4 @@
-"""[S] Opens the solve of any other program. Its content tells the format, and the result is checked for sense."""
+"""[R] Opens the solve of any other program. Its content tells the format, and the result is checked for sense."""
 
 from __future__ import annotations
 
