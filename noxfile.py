@@ -46,7 +46,7 @@ if shutil.which(f"python{PYTHON}") is None and sys.version_info[:2] != (3, 11) a
 
 
 def need_system_libraries(session: nox.Session, libraries: Mapping[str, str] = SYSTEM_LIBRARIES) -> None:
-    """Ends the session with the one apt line where bpy would fail to load."""
+    """Ends the session, and names the line for apt-get, where bpy would fail to load."""
     if platform.system() != "Linux":
         return
     missing = []
@@ -61,7 +61,7 @@ def need_system_libraries(session: nox.Session, libraries: Mapping[str, str] = S
 
 
 def install(session: nox.Session, extras: str) -> None:
-    """The project and `extras`, with the Blender that tests and demo run in."""
+    """Installs the project with its `extras`, and the Blender that tests and demo run in."""
     need_system_libraries(session)
     session.install(BPY, "-e", f".[{extras}]")
 
@@ -117,15 +117,15 @@ def benchmarks(session: nox.Session) -> None:
         session.run("python", "-m", f"tests.benchmarks.{name}")
 
 
-# What `wheels/build.py` calls the zip for this machine, before the versions of Blender.
+# Operating system and processor -> the platform in the name of the zip, see PLATFORMS in `wheels/build.py`.
 WHEELS_FOR = {("Linux", "x86_64"): "linux-x64", ("Windows", "AMD64"): "windows-x64", ("Darwin", "arm64"): "macos-arm64"}
 
 
 def target_for(version: str, python: str) -> str:
-    """What `wheels/build.py` calls the zip for this machine, a version of Blender, and the Python that it has."""
+    """The target of `wheels/build.py` for this machine and a Blender with this version and this version of Python."""
     machine = WHEELS_FOR.get((platform.system(), platform.machine()))
     old = tuple(map(int, version.split("."))) < (5, 1)
-    if machine is None or python != ("3.11" if old else "3.13"):  # as of a distribution's own Blender
+    if machine is None or python != ("3.11" if old else "3.13"):  # such as a distribution's own Blender
         return "any"
     return f"{machine}-blender-{'4.2-to-5.0' if old else '5.1-and-later'}"
 
@@ -142,7 +142,7 @@ def build(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize(
     "python,version,numpy",
-    [  # each with the oldest numpy that such Blenders have; the newest as it comes, so that a new Blender is noticed
+    [  # with the oldest numpy of each Blender; "newest" has no upper bound, so that a new Blender is noticed
         nox.param("3.11", "==4.2.*", "numpy==1.24.*", id="4.2", tags=["ci"]),
         nox.param("3.11", "==4.5.*", "numpy==1.26.*", id="4.5"),
         nox.param("3.11", "==5.0.*", "numpy==1.26.*", id="5.0"),
@@ -165,21 +165,22 @@ def blender(session: nox.Session, version: str, numpy: str) -> None:
 
 @nox.session(python=PYTHON)
 def dev(session: nox.Session) -> None:
-    """Start Blender with the checkout as its add-on, in a profile of its own: `nox -s dev`, or `-- PATH` of a Blender.
+    """Start Blender with this checkout as its extension, in a profile of its own.
 
-    What follows PATH goes to Blender. A change of the code is seen by the next reconstruction or the next start.
+    `nox -s dev` starts the `blender` that the shell finds, `nox -s dev -- BLENDER` the one at that path. Further
+    arguments go to Blender. A change of the code takes effect at the next reconstruction or the next start.
     """
     path, *arguments = session.posargs or ["blender"]
     blender = shutil.which(path)
     if blender is None:
         session.error(f"There is no {path!r} to start; name a Blender: nox -s dev -- /path/to/blender")
-    said = session.run(blender, "-b", "--factory-startup", "--python-expr", VERSIONS, external=True, silent=True)
-    found = re.search(r"^versions (\d+\.\d+) (\d+\.\d+)$", str(said), re.MULTILINE)
-    if found is None:
+    output = session.run(blender, "-b", "--factory-startup", "--python-expr", VERSIONS, external=True, silent=True)
+    versions = re.search(r"^versions (\d+\.\d+) (\d+\.\d+)$", str(output), re.MULTILINE)
+    if versions is None:
         session.error(f"{blender!r} is no Blender; name one: nox -s dev -- /path/to/blender")
     session.install("pip")
     extension = PROFILE / "extensions" / "user_default" / "threer_blender"
-    session.run("python", "wheels/build.py", "link", target_for(found[1], found[2]), str(extension))
+    session.run("python", "wheels/build.py", "link", target_for(versions[1], versions[2]), str(extension))
     resources = {"BLENDER_USER_RESOURCES": str(PROFILE.absolute())}
     session.run(blender, "--addons", "bl_ext.user_default.threer_blender", *arguments, env=resources, external=True)
 
@@ -203,7 +204,7 @@ def window(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def fuzz(session: nox.Session) -> None:
-    """Damaged files of every kind into their readers: `nox -s fuzz -- KIND … --inputs 2000 --seconds 600`."""
+    """Give damaged files of every kind to their readers: `nox -s fuzz -- KIND … --inputs 2000 --seconds 600`."""
     install(session, "blender,test")
     session.install(TORCH)
     session.run("python", "-m", "tests.fuzz.run", *session.posargs)

@@ -161,7 +161,7 @@ SURVEY_IS = Option(
     "survey_is",
     "fit",
     "Survey",
-    "Whether survey points move, turn and scale the solve as a whole, or are held while cameras and lenses adjust.",
+    "Whether survey points move, rotate and scale the solve as a whole, or are held while cameras and lenses adjust.",
     choices={"fit": "Places the solve", "held": "Is held"},
     box=KNOWN_BOX,
 )
