@@ -146,7 +146,7 @@ def _points(path: Path, numbers: dict[int, int]) -> tuple[Points | None, tuple[A
 
 
 def _offsets(data: bytes, count: int) -> Array:
-    """Where each of the `count` points begins: after the track of the one before."""
+    """(count,) the byte at which each point begins, which is after the track of the one before."""
     length = struct.Struct("<Q").unpack_from
     offsets, offset = [], 8
     for _ in range(count):

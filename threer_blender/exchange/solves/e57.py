@@ -34,7 +34,11 @@ CUT = "is cut off or damaged; export it again"
 
 @dataclass(frozen=True)
 class Field:
-    """The declaration of a value that each point has: `kind` is Float, Integer or ScaledInteger."""
+    """The declaration of a value that each point has.
+
+    `kind` is Float, Integer or ScaledInteger. `single` is true for floats of 32 bits. `minimum` and `maximum` bound the
+    stored integers; a ScaledInteger is the stored integer times `scale` plus `offset`.
+    """
 
     name: str
     kind: str
@@ -46,13 +50,13 @@ class Field:
 
     @property
     def bits(self) -> int:
-        """How many a value takes in its stream."""
+        """How many bits a value takes in its stream; 0 where all points have the same."""
         if self.kind == "Float":
             return 32 if self.single else 64
         return (self.maximum - self.minimum).bit_length()
 
     def values(self, stream: bytes, count: int) -> Array:
-        """(count,) the values of a stream."""
+        """(count,) the values of a stream. Raises Damaged where it is too short."""
         if len(stream) * 8 < count * self.bits:
             raise Damaged(CUT)
         if self.kind == "Float":
@@ -101,7 +105,7 @@ def _logical(data: bytes, page: int, begin: int, length: int) -> bytes:
 
 
 def _scan(scan: ElementTree.Element, data: bytes, page: int) -> tuple[FloatArray, Array]:
-    """Positions (N, 3) and colours (N, 3), grey where there are none, of the valid points of a scan."""
+    """Positions (N, 3) in the file's frame and colours (N, 3), grey where there are none, of a scan's valid points."""
     table = scan.find("points")
     if table is None or table.find("prototype") is None:
         return np.empty((0, 3)), np.empty((0, 3), np.uint8)
@@ -190,7 +194,7 @@ def _positions(columns: dict[str, Array]) -> FloatArray:
 
 
 def _byte(values: Array, field: Field) -> Array:
-    """Colours of one channel, 0 to 255, from the range that the field declares."""
+    """One colour channel as 0 to 255, from the range that the field declares."""
     low, high = field.minimum, field.maximum
     if field.kind == "Float" or high <= low:
         low, high = 0, 1 if field.kind == "Float" else 255
@@ -198,7 +202,7 @@ def _byte(values: Array, field: Field) -> Array:
 
 
 def _rotation(scan: ElementTree.Element) -> FloatArray:
-    """(3, 3) from the scanner's frame to the file's."""
+    """(3, 3) rotation from the scanner's frame to the file's."""
     if scan.find("pose/rotation") is None:
         return np.eye(3)
     rotation: FloatArray = matrices_from_wxyz(unit_quaternion(_numbers(scan, "pose/rotation", "wxyz", 0.0)))

@@ -25,7 +25,7 @@ except ImportError:  # Blenders without the wheels; LAZ is refused there
 SIGNATURE = b"LASF"
 VLR = struct.Struct("<2x16sHH32x")  # the header of a variable length record: user, number, length
 LASZIP = (b"laszip encoded", 22204)
-UNKNOWN_PLACE = -1  # of the table of chunks: the end of the file says it
+UNKNOWN_PLACE = -1  # instead of the place of the table of chunks; the end of the file has it then
 CHUNK = 16  # bytes of memory that an entry of that table takes
 EXTRA_BYTES, LAYERS = 14, {10: 9, 11: 1, 12: 2, 13: 1}  # LAZ's number of an item of the point -> its layers
 CUT = "is cut off or damaged; get it again"
@@ -60,8 +60,11 @@ def read(path: Path) -> Points | None:
 
 @dataclass(frozen=True)
 class Record:
-    """The points of a LAS file as its header declares them: how many, the `size` of one in bytes, where the first
-    begins in the file, and where the colour begins in each."""
+    """The points of a LAS file as its header declares them.
+
+    `size` is one point's in bytes. `begin` is the first point's byte in the file, `color` the byte within each point at
+    which its colour begins, None where it has none.
+    """
 
     count: int
     size: int
