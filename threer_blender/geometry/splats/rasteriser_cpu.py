@@ -1,8 +1,8 @@
 """[R] The rasteriser's kernel on the CPU: flat Gaussians blended tile by tile, forward and backward. Numba.
 
-A tile of 16 × 16 pixels stays in the first-level cache, and its rows are 16 pixels without a branch, which vectorises.
-Both passes go front to back and take the same decisions. The gradient of a Gaussian is gathered per tile and summed
-afterwards, so the result does not depend on the number of threads.
+A tile of 16 × 16 pixels fits in the first-level cache, and the loop over the 16 pixels of a row has no branch, so it is
+vectorised. Both passes go front to back and blend the same Gaussians. The gradient of a Gaussian is computed for each
+tile and summed afterwards, so the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PARTS = 12  # values of a Gaussian's gradient: centre 2, conic 3, opacity, colou
 
 _f = np.float32
 _ALPHA_LEAST, _ALPHA_MOST, _LIGHT_LEAST = _f(ALPHA_LEAST), _f(ALPHA_MOST), _f(LIGHT_LEAST)
-_FARTHEST = _f(7.0)  # exp(-7) < 1 / 255: a Gaussian's exponent is of no interest beyond
-_FULL_CHECK = 16  # Gaussians between two checks whether a tile is full
+_FARTHEST = _f(7.0)  # exp(-7) < 1 / 255: at a larger exponent, a Gaussian is not drawn
+_FULL_CHECK = 16  # Gaussians between two checks whether all pixels of a tile are full
 _FLAGS = {"nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc"}
 
 
 class FlatSplats(NamedTuple):
-    """N Gaussians as the kernels take them, see `Footprints`."""
+    """N Gaussians as the kernels need them, see `Footprints`."""
 
     centres: Float32Array  # (N, 2)
     conics: Float32Array  # (N, 3)
@@ -41,28 +41,29 @@ class FlatSplats(NamedTuple):
 
 
 class TileLists(NamedTuple):
-    """The Gaussians of each tile; tiles stand in `columns` across the picture."""
+    """The Gaussians of each tile. Tiles are numbered along the rows of tiles, `columns` in each row."""
 
     columns: int
     listed: Int32Array  # (M,) Gaussians of tile 0, nearest first, then of tile 1 …
-    starts: IntArray  # (tiles + 1,) begin of each tile's list
+    starts: IntArray  # (tiles + 1,) where each tile's list begins
 
 
 class CpuState(NamedTuple):
-    """The forward pass's data that the backward pass needs."""
+    """The data that the backward pass needs from the forward pass."""
 
     splats: FlatSplats
     lists: TileLists
-    stops: IntArray  # (tiles,) the end of each tile's list, or of the part that filled the tile
-    order: IntArray  # (tiles,) longest first, for an even load
-    colour: Float32Array
-    alpha: Float32Array
+    stops: IntArray  # (tiles,) the end of each tile's list, or of the part of it that filled the tile
+    order: IntArray  # (tiles,) the tiles, those with the longest lists first, to balance the threads
+    colour: Float32Array  # (H, W, 3)
+    alpha: Float32Array  # (H, W)
 
 
 def forward(
     footprints: Footprints, opacities: Tensor, colours: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor, CpuState]:
-    """Colour (H, W, 3) on black and alpha (H, W) of flat Gaussians, and what `backward` needs. See `rasteriser`."""
+    """Colour (H, W, 3) on black and alpha (H, W) of flat Gaussians with `opacities` (N,) and `colours` (N, 3), in a
+    picture of `size` (width, height); and the data that `backward` needs. See `rasteriser.blend`."""
     splats = FlatSplats(
         *(np.ascontiguousarray(t.detach().numpy(), np.float32) for t in (*footprints[:3], opacities, colours))
     )
@@ -79,7 +80,8 @@ def forward(
 
 
 def backward(state: CpuState, colour: Tensor, alpha: Tensor) -> Tensor:
-    """(N, 9) gradient to centres, conics, opacities and colours from that to colour (H, W, 3) and alpha (H, W)."""
+    """(N, 9) the gradient to centres (2), conics (3), opacities (1) and colours (3), from the gradient to `colour`
+    (H, W, 3) and to `alpha` (H, W)."""
     slots = np.zeros((len(state.lists.listed), PARTS), np.float32)
     to_colour, to_alpha = colour.numpy(), alpha.numpy()
     _in_threads(lambda tiles: _draw_back(tiles, state, to_colour, to_alpha, slots), state.order)
@@ -89,7 +91,7 @@ def backward(state: CpuState, colour: Tensor, alpha: Tensor) -> Tensor:
 
 
 def _in_threads(work: Callable[[IntArray], None], tiles: IntArray) -> None:
-    """Calls `work` with shares of `tiles` that are about as long as each other."""
+    """Calls `work` in parallel with shares of `tiles`. Each share has tiles from all parts of their order."""
     shares = 4 * cores()
 
     def band(low: int, high: int) -> None:
@@ -103,7 +105,8 @@ def _in_threads(work: Callable[[IntArray], None], tiles: IntArray) -> None:
 def _tile_lists(
     centres: Float32Array, extents: Float32Array, order: IntArray, columns: int, rows: int
 ) -> tuple[Int32Array, IntArray]:
-    """For each tile the Gaussians whose box touches it, in the given order: a counting sort."""
+    """The lists of TileLists: for each tile, the Gaussians whose box touches it, in the given `order`
+    (a counting sort)."""
     boxes = np.zeros((len(centres), 4), np.int32)
     starts = np.zeros(columns * rows + 1, np.int64)
     for i in range(len(centres)):
@@ -129,7 +132,8 @@ def _tile_lists(
 
 @numba.njit(inline="always")
 def _exp(x: np.float32) -> np.float32:
-    """exp(x) for x in [-7, 0] to 2e-6: the series at x / 8, to the eighth power. Vectorises everywhere."""
+    """exp(x) for x in [-7, 0] to 2e-6: the series at x / 8, to the eighth power. It is vectorised on every
+    processor."""
     t = x * _f(1 / 8)
     p = _f(1 / 120) + t * _f(1 / 720)
     p = _f(1) + t * (_f(1) + t * (_f(1 / 2) + t * (_f(1 / 6) + t * (_f(1 / 24) + t * p))))
@@ -140,7 +144,8 @@ def _exp(x: np.float32) -> np.float32:
 
 @numba.njit(inline="always")
 def _rows(offset: np.float32, reach: np.float32) -> tuple[int, int]:
-    """The tile's rows from which a centre `offset` above the first row's is at most `reach` away."""
+    """The first row, and that after the last, of a tile's rows that are within `reach` of a Gaussian's centre. `offset`
+    is the position of the tile's first row from the centre, in pixels."""
     return max(0, int(np.ceil(-offset - reach))), min(TILE, int(np.floor(-offset + reach)) + 1)
 
 
@@ -148,7 +153,8 @@ def _rows(offset: np.float32, reach: np.float32) -> tuple[int, int]:
 def _draw(
     tiles: IntArray, lists: TileLists, splats: FlatSplats, colour: Float32Array, alpha: Float32Array, stops: IntArray
 ) -> None:
-    """Blends each of `tiles` into `colour` and `alpha`; `stops` gets the end of the part of its list that was drawn."""
+    """Blends the Gaussians of each of `tiles` into `colour` and `alpha`. `stops` gets the end of the part of its list
+    that was drawn."""
     columns, listed, starts = lists
     centres, conics, extents, opacities, colours = splats
     height, width = alpha.shape
@@ -196,9 +202,10 @@ def _draw_back(
 ) -> None:
     """Fills `slots` (M, PARTS) with each listed Gaussian's gradient in its tile.
 
-    With g the gradient to a pixel, a Gaussian of colour c and alpha a before which light T is left adds T a c·g, and
-    dims all that follows by 1 - a. All that follows is worth `rest` = (pixel)·g less what came before, so the
-    derivative by a is T c·g - rest / (1 - a): no list per pixel is needed, and no pass from the back.
+    Let g be the gradient to a pixel. A Gaussian of colour c and alpha a, in front of which the transmittance is T, adds
+    T a c·g to the loss, and multiplies all that follows by 1 - a. All that follows adds `rest`, which is (pixel)·g less
+    what came before. So the derivative by a is T c·g - rest / (1 - a). It needs neither a list per pixel nor a pass
+    from the back.
     """
     splats, lists, stops, _order, colour, alpha = state
     columns, listed, starts = lists
@@ -264,6 +271,7 @@ def _draw_back(
 
 @compiled(fastmath=_FLAGS)
 def _sum_slots(listed: Int32Array, slots: Float32Array, total: Float32Array) -> None:
+    """Adds each listed Gaussian's gradient in `slots` (M, PARTS) to its row of `total` (N, PARTS)."""
     for k in range(len(listed)):
         i = listed[k]
         for part in range(PARTS):

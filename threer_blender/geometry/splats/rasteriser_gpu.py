@@ -1,4 +1,4 @@
-"""[R] The rasteriser's kernel on graphics cards: one text, compiled at run time by what torch brings. Imports torch.
+"""[R] The rasteriser's kernel on graphics cards: one source, compiled at run time by torch's own means. Imports torch.
 
 CUDA goes through NVRTC, ROCm through hipRTC (both `torch.cuda._compile_kernel`), Apple's through
 `torch.mps.compile_shader`; the user needs no compiler. `self_test` compares a device with the CPU before it is trusted.
@@ -20,9 +20,9 @@ from .footprints import Footprints
 
 TILE = 16
 PARTS = 9  # values of a Gaussian's gradient: centre 2, conic 3, opacity, colour 3
-TOLERANCE = 1e-3  # of the largest value: a difference that the order of sums in single precision explains
+TOLERANCE = 1e-3  # of the largest value: more than the order of sums changes in single precision
 
-# Words that differ between the dialects of C++ -> each dialect's expression.
+# By dialect of C++: the words of the source that differ between the dialects -> the dialect's expression.
 DIALECTS = {
     "cuda": {
         "PREAMBLE": "",
@@ -50,11 +50,11 @@ DIALECTS = {
     },
 }
 
-# In single precision, which nine digits name exactly.
+# In single precision; nine digits identify such a number exactly.
 CONSTANTS = {name: f"{getattr(splat_rendering, name):#.9g}f" for name in ("ALPHA_LEAST", "ALPHA_MOST", "LIGHT_LEAST")}
 
-# One thread is one pixel, 256 threads in a row are one tile. `shape`: width, height, columns of tiles. The passes and
-# their decisions are those of `rasteriser_cpu`, where the backward pass is explained.
+# A thread draws a pixel, and a block of 256 threads a tile. `shape` is width, height, columns of tiles. Both passes
+# compute the same as those of `rasteriser_cpu`, where the backward pass is explained.
 TEXT = """
 KERNEL draw(INPUT(float) centres, INPUT(float) conics, INPUT(float) opacities, INPUT(float) colours,
             INPUT(int) listed, INPUT(int) starts, INPUT(int) shape, OUTPUT colour, OUTPUT alpha THREAD_ARGUMENT) {
@@ -125,7 +125,8 @@ KERNEL draw_back(INPUT(float) centres, INPUT(float) conics, INPUT(float) opaciti
 
 
 class GpuState(NamedTuple):
-    """The forward pass's data that the backward pass needs: the kernel's first seven arguments, and its results."""
+    """The data that the backward pass needs from the forward pass: the kernel's first seven arguments and its
+    results."""
 
     inputs: tuple[Tensor, ...]
     colour: Tensor
@@ -149,7 +150,7 @@ def forward(
 
 
 def backward(state: GpuState, colour: Tensor, alpha: Tensor) -> Tensor:
-    """As `rasteriser_cpu.backward`. Sums are in no fixed order, so the last digits may vary."""
+    """As `rasteriser_cpu.backward`. Sums are added in no fixed order, so the last digits may vary."""
     sums = torch.zeros((len(state.inputs[0]), PARTS), device=colour.device)
     size = (state.alpha.shape[1], state.alpha.shape[0])
     _launch("draw_back", size, (*state.inputs, state.colour, state.alpha, colour, alpha, sums))
@@ -157,7 +158,8 @@ def backward(state: GpuState, colour: Tensor, alpha: Tensor) -> Tensor:
 
 
 def tile_lists(centres: Tensor, extents: Tensor, depths: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The Gaussians (M,) int32 of tile 0, nearest first, then of tile 1 …; and (tiles + 1,) where each begins."""
+    """The numbers (M,) int32 of the Gaussians of tile 0, nearest first, then of tile 1 …; and (tiles + 1,) int32 where
+    the list of each tile begins. Arguments are as in Footprints."""
     tiles = torch.tensor([-(-side // TILE) for side in size], device=centres.device)
     order = torch.argsort(depths)
     centres, extents = centres[order], extents[order]
@@ -174,7 +176,7 @@ def tile_lists(centres: Tensor, extents: Tensor, depths: Tensor, size: tuple[int
 
 
 def source(dialect: str) -> str:
-    """The whole text for "cuda" (ROCm too) or "mps"."""
+    """The kernels' source in the dialect "cuda" (ROCm too) or "mps"."""
     words = DIALECTS[dialect]
     meanings = {word: meaning for word, meaning in words.items() if word != "PREAMBLE"} | CONSTANTS
     defines = "\n".join(f"#define {word} {meaning}" for word, meaning in meanings.items())
@@ -187,13 +189,14 @@ def _launch(name: str, size: tuple[int, int], arguments: tuple[Tensor, ...]) -> 
 
 @lru_cache
 def compiled_kernel(name: str, device: str) -> Callable[[int, tuple[Tensor, ...]], None]:
-    """The kernel `name` as a function of the number of tiles and the arguments."""
+    """The compiled kernel `name` as a function of the number of tiles and the kernel's arguments."""
     if device == "mps":
         kernel = getattr(torch.mps.compile_shader(source("mps")), name)
         return lambda tiles, arguments: kernel(*arguments, threads=256 * tiles, group_size=256)
     import torch.utils.cpp_extension as toolkit
 
-    # The compiler asks where headers are and fails where no toolkit is installed. The text includes none: any folder.
+    # The compiler wants a folder of headers, and fails where no toolkit is installed. The source includes none, so any
+    # folder will do.
     folder = str(Path(torch.__file__).parent)
     toolkit.CUDA_HOME = toolkit.CUDA_HOME or folder
     if torch.version.hip:
@@ -204,11 +207,12 @@ def compiled_kernel(name: str, device: str) -> Callable[[int, tuple[Tensor, ...]
 
 @lru_cache
 def self_test(device: torch.device) -> str:
-    """Compares picture and gradients of a few Gaussians with the CPU's: empty, or the fault in a few words."""
+    """Compares picture and gradients of some Gaussians on `device` with the CPU's: empty where they agree, else the
+    fault in a few words."""
     expected = _drawn_on(torch.device("cpu"), rasteriser_cpu.forward, rasteriser_cpu.backward)
     try:
         drawn = _drawn_on(device, forward, backward)
-    except Exception as error:  # drivers and compilers raise what they like; whatever it is, the device is unfit
+    except Exception as error:  # drivers and compilers raise anything; whatever it is, the device cannot be used
         return f"cannot be used here ({' '.join(str(error).split())[:200]})"
     close = ((a - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in zip(drawn, expected, strict=True))
     return "" if all(close) else "computes something else than the processor"
@@ -226,7 +230,7 @@ def _drawn_on(
     depths, opacities = torch.rand(count, generator=random), torch.rand(count, generator=random) ** 0.3
     values = torch.rand((count, 3), generator=random)
     weights = torch.rand((size[1], size[0], 4), generator=random)
-    extents = torch.full((count, 2), 30.0)  # beyond the reach of the widest
+    extents = torch.full((count, 2), 30.0)  # pixels, more than the widest reaches
     footprints = Footprints(*(tensor.to(device) for tensor in (centres, conics, extents, depths)))
     colour, alpha, state = forward(footprints, opacities.to(device), values.to(device), size)
     gradients = backward(state, *(part.contiguous().to(device) for part in (weights[..., :3], weights[..., 3])))

@@ -1,9 +1,12 @@
-"""[R] Gaussians and cameras, improved together until they draw the photos. Imports torch.
+"""[R] Gaussians and cameras, optimised together until their pictures match the photos. Imports torch.
 
-Kerbl et al. (2023) for the loss and its rates, Fan et al., "InstantSplat" (2024), for the joint cameras and for rates
-that follow confidence; the smallest size of a Gaussian is that of Yu et al., "Mip-Splatting" (2024), equation 7. Few
-photos allow many wrong answers that draw them well. Three rules keep this one near the truth: a Gaussian moves in units
-of its own pixel, less where its depth is more confident; none gets thinner than a pixel resolves; none is added.
+The loss and its rates are those of Kerbl et al. (2023). The joint optimisation of cameras, and rates that follow the
+confidence, are those of Fan et al., "InstantSplat" (2024). The smallest size of a Gaussian is that of Yu et al.,
+"Mip-Splatting" (2024), equation 7.
+
+A few photos can be drawn well by many wrong scenes. Three rules keep the solution near the truth: a Gaussian moves in
+units of its own pixel, and less where its depth is more confident; none gets thinner than a pixel resolves; none is
+added.
 """
 
 from __future__ import annotations
@@ -23,20 +26,21 @@ from . import rasteriser
 from .rasteriser import Splats
 from .start import Start
 
-# A camera's rotation and translation shift its picture in the same way. At equal rates Adam divides a rotation between
-# them, and the parallax that distinguishes them is too faint to undo that.
+# The unit of a camera's translation, over the scene's depth. Rotation and translation shift the picture in nearly the
+# same way. At equal rates Adam would divide a rotation between them, and the parallax that distinguishes them is too
+# faint to undo that.
 TRANSLATION_UNIT = 0.2
 VALIDATE_EVERY = 50  # iterations between two validations on the held-out view
 PATIENCE = 3  # validations without improvement after which the training ends
-VALIDATE_STEPS = 15  # by which that view's pose is aligned before a validation
-ALIGN_RATE = 2e-3  # radians in a step, at first, of a pose that is aligned
-DSSIM = 0.2  # share of structural dissimilarity in the loss, the rest is the absolute difference
+VALIDATE_STEPS = 15  # of aligning that view's pose before a validation
+ALIGN_RATE = 2e-3  # radians: the change of a pose in the first steps of its alignment
+DSSIM = 0.2  # share of structural dissimilarity in the loss; the rest is the absolute difference
 
 
 @dataclass(frozen=True)
 class View:
-    """A photo as an ideal pinhole camera sees it: `picture` (H, W, 3) float32 in [0, 1], `mask` (H, W) where it shows
-    something, `intrinsics` (4,) fx, fy, cx, cy in its pixels, `camera_from_world` (4, 4)."""
+    """A photo as an ideal pinhole camera sees it: `picture` (H, W, 3) float32 in [0, 1]; `mask` (H, W) bool of the
+    pixels that count; `intrinsics` (4,) fx, fy, cx, cy in its pixels; `camera_from_world` (4, 4)."""
 
     picture: Array
     mask: Array
@@ -46,29 +50,29 @@ class View:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """The settings of an optimisation. A rate is Adam's change of a parameter in a step, at the beginning."""
+    """The settings of an optimisation. A rate is about the change of a parameter in one of Adam's first steps."""
 
     iterations: int
     degree: int  # of the spherical harmonics
     coarse: float = 0.2  # share of the iterations on pictures of half the size
-    mean_rate: float = 0.1  # pixels, of a confident Gaussian
-    guessed: float = 8.0  # times as much for a guessed one
-    anchor: float = 3e-4  # cost of a pixel's distance from the start, of a confident Gaussian
-    scale_rate: float = 0.05
+    mean_rate: float = 0.1  # pixels, for a confident Gaussian
+    guessed: float = 8.0  # factor of that for a guessed one
+    anchor: float = 3e-4  # cost of one pixel's distance from the start, squared, for a confident Gaussian
+    scale_rate: float = 0.05  # of the logarithm
     rotation_rate: float = 0.01
     opacity_rate: float = 0.05
     colour_rate: float = 0.04
     pose_rate: float = 4e-3  # radians
-    smallest: float = 0.15  # deviation that no Gaussian falls below, in pixels
-    final: float = 0.1  # share of the rates that is left at the end
-    pose_final: float = 0.01  # the same of the cameras' rate
+    smallest: float = 0.15  # standard deviation of the smallest Gaussian, in pixels
+    final: float = 0.1  # factor of the rates at the end
+    pose_final: float = 0.01  # the same for the cameras' rate
     seed: int = 0
 
 
 class Training:
-    """An optimisation under way: `step` improves it, `gaussians` and `poses` give its state at any time.
+    """An optimisation in progress: `step` improves it, `gaussians` and `poses` return its state at any time.
 
-    `depth` is a typical depth of the scene, the unit of the cameras' motion.
+    `depth` is a typical depth of the scene in world units, the unit of the cameras' translations.
     """
 
     def __init__(self, start: Start, views: Sequence[View], settings: TrainingSettings, device: torch.device) -> None:
@@ -103,7 +107,7 @@ class Training:
         self._adam = torch.optim.Adam(groups, eps=1e-15, fused=True)
 
     def splats(self) -> Splats:
-        """The Gaussians as they are, differentiable."""
+        """The Gaussians as they are now, differentiable by the optimised tensors."""
         smallest = self.settings.smallest * self._footprints[:, None]
         return Splats(
             means=self._anchors + self._offsets * (self._footprints * self._freedom)[:, None],
@@ -114,8 +118,8 @@ class Training:
         )
 
     def step(self) -> float:
-        """Improves Gaussians and cameras by one photo; returns its loss. Every photo is used once before one is used
-        twice."""
+        """Improves Gaussians and cameras by one photo; returns its loss. All photos are used once before any is used
+        again, in random order."""
         if not self._queue:
             self._queue = list(self._random.permutation(len(self._views)))
         number = self._queue.pop()
@@ -126,7 +130,7 @@ class Training:
         splats = self.splats()
         drawn = rasteriser.render(splats, self._pose(number), sight.intrinsics, sight.size)
         background = self._tensor(self._random.random(3))
-        # A Gaussian stays near its pixel's surface: else few photos are drawn well by no real scene.
+        # Gaussians are held near their start; else a few photos could be drawn well by a scene that is far from real.
         loss = sight.loss(drawn.over(background)) + self.settings.anchor * self._offsets.square().sum(1).mean()
         self._adam.zero_grad()
         loss.backward()
@@ -153,7 +157,7 @@ class Training:
         return Gaussians(*(tensor.detach().cpu().numpy().astype(np.float32) for tensor in splats))
 
     def picture(self, view: View) -> Array:
-        """(H, W, 3) float32 in [0, 1]: a view of the splats, on black."""
+        """(H, W, 3) float32 in [0, 1]: the Gaussians on black from the pose of `view`."""
         with torch.no_grad():
             drawn = draw(self.splats(), view, self._tensor(view.camera_from_world))
         return drawn.clamp(0, 1).cpu().numpy()
@@ -161,7 +165,8 @@ class Training:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """`poses` are `camera_from_world` (4, 4) by view. `quality` is in dB on the held-out view, NaN without one."""
+    """The `gaussians`; the `poses`, `camera_from_world` (4, 4) of all views in their order; and the `quality`, the PSNR
+    in dB on the held-out view, NaN without one."""
 
     gaussians: Gaussians
     poses: list[FloatArray]
@@ -176,10 +181,12 @@ def improve(
     watch: Callable[[Training, int], bool],
     held_out: int | None = None,
 ) -> TrainingResult:
-    """Gaussians and poses after the iterations, or as soon as `watch(training, done)` is true after one.
+    """Gaussians and poses after all iterations, or after the first for which `watch(training, done)` is true; it may
+    also raise.
 
-    The view number `held_out` is held out. Every VALIDATE_EVERY iterations its pose is aligned and the Gaussians are
-    validated on it; the best are returned, and after PATIENCE validations without improvement the training ends.
+    The view with the number `held_out`, if there is one, is not trained on. Every VALIDATE_EVERY iterations its pose is
+    aligned, and the Gaussians are validated on it. The best are returned. After PATIENCE validations without
+    improvement the training ends.
     """
     training = Training(start, [view for i, view in enumerate(views) if i != held_out], settings, device)
     best: TrainingResult | None = None
@@ -204,19 +211,20 @@ def improve(
 
 
 def decibels(picture: Array, view: View) -> float:
-    """Peak signal-to-noise ratio of `picture` (H, W, 3) against the view's, where that shows something."""
+    """The peak signal-to-noise ratio in dB of `picture` (H, W, 3) against that of `view`, over its mask."""
     return -10 * math.log10(float(np.square(picture - view.picture, dtype=np.float64)[view.mask].mean()) + 1e-12)
 
 
 def draw(splats: Splats, view: View, camera_from_world: Tensor) -> Tensor:
-    """(H, W, 3) the splats on black through a view's lens from a pose."""
+    """(H, W, 3) the splats on black, through the lens of `view`, from the pose `camera_from_world` (4, 4)."""
     size = (view.mask.shape[1], view.mask.shape[0])
     intrinsics = torch.as_tensor(view.intrinsics, dtype=torch.float32, device=splats.means.device)
     return rasteriser.render(splats, camera_from_world, intrinsics, size).colour
 
 
 def aligned(splats: Splats, view: View, depth: float, steps: int = 60) -> View:
-    """`view` with the pose near its own from which the splats resemble its picture most."""
+    """`view` with the nearby pose from which the splats resemble its picture most, after so many `steps` of Adam.
+    `depth` is that of `Training`."""
     splats = Splats(*(tensor.detach() for tensor in splats))
     pyramid = _Pyramid(view, splats.means.device)
     motion = torch.zeros(6, device=splats.means.device, requires_grad=True)
@@ -235,8 +243,8 @@ def aligned(splats: Splats, view: View, depth: float, steps: int = 60) -> View:
 
 
 def _displaced(camera_from_world: Tensor, motion: Tensor, depth: float) -> Tensor:
-    """The pose (4, 4) rotated by `motion[:3]` radians and translated by `motion[3:]`, in TRANSLATION_UNIT of
-    `depth`."""
+    """The pose (4, 4) rotated by `motion[:3]` radians and translated by `motion[3:]`, in units of TRANSLATION_UNIT
+    times `depth`."""
     x, y, z = motion[:3]
     zero = torch.zeros_like(x)
     skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
@@ -245,7 +253,7 @@ def _displaced(camera_from_world: Tensor, motion: Tensor, depth: float) -> Tenso
 
 
 class _Sight:
-    """A view at one size, with the loss of a picture of it."""
+    """A view at one resolution, with the loss of a drawn picture against it."""
 
     def __init__(self, picture: Tensor, mask: Tensor, intrinsics: Tensor) -> None:
         self.size = (picture.shape[1], picture.shape[0])
@@ -257,7 +265,7 @@ class _Sight:
         self._mean, self._square = self._blurred(self._wanted), self._blurred(self._wanted.square())
 
     def loss(self, drawn: Tensor) -> Tensor:
-        """(1 - DSSIM) |a - b| + DSSIM (1 - SSIM), the mean over what the photo shows."""
+        """The mean of (1 - DSSIM) |a - b| + DSSIM (1 - SSIM) over the mask, for the picture `drawn` (H, W, 3)."""
         a, b = (drawn * self._mask).permute(2, 0, 1), self._wanted
         mean, square, product = self._blurred(torch.stack([a, a * a, a * b]))
         variance, other_variance, covariance = (
@@ -270,12 +278,12 @@ class _Sight:
         return ((1 - DSSIM) * (a - b).abs().mean() + DSSIM * (1 - ssim.mean())) / self._share
 
     def _blurred(self, pictures: Tensor) -> Tensor:
-        # Two products with banded matrices cost a tenth of a convolution on the CPU.
+        # On the CPU, two products with banded matrices take a tenth of the time of a convolution.
         return self._down @ pictures @ self._across.T
 
 
 class _Pyramid:
-    """A view at its own size and at half of it."""
+    """A view at its own resolution and at half of it."""
 
     def __init__(self, view: View, device: torch.device) -> None:
         def tensor(array: Array) -> Tensor:
@@ -289,14 +297,16 @@ class _Pyramid:
 
 
 def _window(count: int, device: torch.device) -> Tensor:
-    """(count, count): the matrix that blurs a line with SSIM's window, a Gaussian of deviation 1.5 over 11 pixels."""
+    """(count, count) the matrix that blurs a line of pixels with SSIM's window, a Gaussian of standard deviation 1.5
+    over 11 pixels."""
     distance = torch.arange(count, device=device)[:, None] - torch.arange(count, device=device)
     weights = torch.exp(-(distance.float() ** 2) / (2 * 1.5**2)) * (distance.abs() <= 5)
     return weights / math.fsum(math.exp(-(i**2) / (2 * 1.5**2)) for i in range(-5, 6))
 
 
 def _quaternions(matrices: Tensor) -> Tensor:
-    """(N, 4) wxyz of rotations (N, 3, 3): of Shepperd's four formulas (1978) the one with the largest root."""
+    """(N, 4) quaternions wxyz of rotations (N, 3, 3), by that of Shepperd's four formulas (1978) whose root is
+    largest."""
     m = matrices
     trace = m[:, 0, 0] + m[:, 1, 1] + m[:, 2, 2]
     squares = torch.stack([1 + trace, *(1 - trace + 2 * m[:, i, i] for i in range(3))], 1)

@@ -13,8 +13,10 @@ _NEIGHBOUR_Y = (0, 0, 1, -1)
 
 
 class ConsistencyLimits(NamedTuple):
-    """The limits within which a source agrees: a round trip ends within ``pixels`` of its start, and its depth differs
-    by at most the share ``depth``. ``parallax`` is the pixels that one unit of inverse depth moves."""
+    """The limits within which a source is consistent: a round trip ends within `pixels` of its start, and its depth
+    differs by less than the share `depth`. `parallax` is the number of pixels by which one unit of inverse depth moves
+    a point.
+    """
 
     parallax: float
     pixels: float
@@ -23,7 +25,7 @@ class ConsistencyLimits(NamedTuple):
 
 @compiled(fastmath=True)
 def _relief(planes: Float32Array, x: int, y: int, parallax: float) -> float:
-    """Pixels of parallax by which the surface three pixels away leaves this pixel's plane, at most 2."""
+    """The pixels of parallax by which the surface three pixels away departs from the plane of (x, y), at most 2."""
     height, width = planes.shape[:2]
     relief = 0.0
     for dy in range(-3, 4, 3):
@@ -40,16 +42,19 @@ def check_consistency(
     first_row: int, last_row: int, planes: Float32Array, cost: Float32Array, sources: Sources,
     limits: ConsistencyLimits, agreeing: UInt8Array, confidence: Float32Array,
 ) -> None:  # fmt: skip
-    """Count in the given rows the sources whose depth is consistent with each pixel's, and make a confidence of that.
+    """Fills `agreeing` (h, w) with the number of sources whose depth is consistent with the pixel's, and `confidence`
+    (h, w), in the rows from `first_row` up to `last_row`.
 
-    The confidence is about the share of such pixels that are right to a pixel of parallax:
+    `planes` (h, w, 3) and `cost` (h, w) are those of `patchmatch.sweep`. The confidence is about the share of such
+    pixels whose depth is right to one pixel of parallax:
 
         (1 - 0.6 cost^2) (1 - prod (1 - q)),    q = (1 - 0.1 relief) / (1 + round_trip^2)
 
-    q is the chance that this source's agreement is no accident: less next to a step of depth, where the nearer surface
-    is often a little too fat, and when the trip ends at not quite the same place; the product, that not all of them
-    are accidents. Weak texture stands outside, since all views of a bare wall may agree by mere smoothness. The
-    factors were read off the errors of a stereo pair with true disparity and of a ray-cast scene.
+    q is the chance that a consistent source is not so by accident. It is lower next to a step of depth, where the
+    nearer surface often grows a little too large, and where the round trip ends farther from its start. The second
+    factor is the chance that not all sources are accidents. The first factor, for weak texture, applies to all sources
+    together, since all views of a bare wall may agree by mere smoothness. The numbers were fitted to the errors of a
+    stereo pair with true disparity and of a ray-cast scene.
     """
     sizes, forward, backward, source_planes = sources
     parallax, most_pixels, most_relative = limits
@@ -74,7 +79,8 @@ def check_consistency(
 
 @compiled(fastmath=True)
 def remove_speckles(planes: Float32Array, parallax: float, least: int, confidence: Float32Array) -> None:
-    """Zero the confidence of islands of fewer than ``least`` pixels, joined where they differ by less than a pixel."""
+    """Sets the `confidence` (h, w) to 0 in islands of fewer than `least` pixels. Neighbours belong to one island where
+    their depths differ by less than a pixel of parallax."""
     height, width = confidence.shape
     visited = np.zeros(height * width, np.bool_)
     island = np.empty(height * width, np.int32)

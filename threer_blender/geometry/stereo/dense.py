@@ -1,8 +1,9 @@
 """[R] Dense stereo as one function: posed pictures in, depth, normals and confidence out. numpy and numba only.
 
-For each view: a plane sweep with semi-global matching (`plane_sweep`), PatchMatch that fits slanted planes to the
-result (`patchmatch`), PatchMatch again with the other views' depths as witnesses, and a check of geometric consistency
-that makes a confidence of the witnesses (`consistency`). The caller resizes and undistorts the pictures.
+For each view there are four steps: a plane sweep with semi-global matching (`plane_sweep`); PatchMatch, which fits
+slanted planes to the result (`patchmatch`); PatchMatch again, which also compares with the other views' depths; and a
+check of geometric consistency with these depths, which gives the confidence (`consistency`). The caller resizes and
+undistorts the pictures.
 """
 
 import itertools
@@ -31,33 +32,36 @@ from .views import (
 )
 
 TRUSTED = 0.5
-"""Least confidence at which a pixel's depth is displayed, fused and measured: more likely right than wrong."""
+"""Least confidence of a pixel whose depth is displayed, fused and measured: it is more likely right than wrong."""
 
 ROUND_TRIP_PIXELS = 1.5
+"""Pixels from its start within which the round trip of a consistent pixel ends."""
 ROUND_TRIP_DEPTH = 0.015
+"""Relative difference of depth with which the round trip of a consistent pixel ends, at most."""
 SMOOTHNESS = 0.15
-"""Cost of one pixel of parallax between equally coloured neighbours, against 1 for a patch that does not match."""
+"""Cost of one pixel of parallax between equally coloured neighbours, where a patch that does not match costs 1."""
 
 _GEOMETRIC = 0.1
-"""Cost of one pixel of round trip through another view's depth."""
+"""Cost of one pixel's error of the round trip through another view's depth."""
 
 _RANDOM_STEP = 0.5
 """Pixels of parallax by which PatchMatch first changes a plane at random."""
 
 MOST_LABELS = 192
+"""Inverse depths that the plane sweep tries at most; they bound its memory."""
 _SWEEP_UNITS = 2
-"""Parts that the plane sweep is reported in."""
+"""Parts in which the progress of the plane sweep is reported."""
 
 _SPECKLE_SHARE = 4e-4
-"""Islands of depth smaller than this share of the picture are noise."""
+"""Share of the picture: smaller islands of depth are noise."""
 
 
 @dataclass(frozen=True)
 class StereoSettings:
     """The amount of work; the presets are below."""
 
-    long_side: int  # pixels that the caller resizes the longer side of a picture to
-    sources: int  # pictures each one is compared with
+    long_side: int  # pixels of the longer side to which the caller resizes the pictures
+    sources: int  # pictures with which each one is compared
     sweeps: int  # PatchMatch iterations on the pictures alone
     geometric_sweeps: int  # iterations that also ask for agreement with the other views' depths
 
@@ -72,9 +76,9 @@ Report = Callable[[int, int], None]
 def estimate_depths(views: Sequence[View], settings: StereoSettings, report: Report) -> list[DepthMap]:
     """Depth, normals and confidence of every view.
 
-    At least two views at different places are needed. ``report(done, total)`` is called every second or two from the
-    calling thread; what it raises ends the work. Memory: the pictures, 55 bytes per pixel and view, and while one view
-    is swept at most 3 * MOST_LABELS bytes per pixel of it.
+    `report(done, total)` is called every second or two in the calling thread and may raise. The memory is that of the
+    pictures, plus 55 bytes per pixel of all views, plus 3 · MOST_LABELS bytes per pixel of one view during its sweep.
+    Raises ValueError where there are no two views from different places.
     """
     chosen = select_sources(views, settings.sources)
     if not all(chosen):
@@ -111,7 +115,7 @@ def estimate_depths(views: Sequence[View], settings: StereoSettings, report: Rep
 
 
 def _plane_sweep(comparison: Comparison, step: Callable[[], None]) -> Float32Array:
-    """Planes (H, W, 3) from semi-global matching over equal steps of inverse depth, about a pixel each."""
+    """Planes (H, W, 3) from semi-global matching over equal steps of inverse depth, of about one pixel of parallax."""
     height, width = comparison.shape
     span = comparison.nearest - comparison.farthest
     count = min(max(math.ceil(span * comparison.parallax), 16), MOST_LABELS)
@@ -144,7 +148,10 @@ def _patchmatch(
     seed: int,
     step: Callable[[], None],
 ) -> None:
-    """``count`` red-black iterations in place, the random changes halved after each."""
+    """Improves `planes` and `cost` in place by `count` red-black iterations. The random changes are halved after each.
+
+    With `geometric` > 0, the sources' planes `source_planes` (S, H, W, 3) are compared too, at this cost per pixel.
+    """
     c = comparison
     reference = patchmatch.Reference(c.grey, c.rgb, c.intrinsics, c.nearest, c.farthest, c.parallax)
     sources = patchmatch.Sources(c.sizes, c.forward, c.backward, source_planes)
@@ -169,6 +176,7 @@ def _consistent(
     cost: Float32Array,
     source_planes: Float32Array,
 ) -> DepthMap:
+    """The view's depth map, with a confidence by the geometric consistency with its sources."""
     height, width = view.image.shape[:2]
     forward = np.stack([transfer(view, source) for source in sources])
     backward = np.stack([transfer(source, view) for source in sources])

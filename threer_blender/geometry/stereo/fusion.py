@@ -1,11 +1,12 @@
-"""[R] Depth maps into one cloud in which a surface seen by several views appears once. numpy and numba only.
+"""[R] Fusion of depth maps to one cloud, in which a surface that several views see appears once. numpy and numba only.
 
-Pixels are fused where they are sampled most densely first, after Merrell et al., "Real-Time Visibility-Based Fusion of
-Depth Maps" (ICCV 2007), whose views vote for and against a depth. A trusted pixel visits the other views. Where round
-trip and colour agree, both show the same surface: the depths are averaged by confidence, and once the point stands the
-other's pixel is spent. Where the other trusts a surface clearly behind, or sees another colour at the same place (a
-background's depth that has crept over an edge), that is a vote against. A pixel is spent only on a point that stands:
-no hole opens between two views that leave a surface to each other.
+Views vote for and against a depth, as in Merrell et al., "Real-Time Visibility-Based Fusion of Depth Maps" (ICCV 2007).
+Each trusted pixel is compared with the other views by a round trip. Where round trip and colour agree, both views show
+the same surface: that is a vote for it, and the depths are averaged by confidence. Where the other view trusts a
+surface clearly behind, or shows another colour at the same place (a depth of the background that has spread over an
+edge), that is a vote against it. A pixel with more votes for than against becomes a point. Then the pixels of other
+views that show the same point are spent: they make no points themselves. Other pixels are not spent, so no hole opens
+between two views that would leave a surface to each other. Pixels that sample their surface most densely come first.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,18 +22,18 @@ from . import dense, patchmatch
 from .views import DepthMap, View, planes_of, transfer
 
 _FREE_SPACE = 0.98
-"""A point whose depth over another view's surface is below this ratio violates that view's free space."""
+"""A point whose depth over that of another view's surface is below this ratio violates that view's free space."""
 _STEEPEST = 0.2
-"""Least cosine between ray and normal that a pixel's spacing on the surface is computed with."""
+"""The least cosine between ray and normal with which a pixel's spacing on the surface is computed."""
 _LEAST_TOLERANCE = 0.1
-"""Colour difference (mean over channels, 0 to 1) that is always forgiven; photos of other exposure get more."""
+"""Colour difference (mean over the channels, 0 to 1) that always counts as equal; more where exposures differ."""
 _OVERLAP = 0.02
-"""Share of a view's trusted pixels that another must see to be compared at all."""
+"""Share of a view's trusted pixels that must be consistent with another view for the two to be compared."""
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Points of a surface."""
+    """The fused points."""
 
     positions: Float32Array  # (N, 3) world
     normals: Float32Array  # (N, 3) world, unit, towards the camera that sees the point best
@@ -43,18 +44,18 @@ class Cloud:
 
 @dataclass(frozen=True)
 class _Side:
-    """One view as fusion needs it. `spacing` (H, W) is the widest distance of neighbouring pixels on the surface."""
+    """One view as fusion needs it."""
 
     view: View
     planes: Float32Array  # (H, W, 3), see patchmatch
     trust: Float32Array  # (H, W) confidence, 0 where not trusted
     normals: Float32Array  # (H, W, 3) world
-    spacing: Float32Array  # (H, W) world units
-    spent: BoolArray  # (H, W) shown by a point already
+    spacing: Float32Array  # (H, W) world units: the widest distance to a neighbouring pixel on the surface
+    spent: BoolArray  # (H, W) already shown by a point
 
 
 class _Target(NamedTuple):
-    """Another view as the kernels see it, with the transfers there (12,) and back (12,)."""
+    """Another view as the kernels need it: arrays as in _Side, and the transfers to it (12,) and back (12,)."""
 
     image: UInt8Array
     planes: Float32Array
@@ -67,10 +68,10 @@ class _Target(NamedTuple):
 
 @compiled(fastmath=True)
 def _meet(x: int, y: int, rho: float, target: _Target) -> tuple[int, int, float, float]:
-    """The round trip of inverse depth `rho` at pixel (x, y) through another view.
+    """The round trip of the pixel (x, y) with inverse depth `rho` through another view.
 
-    Returns the other's row and column, the inverse depth that comes back, and the other's inverse depth over the
-    expected one; row -1 where the other trusts no depth, inverse depth 0 where it shows another surface.
+    Returns the other view's row and column, the inverse depth at the end, and the other's inverse depth over the
+    expected one. The row is -1 where the other trusts no depth; the inverse depth is 0 where it shows another surface.
     """
     _, planes, trust, _, _, forward, backward = target
     height, width = trust.shape
@@ -90,7 +91,7 @@ def _meet(x: int, y: int, rho: float, target: _Target) -> tuple[int, int, float,
 
 @compiled(fastmath=True)
 def _difference(a: UInt8Array, b: UInt8Array) -> float:
-    """Mean difference of two colours over the channels, 0 to 1."""
+    """The mean difference of two uint8 colours (3,) over the channels, from 0 to 1."""
     total = 0.0
     for channel in range(3):
         total += abs(float(a[channel]) - float(b[channel]))  # not int(): numba's int of a uint8 is unsigned
@@ -102,7 +103,8 @@ def _compare(
     first: int, last: int, pixels: Int32Array, rho: Float32Array, image: UInt8Array, target: _Target,
     differences: Float32Array,
 ) -> None:  # fmt: skip
-    """Colour differences of the pixels (N, row and column) that agree with another view, -1 of those that do not."""
+    """Fills `differences` (N,) for the `pixels` (N, 2), rows and columns, from `first` up to `last`: the difference of
+    colour where they are consistent with another view, -1 where they are not."""
     for k in range(first, last):
         y, x = pixels[k]
         row, column, back, _ = _meet(x, y, rho[k], target)
@@ -110,7 +112,8 @@ def _compare(
 
 
 class _Sums(NamedTuple):
-    """Sums over the views that agree with each pixel (N,), the normals (N, 3), and the votes for less those against."""
+    """For N pixels, over the views that agree: the sums of confidence (N,), of confidence times inverse depth (N,), and
+    of confidence times normal (N, 3). And the votes for each pixel less those against it (N,)."""
 
     weight: Float32Array
     rho: Float32Array
@@ -123,7 +126,8 @@ def _visit(
     first: int, last: int, pixels: Int32Array, rho: Float32Array, image: UInt8Array, target: _Target, tolerance: float,
     sums: _Sums,
 ) -> None:  # fmt: skip
-    """Count another view's vote for or against the pixels."""
+    """Adds another view's votes for or against the `pixels` (N, 2) from `first` up to `last` to `sums`, and its depths
+    and normals where it agrees."""
     other_image, _, trust, normals, _, _, _ = target
     weight, rho_sum, normal_sum, votes = sums
     for k in range(first, last):
@@ -149,7 +153,8 @@ def _spend(
     first: int, last: int, pixels: Int32Array, rho: Float32Array, spacing: Float32Array, target: _Target,
     spent: BoolArray,
 ) -> None:  # fmt: skip
-    """Mark the other view's pixels that the standing points at `pixels` show: those nearer to it than to the next."""
+    """Marks in `spent` (H, W) the other view's pixels that show the points made at `pixels` (N, 2): those that are
+    nearer to such a point than to the next one."""
     _, planes, trust, _, other_spacing, _, _ = target
     height, width = trust.shape
     for k in range(first, last):
@@ -170,10 +175,11 @@ def fuse(
     report: Callable[[int, int], None] = lambda _done, _total: None,
     min_agreeing: int = 1,
 ) -> Cloud:
-    """The cloud of all trusted pixels which at least ``min_agreeing`` other views are consistent with.
+    """The cloud of the `depth_maps` of all `views`, in the same order.
 
-    A point stands where more views agree with it than contradict it. ``report(done, total)`` may raise. Time
-    grows with the views times those that overlap each, memory with the views.
+    Pixels are trusted from the confidence `dense.TRUSTED` on, if at least `min_agreeing` other views are consistent
+    with them. One makes a point where more views agree with it than contradict it. `report(done, total)` may raise. The
+    time grows with the number of views times those that overlap each, the memory with the number of views.
     """
     sides = [_side(v, d, min_agreeing) for v, d in zip(views, depth_maps, strict=True)]
     octaves = [np.where(s.trust > 0, np.floor(np.log2(s.spacing)), np.inf) for s in sides]
@@ -199,6 +205,7 @@ _Other = tuple[int, _Target, float]  # index, the view, colour tolerance
 
 
 def _side(view: View, depth_map: DepthMap, min_agreeing: int) -> _Side:
+    """The view with its trusted depths, as `fuse` says, and none of its pixels spent."""
     rotation = view.world_from_camera[:3, :3].T.astype(np.float32)
     trusted = (depth_map.agreeing >= min_agreeing) & (depth_map.confidence >= dense.TRUSTED) & (depth_map.depth > 0)
     height, width = depth_map.depth.shape
@@ -218,7 +225,7 @@ def _side(view: View, depth_map: DepthMap, min_agreeing: int) -> _Side:
 
 
 def _others(sides: Sequence[_Side], i: int) -> list[_Other]:
-    """The views that see enough of view i's surface, and how far their colours may differ."""
+    """The other views that see enough of view i's surface, each with the tolerance of its colours."""
     side = sides[i]
     pixels = np.argwhere(side.trust > 0).astype(np.int32)[:: max(1, int((side.trust > 0).sum()) // 2000)]
     if not len(pixels):
@@ -238,7 +245,8 @@ def _others(sides: Sequence[_Side], i: int) -> list[_Other]:
 
 
 def _fused(sides: Sequence[_Side], i: int, others: Sequence[_Other], pixels: Int32Array) -> _Points:
-    """Points of those `pixels` (N, row and column) of view i that stand, in the order of Cloud's fields."""
+    """The points of those `pixels` (N, 2), rows and columns, of view i that have more votes for than against. Marks the
+    pixels of other views that they spend."""
     side = sides[i]
     y, x = pixels.T
     confidence = side.trust[y, x]
@@ -256,6 +264,7 @@ def _fused(sides: Sequence[_Side], i: int, others: Sequence[_Other], pixels: Int
 
 
 def _target(side: _Side, other: _Side) -> _Target:
+    """The view `other` as a target of pixels of `side`."""
     there, back = transfer(side.view, other.view), transfer(other.view, side.view)
     return _Target(other.view.image, other.planes, other.trust, other.normals, other.spacing, there, back)
 
@@ -263,7 +272,7 @@ def _target(side: _Side, other: _Side) -> _Target:
 def _points(
     index: int, view: View, pixels: Int32Array, rho: Float32Array, normals: Float32Array, confidence: Float32Array
 ) -> _Points:
-    """The pixels of one view at the given inverse depths, in the order of Cloud's fields."""
+    """The points at these `pixels` (N, 2), rows and columns, of one view with inverse depths `rho` (N,)."""
     y, x = pixels.T
     homogeneous = np.stack([x + 0.5, y + 0.5, np.ones(len(x))])
     camera = (np.linalg.inv(view.intrinsics) @ homogeneous) / rho

@@ -1,4 +1,4 @@
-"""[R] The views of a panorama as dense stereo takes them. numpy."""
+"""[R] The pinhole views of a panorama, as dense stereo needs them. numpy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from .views import View
 
 
 def cut(camera: Camera, picture: Array, points: Array, ids: Array) -> list[View]:
-    """The views of the panorama `picture` (H, W, 3) of `camera`, with those of the world points (M, 3) in each."""
+    """The views of the panorama `picture` (H, W, 3) uint8 of `camera`. Each has those of the world `points` (M, 3),
+    with their `ids` (M,), that lie in its picture."""
     intrinsics, size = panoramas.view_picture(picture.shape[1])
     views = []
     for number, rotation in enumerate(panoramas.VIEWS):
@@ -25,7 +26,8 @@ def cut(camera: Camera, picture: Array, points: Array, ids: Array) -> list[View]
 
 
 def view_of(camera: Camera, view: View, picture: Array) -> Array:
-    """(h, w, 3) uint8: what a view of the panorama's `camera` sees of another such panorama (H, W, 3) uint8."""
+    """(h, w, 3) uint8: another panorama `picture` (H, W, 3) uint8 of the same `camera`, a mask for example, as `view`
+    sees it."""
     rotation = camera.world_from_camera[:3, :3].T @ view.world_from_camera[:3, :3]
     height, width = view.image.shape[:2]
     return panoramas.view_of(picture, rotation, view.intrinsics, (width, height))

@@ -1,4 +1,4 @@
-"""[R] How well a patch of one picture matches another's, under a plane: bilaterally weighted NCC. numpy and numba only.
+"""[R] How well a patch of one picture matches another picture, given its plane: bilaterally weighted NCC. numpy, numba.
 
 Schoenberger et al., "Pixelwise View Selection for Unstructured Multi-View Stereo" (ECCV 2016), equation 5. Planes,
 transfers and pixels are those of `patchmatch`.
@@ -15,12 +15,12 @@ from ..kernels import compiled
 
 Real = float | np.floating[Any]
 Plane = tuple[float, float, float]
-"""rho, rho_x, rho_y"""
+"""The inverse depth rho, and its slopes rho_x and rho_y per pixel, see `patchmatch`."""
 Affine = tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.float32]
-"""Where a patch's middle falls, u and v, and how far a step of one pixel leads: ux, uy, vx, vy."""
+"""The place u, v of a patch's middle in another picture, and its derivatives by the pixel: ux, uy, vx, vy."""
 
 PADDING = 8
-"""Pixels of replicated border around every source picture, so that patches may hang over its edge."""
+"""Pixels of replicated border around every source picture, so that patches may reach beyond its edge."""
 
 RADIUS = 5
 _STEP = 2
@@ -38,7 +38,8 @@ _OUT_OF_VIEW = np.float32(1.0)
 
 
 class Patch(NamedTuple):
-    """A pixel's surroundings: bilateral weights (sum 1), weight times (grey - mean), and their variance."""
+    """The surroundings of a pixel: the bilateral `weights` (SAMPLES,), whose sum is 1; `centred` (SAMPLES,), the
+    weights times (grey - mean); and the weighted `variance` of the grey values."""
 
     weights: Float32Array
     centred: Float32Array
@@ -49,7 +50,8 @@ class Patch(NamedTuple):
 def prepare_patch(
     grey: Float32Array, rgb: Float32Array, x: int, y: int, weights: Float32Array, centred: Float32Array
 ) -> Real:
-    """Fill the patch's bilateral ``weights`` (sum 1) and ``centred`` = weight (grey - mean); return its variance."""
+    """Fills `weights` and `centred` for the Patch at pixel (x, y) of the picture `grey` (h, w) and `rgb` (h, w, 3);
+    returns its variance."""
     height, width = grey.shape
     total = np.float32(0)
     mean = np.float32(0)
@@ -82,7 +84,8 @@ def prepare_patch(
 
 @numba.njit(inline="always")
 def bilinear(pixels: Float32Array, index: int, stride: int, right: np.float32, down: np.float32) -> np.float32:
-    """The value between four pixels, of which `index` is the upper left; `right` and `down` in [0, 1)."""
+    """The value between four pixels, `right` and `down` in [0, 1) from the upper left one. That is `pixels[index]`, and
+    a row of the picture has `stride` pixels."""
     # Unsigned, so that numba emits no test for negative indices and a loop becomes vector gathers.
     i = np.uint32(index)
     j = i + np.uint32(stride)
@@ -93,7 +96,8 @@ def bilinear(pixels: Float32Array, index: int, stride: int, right: np.float32, d
 
 @compiled(fastmath=True)
 def _patch_cost(pixels: Float32Array, start: int, stride: int, affine: Affine, patch: Patch) -> Real:
-    """1 - NCC over the affine patch of the picture that begins at ``pixels[start]``; branch-free."""
+    """1 - NCC, limited to [0, 1], between `patch` and the patch `affine` of the picture that begins at `pixels[start]`,
+    with `stride` pixels in a row. There is no branch in its loop."""
     weights, centred, variance = patch
     u, v, ux, uy, vx, vy = affine
     mean = np.float32(0)
@@ -124,9 +128,12 @@ def source_cost(
     pixels: Float32Array, start: int, stride: int, size: Int32Array, matrix: FloatArray, base: FloatArray, plane: Plane,
     patch: Patch,
 ) -> Real:  # fmt: skip
-    """The cost of a plane in the source that begins at ``pixels[start]``, 0 (equal) to 1 (unrelated, or not in view).
+    """The cost of `plane` at a pixel in the source picture that begins at `pixels[start]`: from 0 (equal) to 1
+    (unrelated, or not in view).
 
-    The plane's homography is taken to first order around the pixel: over five pixels the rest is below 0.02 px.
+    `size` is the source's height and width, `matrix` (12,) the transfer to it, see `patchmatch`, and `base` (3,) is A p
+    for the pixel p. The plane's homography is taken to first order around the pixel; within five pixels, the error of
+    that is below 0.02 px.
     """
     rho, rho_x, rho_y = plane
     z = base[2] + rho * matrix[11]
@@ -157,7 +164,7 @@ def source_cost(
 
 @compiled(fastmath=True)
 def colour_similarity(rgb: Float32Array, x: int, y: int, qx: int, qy: int) -> float:
-    """The likelihood that two pixels' colours belong to one surface, 0 to 1."""
+    """How alike the colours of the pixels (x, y) and (qx, qy) of `rgb` (h, w, 3) are, from 0 to 1 for equal ones."""
     red = rgb[qy, qx, 0] - rgb[y, x, 0]
     green = rgb[qy, qx, 1] - rgb[y, x, 1]
     blue = rgb[qy, qx, 2] - rgb[y, x, 2]

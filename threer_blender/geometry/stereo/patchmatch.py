@@ -6,7 +6,8 @@ A surface hypothesis at a pixel is a plane written as *inverse depth that is lin
 
 which holds exactly for planes under perspective. A pixel p with inverse depth rho is seen by another camera at the
 homogeneous pixel ``A p + rho b`` with ``A = K' R K^-1`` and ``b = K' t`` (Hartley and Zisserman 2004, eq. 13.1), and
-its inverse depth there is ``rho / (A p + rho b)_3``. No normals, no divisions by a plane's distance.
+its inverse depth there is ``rho / (A p + rho b)_3``. This needs no normals and no division by a plane's distance. The
+twelve numbers of A (row by row) and b are called a transfer.
 
 The optimisation is the red-black PatchMatch of Galliani, Lasinger and Schindler, "Massively Parallel Multiview
 Stereopsis by Surface Normal Diffusion" (ICCV 2015), with the bilaterally weighted NCC and the geometric consistency
@@ -14,8 +15,8 @@ of Schoenberger et al., "Pixelwise View Selection for Unstructured Multi-View St
 with a truncated smoothness between neighbouring planes, as in Besse et al., "PMBP" (BMVC 2012), that decides where
 the pictures cannot.
 
-Conventions inside the kernels: pixel centres at integers (``dense.py`` shifts the intrinsics once), arrays C-contiguous
-float32, several views stacked and padded to one size so that one compiled kernel serves all.
+Conventions inside the kernels: pixel centres are at integers (``views.centred`` shifts the intrinsics); arrays are
+C-contiguous float32; several views are stacked and padded to one size, so that one compiled kernel serves all.
 """
 
 import math
@@ -29,31 +30,32 @@ from ..kernels import compiled
 from .patches import RADIUS, SAMPLES, Patch, Real, colour_similarity, prepare_patch, source_cost
 
 _LEAST_COSINE = 0.1
-"""Surfaces seen flatter than this (84 degrees off their normal) are not considered."""
+"""Cosine between ray and normal: flatter surfaces (more than 84 degrees off their normal) are not considered."""
 
 # Steps to the four neighbours, which are also the directions of the four arms.
 _NEIGHBOUR_X = (1, -1, 0, 0)
 _NEIGHBOUR_Y = (0, 0, 1, -1)
 _FARTHEST = 23
-"""Pixels: the length of an arm along which far planes are tried."""
+"""Pixels: the length of an arm along which planes of distant pixels are tried."""
 _TRUNCATION = 2.0
 """Pixels of parallax beyond which two neighbours are on different surfaces and no longer smooth each other."""
 
 _GEOMETRIC_TRUNCATION = 3.0
-"""Pixels of a round trip's error beyond which a source costs no more."""
+"""Pixels: larger errors of a round trip cost as much as this."""
 _SAME = 0.01
 """Pixels of parallax below which a neighbour's plane offers nothing new."""
 
 _SECOND = 0.3
-"""The most by which the second source may cost more than the best: it may not see the point."""
+"""The most by which the second source counts as worse than the best, since it may not see the point."""
 
 NOT_VISIBLE = 1e9
-"""A round trip's length when there is none; finite, because fast arithmetic knows no infinity."""
+"""The error of a round trip that is not possible; finite, since fast arithmetic knows no infinity."""
 
 
 class Reference(NamedTuple):
-    """The view whose depths are sought: grey (h, w) and rgb (h, w, 3); ``nearest`` > ``farthest`` > 0 bound the inverse
-    depth, and ``parallax`` is the pixels that one unit of it moves."""
+    """The view whose depths are searched: its picture `grey` (h, w) and `rgb` (h, w, 3), and K `intrinsics` (3, 3).
+    `nearest` > `farthest` > 0 bound the inverse depth; `parallax` is the number of pixels by which one unit of it moves
+    a point in the sources."""
 
     grey: Float32Array
     rgb: Float32Array
@@ -64,8 +66,8 @@ class Reference(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """S other views: their sizes (S, 2), height and width; ``forward[v]`` (S, 12) holds the numbers of A (row by row)
-    and b towards source v, ``backward[v]`` those of the way back; their planes (S, H, W, 3)."""
+    """S other views: their `sizes` (S, 2), height and width; the transfers `forward` (S, 12) to them and `backward`
+    (S, 12) from them; and their `planes` (S, H, W, 3)."""
 
     sizes: Int32Array
     forward: FloatArray
@@ -74,8 +76,9 @@ class Sources(NamedTuple):
 
 
 class SweepSettings(NamedTuple):
-    """``colour``, 0 or 1, of the pixels that are improved; the seed of what is random, and the ``step`` of the random
-    refinement in pixels of parallax; the weights of smoothness and of geometric consistency."""
+    """`colour`, 0 or 1, says which pixels of the chequered picture are improved. `seed` is that of the random changes,
+    and `step` their size in pixels of parallax. `smoothness` and `geometric` are the costs of one pixel of parallax
+    between neighbours, and of one pixel's error of a round trip."""
 
     colour: int
     seed: int
@@ -95,10 +98,11 @@ def round_trip(
     height: int,
     width: int,
 ) -> tuple[float, float, float]:
-    """Send a pixel to a source and back by the source's own depth.
+    """Sends the pixel (x, y) of inverse depth `rho` to a source, and back by the source's own depth there.
 
-    Returns (distance in pixels from where it started, inverse depth it came back with, source's inverse depth over
-    the one expected there); the distance is NOT_VISIBLE when the source does not see it or has no depth there.
+    `planes` (H, W, 3) are the source's, of which `height` and `width` are used. Returns the distance in pixels from the
+    start to the end, the inverse depth at the end, and the source's inverse depth over the one expected there. The
+    distance is NOT_VISIBLE where the source does not see the point or has no depth there.
     """
     z = forward[6] * x + forward[7] * y + forward[8] + rho * forward[11]
     if z <= 1e-9:
@@ -122,9 +126,9 @@ def round_trip(
 
 @compiled(fastmath=True)
 def _best_two(costs: Float32Array) -> Real:
-    """The mean of the two smallest costs, the second counted as at most ``_SECOND`` worse than the first.
+    """The mean of the two smallest of `costs` (S,), the second counted as at most ``_SECOND`` worse than the first.
 
-    Two sources out of several are enough, since a point is hidden in some; one is, if no other comes close.
+    Two of several sources suffice, since a point is hidden in some of them. One suffices if the next is much worse.
     """
     first = costs[0]
     second = first + np.float32(_SECOND)
@@ -146,7 +150,8 @@ def _random(state: NDArray[np.uint64]) -> Real:
 
 @compiled(fastmath=True)
 def _smoothness(rho: float, expected: FloatArray, neighbour_weight: FloatArray, parallax: float) -> float:
-    """Truncated distance, in pixels of parallax, to what the four neighbours' planes predict here."""
+    """The weighted sum of the truncated distances, in pixels of parallax, from the inverse depth `rho` to those that
+    the four neighbours' planes predict here, see `_expect`."""
     total = 0.0
     for k in range(4):
         total += neighbour_weight[k] * min(abs(rho - expected[k]) * parallax, _TRUNCATION)
@@ -155,7 +160,7 @@ def _smoothness(rho: float, expected: FloatArray, neighbour_weight: FloatArray, 
 
 @compiled(fastmath=True)
 def _too_flat(intrinsics: FloatArray, x: int, y: int, rho: float, rho_x: float, rho_y: float) -> bool:
-    """Whether the plane is seen at a more grazing angle than we believe in.
+    """Whether the plane is seen at a more grazing angle than _LEAST_COSINE.
 
     With rho(p) = m . K^-1 p the plane is m . X = 1, so the cosine is rho / (|m| |K^-1 p|) and m = K^T (gradient).
     """
@@ -171,7 +176,9 @@ def _too_flat(intrinsics: FloatArray, x: int, y: int, rho: float, rho_x: float, 
 
 @compiled(fastmath=True)
 def _best_on_arm(cost: Float32Array, x: int, y: int, arm: int) -> int:
-    """The distance along an arm at which the planes fit best, 0 where the arm leaves the picture at once."""
+    """The distance from (x, y) along an arm at which the `cost` (h, w) is least; 0 where the arm leaves the picture at
+    once.
+    """
     height, width = cost.shape
     best = 0
     lowest = np.float32(9)
@@ -196,7 +203,8 @@ def _expect(
     expected: FloatArray,
     neighbour_weight: FloatArray,
 ) -> None:
-    """Fill what the four neighbours' planes predict here, and how much each prediction weighs."""
+    """Fills `expected` (4,) with the inverse depths that the four neighbours' planes predict at (x, y), and
+    `neighbour_weight` (4,) with the cost of one pixel of parallax to each, less between different colours."""
     height, width = planes.shape[:2]
     for k in range(4):
         qx = x + _NEIGHBOUR_X[k]
@@ -211,7 +219,8 @@ def _expect(
 
 @compiled(fastmath=True)
 def _borrowed(planes: Float32Array, cost: Float32Array, x: int, y: int, k: int) -> tuple[float, float, float]:
-    """The plane of the k-th neighbour (0-3 near, 4-7 the best of a far arm) carried here; inverse depth 0 if none."""
+    """The plane of the k-th neighbour (0 to 3 the next pixels, 4 to 7 the best of each arm), extended to (x, y);
+    inverse depth 0 where there is none."""
     height, width = cost.shape
     arm = k % 4
     distance = 1 if k < 4 else _best_on_arm(cost, x, y, arm)
@@ -228,12 +237,13 @@ def sweep(
     first_row: int, last_row: int, reference: Reference, stack: Float32Array, sources: Sources, settings: SweepSettings,
     planes: Float32Array, cost: Float32Array,
 ) -> None:  # fmt: skip
-    """Improve every second pixel of the given rows in place.
+    """Improves every second pixel of the rows from `first_row` up to `last_row`, in place.
 
-    stack (S, H + 2 PADDING, W + 2 PADDING) holds the grey sources, whose planes are read if ``geometric`` > 0.
-    planes (h, w, 3) = rho, rho_x, rho_y and cost (h, w), the data cost, are read and written.
+    `planes` (h, w, 3) = rho, rho_x, rho_y, and `cost` (h, w), that of the pictures without smoothness, are read and
+    written. `stack` (S, H + 2 PADDING, W + 2 PADDING) are the grey sources; their planes are read if `geometric` > 0.
 
-    Each pixel tries its own plane, those of its four neighbours, the best of four far arms, and three random changes.
+    Each pixel tries its own plane, those of its four neighbours, the best one of each of four arms, and three random
+    changes.
     """
     grey, rgb, intrinsics, nearest, farthest, parallax = reference
     sizes, forward, backward, source_planes = sources

@@ -1,10 +1,10 @@
 """[R] Plane sweep with semi-global matching: the first, whole-picture guess of depth. numpy and numba only.
 
-Every pixel is tried at a row of inverse depths; at each, the sources are warped onto the reference as if everything
-stood on that fronto-parallel plane and compared by the census of a 5 x 5 window (Zabih and Woodfill, ECCV 1994). The
-dynamic programming of Hirschmueller, "Stereo Processing by Semiglobal Matching and Mutual Information" (TPAMI 2008,
-eqs. 11-14) then picks a smooth row of labels. It finds weak surfaces that local search loses; `patchmatch` then
-fits slanted planes to the result, to a fraction of a label.
+A list of inverse depths, the labels, is tried for all pixels. At each, the sources are warped onto the reference as if
+everything were on that fronto-parallel plane, and compared by the census of a 5 x 5 window (Zabih and Woodfill, ECCV
+1994). The dynamic programming of Hirschmueller, "Stereo Processing by Semiglobal Matching and Mutual Information"
+(TPAMI 2008, eqs. 11-14) then chooses labels that vary smoothly. It finds weakly textured surfaces that local search
+misses. `patchmatch` then fits slanted planes to the result, to a fraction of a label.
 """
 
 import numpy as np
@@ -15,24 +15,25 @@ from ..kernels import compiled
 from .patches import PADDING, bilinear
 
 _WORST = 24
-"""Census bits compared: a 5 x 5 window without its centre."""
+"""The largest distance of two census codes: they have a bit for each pixel of a 5 x 5 window without its centre."""
 
 _NOISE = np.float32(1.0 / 255)
-"""Grey step below which two pixels count as equal, so that flat surfaces match everywhere and smoothness decides."""
+"""Grey step (of 1) below which two pixels count as equal, so that on even surfaces smoothness decides, not noise."""
 
 _SECOND = 8
-"""Bits by which the second-best source may count as worse than the best."""
+"""The most bits by which the second-best source counts as worse than the best."""
 
 _SMALL_JUMP, _LARGE_JUMP = 6, 60
-"""Costs in bits of a step by one label and by more: Hirschmueller's P1 and P2, the latter where the picture is even."""
+"""Costs in bits of a step by one label and by more, Hirschmueller's P1 and P2. P2 is less where the picture has
+edges."""
 _EDGE = 0.04
-"""Grey step (of 1) at which a large jump of depth costs half."""
+"""Grey step (of 1) at which a large jump costs half."""
 
 
 @compiled(fastmath=True)
 def census(picture: Float32Array, bits: NDArray[np.uint32]) -> None:
-    """Write 24 bits for each pixel, one for each neighbour that is darker; 0 on the two-pixel border and near unseen
-    pixels."""
+    """Fills `bits` (h, w) with the census of `picture` (h, w): for each pixel 24 bits, one for each neighbour, 1 if
+    that is darker. On the two-pixel border all are 0."""
     height, width = picture.shape
     bits[:] = 0
     for y in range(2, height - 2):
@@ -57,7 +58,8 @@ def _warp(
     rho: float,
     warped: Float32Array,
 ) -> None:
-    """The source as the reference would see it, were everything at inverse depth ``rho``; -1 where out of view."""
+    """Fills `warped` (h, w) with the source as the reference would see it if everything were at the inverse depth
+    `rho`; -1 where it is out of view. `matrix` (12,) is the transfer to the source, see `patchmatch`."""
     for y in range(warped.shape[0]):
         for x in range(warped.shape[1]):
             z = matrix[6] * x + matrix[7] * y + matrix[8] + rho * matrix[11]
@@ -79,9 +81,11 @@ def match(
     first_label: int, last_label: int, bits: NDArray[np.uint32], stack: Float32Array, sizes: Int32Array,
     forward: FloatArray, labels: FloatArray, volume: UInt8Array,
 ) -> None:  # fmt: skip
-    """Fill volume (h, w, L) at the given labels: the census distances to the two best sources added.
+    """Fills `volume` (h, w, L) for the labels from `first_label` up to `last_label`: the sum of the census distances to
+    the two best sources.
 
-    As in `patchmatch` the second counts as at most ``_SECOND`` worse than the best: it may not see the point.
+    `bits` (h, w) is the census of the reference; `stack`, `sizes` and `forward` are those of `views.Comparison`. As in
+    `patchmatch`, the second source counts as at most ``_SECOND`` worse than the best, since it may not see the point.
     """
     height, width = bits.shape
     pixels = stack.reshape(-1)
@@ -117,7 +121,9 @@ def match(
 def _step(
     volume: UInt8Array, previous: Int32Array, current: Int32Array, total: NDArray[np.uint16], fresh: bool, jump: int
 ) -> None:
-    """One pixel of one path: Hirschmueller's eq. 13. ``previous`` and ``current`` have a sentinel at both ends."""
+    """One pixel of one path (Hirschmueller's eq. 13): fills the path costs `current` from those of the `previous`
+    pixel, and adds them to `total` (L,). Both have L costs with a sentinel at both ends. With `fresh`, the path begins
+    here."""
     count = volume.shape[0]
     if fresh:
         for i in range(count):
@@ -137,9 +143,10 @@ def _step(
 def aggregate(
     first: int, last: int, dx: int, dy: int, grey: Float32Array, volume: UInt8Array, total: NDArray[np.uint16]
 ) -> None:
-    """Add to total (h, w, L) the paths along some of the picture's lines of direction (dx, dy), both ways.
+    """Adds to `total` (h, w, L) the costs of the paths along the picture's lines of direction (dx, dy), both ways. Of
+    the `line_count` lines, those from `first` up to `last` are computed.
 
-    The direction is (1, 0), (0, 1), (1, 1) or (-1, 1); the lines are numbered as ``line_count`` counts them.
+    The direction is one of DIRECTIONS. `grey` (h, w) is the reference, `volume` (h, w, L) as `match` fills it.
     """
     height, width, count = volume.shape
     previous = np.full(count + 2, 1 << 20, np.int32)
@@ -174,14 +181,15 @@ DIRECTIONS = ((1, 0), (0, 1), (1, 1), (-1, 1))
 
 
 def line_count(shape: tuple[int, int], dx: int, dy: int) -> int:
-    """The number of lines of that direction in a picture (height, width)."""
+    """The number of lines of the direction (dx, dy) in a picture of `shape` (height, width)."""
     height, width = shape
     return width * abs(dy) + height * abs(dx) - abs(dx * dy)
 
 
 @compiled(fastmath=True)
 def pick(first_row: int, last_row: int, total: NDArray[np.uint16], labels: FloatArray, planes: Float32Array) -> None:
-    """Write the best label's inverse depth, refined by a parabola, as fronto-parallel planes (h, w, 3)."""
+    """Fills `planes` (h, w, 3) in the rows from `first_row` up to `last_row` with the inverse depth of the label of
+    least `total` (h, w, L), refined by a parabola, and slopes of 0."""
     count = total.shape[2]
     spacing = labels[1] - labels[0]
     for y in range(first_row, last_row):
@@ -204,7 +212,8 @@ def pick(first_row: int, last_row: int, total: NDArray[np.uint16], labels: Float
 
 @compiled(fastmath=True)
 def tilt(first_row: int, last_row: int, planes: Float32Array, parallax: float, tilted: Float32Array) -> None:
-    """Give each plane the slopes of a least-squares fit to the 7 x 7 neighbours within two pixels of parallax."""
+    """Fills `tilted` (h, w, 3) in the rows from `first_row` up to `last_row` with the planes of a least-squares fit to
+    those of the 7 x 7 neighbours in `planes` that are within two pixels of parallax."""
     height, width = planes.shape[:2]
     for y in range(first_row, last_row):
         for x in range(width):

@@ -1,6 +1,7 @@
-"""[R] Pictures with cameras as dense stereo takes them: choice of sources, and the kernels' arguments. numpy.
+"""[R] Pictures with cameras as dense stereo needs them: choice of sources, and the kernels' arguments. numpy.
 
-The kernels want pixel centres at integers and a surface as its plane: inverse depth and its slopes along x and y.
+In the kernels, pixel centres are at integers, and a surface is given by its plane: the inverse depth and its slopes
+along x and y.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from ...model.arrays import Float32Array, FloatArray, Int32Array, IntArray, UInt
 from .patches import PADDING
 
 _BEST_ANGLE = 10.0
-"""Degrees of triangulation at which depth is both exact and still matched."""
+"""Degrees between two rays at which depth is accurate, and pictures are still alike enough to be matched."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class View:
     intrinsics: FloatArray  # (3, 3) in this picture's pixels; the centre of the top-left pixel is (0.5, 0.5)
     world_from_camera: FloatArray  # (4, 4) OpenCV axes
     sparse_points: FloatArray  # (M, 3) world points that this view sees; may be empty
-    sparse_ids: IntArray  # (M,) names of the points, shared between views
+    sparse_ids: IntArray  # (M,) numbers of the points; a point has the same in all views
 
     @property
     def centre(self) -> FloatArray:
@@ -37,17 +38,15 @@ class DepthMap:
 
     depth: Float32Array  # (H, W) camera z in world units; 0 = none
     normal: Float32Array  # (H, W, 3) unit, camera frame, towards the camera
-    confidence: (
-        Float32Array  # (H, W) in [0, 1]: chance that not all consistent views are wrong; 0 = no view is consistent
-    )
+    confidence: Float32Array  # (H, W) in [0, 1]: chance that the depth is right to a pixel; 0 = no view is consistent
     agreeing: UInt8Array  # (H, W) number of views consistent with the depth
 
 
 def select_sources(views: Sequence[View], count: int) -> list[list[int]]:
-    """For each view the indices of at most ``count`` others to compare it with, best first.
+    """For each view the indices of at most `count` others to compare it with, the best first.
 
-    Best are views that share many points at about 10 degrees of triangulation; where too few points are shared, the
-    nearest cameras follow.
+    The best are those that share many sparse points at angles of about _BEST_ANGLE. Then follow the nearest cameras.
+    Cameras at the same place are left out, so a list may be empty.
     """
     total = len(views)
     score = np.zeros((total, total))
@@ -66,7 +65,8 @@ def select_sources(views: Sequence[View], count: int) -> list[list[int]]:
 
 
 def _shared_view(a: View, b: View) -> float:
-    """Shared points, each weighed by how near its triangulation angle is to the best one; 0 below five points."""
+    """The number of shared points, each weighted by how near the angle between its rays is to _BEST_ANGLE; 0 for fewer
+    than five points."""
     _, ia, _ = np.intersect1d(a.sparse_ids, b.sparse_ids, return_indices=True)
     if len(ia) < 5:
         return 0.0
@@ -79,18 +79,18 @@ def _shared_view(a: View, b: View) -> float:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A view with its sources as arrays for the kernels, several sources stacked."""
+    """A view and its S sources as arrays for the kernels."""
 
     rgb: Float32Array  # (H, W, 3) in [0, 1]
     grey: Float32Array  # (H, W)
     intrinsics: FloatArray  # (3, 3)
-    stack: Float32Array  # (S, ...) grey sources with a border
+    stack: Float32Array  # (S, H' + 2 PADDING, W' + 2 PADDING) grey sources with a replicated border
     sizes: Int32Array  # (S, 2) height, width of the sources
-    forward: FloatArray  # (S, 12) from the view to the sources
-    backward: FloatArray  # (S, 12) from the sources to the view
-    nearest: float  # inverse depth
-    farthest: float  # inverse depth
-    parallax: float  # pixels per unit of inverse depth
+    forward: FloatArray  # (S, 12) transfers from the view to the sources, see `transfer`
+    backward: FloatArray  # (S, 12) transfers from the sources to the view
+    nearest: float  # largest inverse depth to search
+    farthest: float  # smallest inverse depth to search
+    parallax: float  # pixels by which one unit of inverse depth moves a point in the sources
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -99,7 +99,7 @@ class Comparison:
 
 
 def compare(view: View, sources: Sequence[View], bounds: tuple[float, float]) -> Comparison:
-    """The view beside its sources, to be searched within `bounds`, see `bounds_of`."""
+    """The view and its sources, whose inverse depths are searched within `bounds`, see `bounds_of`."""
     forward = np.stack([transfer(view, source) for source in sources])
     nearest, farthest = bounds
     return Comparison(
@@ -117,22 +117,23 @@ def compare(view: View, sources: Sequence[View], bounds: tuple[float, float]) ->
 
 
 def _grey(image: UInt8Array) -> Float32Array:
-    """Rec. 601 luma in [0, 1]."""
+    """(H, W) the Rec. 601 luma of a picture (H, W, 3), in [0, 1]."""
     return np.ascontiguousarray(image @ (np.array([0.299, 0.587, 0.114], np.float32) / np.float32(255)))
 
 
 def centred(intrinsics: FloatArray) -> FloatArray:
-    """K for pixel centres at integers."""
+    """K (3, 3) for pixel centres at integers, from one for the top-left centre at (0.5, 0.5)."""
     return intrinsics - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 
 
 def sizes_of(views: Sequence[View]) -> Int32Array:
-    """(V, 2) height and width of their pictures."""
+    """(V, 2) the height and width of each view's picture."""
     return np.array([view.image.shape[:2] for view in views], np.int32)
 
 
 def transfer(a: View, b: View) -> FloatArray:
-    """The 12 numbers A (row by row) and b that send a pixel and inverse depth of view ``a`` to view ``b``."""
+    """(12,) the numbers of A (row by row) and b that take a pixel p and its inverse depth rho in view `a` to the
+    homogeneous pixel A p + rho b in view `b`."""
     b_from_a = np.linalg.inv(b.world_from_camera) @ a.world_from_camera
     intrinsics = centred(b.intrinsics)
     matrix = intrinsics @ b_from_a[:3, :3] @ np.linalg.inv(centred(a.intrinsics))
@@ -140,7 +141,8 @@ def transfer(a: View, b: View) -> FloatArray:
 
 
 def stacked(pictures: Sequence[Float32Array], padding: int) -> Float32Array:
-    """Pictures of any sizes in one array, top left, each with a replicated border."""
+    """S pictures of any sizes (H, W, …) in one array (S, H', W', …), each in the top left corner, with a replicated
+    border of `padding` pixels."""
     height = max(picture.shape[0] for picture in pictures) + 2 * padding
     width = max(picture.shape[1] for picture in pictures) + 2 * padding
     stack = np.zeros((len(pictures), height, width, *pictures[0].shape[2:]), np.float32)
@@ -151,7 +153,8 @@ def stacked(pictures: Sequence[Float32Array], padding: int) -> Float32Array:
 
 
 def parallax_of(forward: FloatArray, shape: tuple[int, int], rho: float) -> float:
-    """Pixels that a point moves in the sources per unit of inverse depth: the median over sources and a coarse grid."""
+    """The number of pixels by which a point moves in the sources per unit of inverse depth, at the inverse depth `rho`:
+    the median over the sources and a coarse grid in the view's picture of `shape` (height, width)."""
     height, width = shape
     x, y = np.meshgrid(np.linspace(0, width - 1, 5), np.linspace(0, height - 1, 5))
     pixels = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
@@ -168,10 +171,11 @@ def parallax_of(forward: FloatArray, shape: tuple[int, int], rho: float) -> floa
 
 
 def bounds_of(view: View, views: Sequence[View], sources: Sequence[View]) -> tuple[float, float]:
-    """(nearest, farthest) inverse depth to search, from the sparse points that the view sees.
+    """The inverse depths (nearest, farthest) between which to search, from the sparse points that the view sees.
 
-    Without points of its own it takes those of the others that fall into its picture, without any the depths that
-    move a pixel between half a pixel and four tenths of the picture.
+    If these are too few, it takes the points of all `views` that lie in its picture. If those are too few as well, the
+    bounds are the inverse depths that move a pixel in the sources by four tenths of the picture's width and by half a
+    pixel.
     """
     depth = _depths_in_view(view, view.sparse_points)
     if len(depth) < 8:
@@ -186,6 +190,7 @@ def bounds_of(view: View, views: Sequence[View], sources: Sequence[View]) -> tup
 
 
 def _depths_in_view(view: View, points: FloatArray) -> FloatArray:
+    """(N,) camera z of those of the world `points` (M, 3) that lie in the view's picture."""
     camera_from_world = np.linalg.inv(view.world_from_camera)
     camera = points.reshape(-1, 3) @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
     camera = camera[camera[:, 2] > 1e-9]
@@ -198,7 +203,10 @@ def _depths_in_view(view: View, points: FloatArray) -> FloatArray:
 
 
 def normals_of(planes: Float32Array, intrinsics: FloatArray) -> Float32Array:
-    """Unit normals towards the camera: rho(p) = m . K^-1 p is the plane m . X = 1, so m = K^T (gradient of rho)."""
+    """(H, W, 3) unit normals towards the camera of `planes` (H, W, 3), K `intrinsics` (3, 3) being `centred`.
+
+    rho(p) = m . K^-1 p is the plane m . X = 1, so m = K^T (gradient of rho).
+    """
     height, width = planes.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     constant = planes[..., 0] - planes[..., 1] * x - planes[..., 2] * y
@@ -209,7 +217,7 @@ def normals_of(planes: Float32Array, intrinsics: FloatArray) -> Float32Array:
 
 
 def planes_of(view: View, depth_map: DepthMap) -> Float32Array:
-    """The planes (H, W, 3) in the form of `patchmatch` that a depth map's depths and normals stand for."""
+    """(H, W, 3) the planes, in the form of `patchmatch`, that have the depths and normals of a depth map."""
     height, width = depth_map.depth.shape
     intrinsics = centred(view.intrinsics)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
