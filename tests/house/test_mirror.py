@@ -65,7 +65,6 @@ ELSEWHERE = {
     "geometry/adjustment/shot_problem.py": "geometry/shots/test_solver.py",
     "geometry/adjustment/shot_projection.py": "geometry/shots/test_rolling_shutter.py",
     "geometry/shots/rotating.py": "geometry/shots/test_solver.py",
-    "geometry/shots/stretches.py": "geometry/shots/test_solver.py",
     "pictures/jpeg.py": "pictures/test_photos.py",
     "pictures/light.py": "pictures/test_sequence.py",
     "pictures/plate_files.py": "pictures/test_sequence.py",

@@ -89,6 +89,24 @@ def test_plan_covers_every_photo_and_overlaps() -> None:
             assert first.stop - second.start >= SETTINGS.overlap
 
 
+def test_a_pixel_that_one_chunk_lacks_comes_from_the_other(tmp_path: Path) -> None:
+    capture = Capture(100)
+
+    def predict(indices: Sequence[int]) -> list[ViewPrediction]:
+        predictions = capture.predict(indices)
+        if indices[0] > 0:  # the second chunk fails in a corner
+            for prediction in predictions:
+                prediction.depth[:4, :4] = np.nan
+        return predictions
+
+    solution = chunks.solve(100, predict, SETTINGS, tmp_path)
+    shared = solution[50]
+    assert np.isfinite(shared.depth).all()
+    assert np.isfinite(shared.confidence).all()
+    ratio = shared.depth / capture.truth[50].depth
+    assert np.median(ratio[:4, :4]) == pytest.approx(np.median(ratio), rel=0.05)
+
+
 def test_four_hundred_frames_come_out_as_one(tmp_path: Path) -> None:
     capture = Capture(400, outliers=0.1)
     loops = capture.loops()

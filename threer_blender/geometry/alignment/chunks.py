@@ -263,15 +263,17 @@ def _averaged(weighted_views: Sequence[tuple[float, ViewPrediction]]) -> ViewPre
     views = [view for _, view in weighted_views]
     pose = sum(share * view.world_from_camera for share, view in zip(shares, views, strict=True))
     pose[:3, :3] = rotations.nearest(pose[:3, :3])
-    weights = np.stack([share * view.confidence for share, view in zip(shares, views, strict=True)])
+    depths, confidences = (np.stack([getattr(view, name) for view in views]) for name in ("depth", "confidence"))
+    usable = np.isfinite(depths) & np.isfinite(confidences)  # a pixel that one chunk lacks is the other's
+    depths, confidences = np.where(usable, depths, 0), np.where(usable, confidences, 0)
+    weights = shares[:, None, None] * confidences
     weights /= np.maximum(weights.sum(axis=0), 1e-12)
-    depth = (weights * np.stack([view.depth for view in views])).sum(axis=0)
     return replace(
         views[0],
         intrinsics=sum(share * view.intrinsics for share, view in zip(shares, views, strict=True)),
         world_from_camera=pose,
-        depth=depth.astype(np.float32),
-        confidence=np.max([view.confidence for view in views], axis=0),
+        depth=(weights * depths).sum(axis=0).astype(np.float32),
+        confidence=confidences.max(axis=0),
     )
 
 

@@ -183,8 +183,7 @@ def _focals(
     old: Container[int],
 ) -> tuple[FloatArray, BoolArray, list[int]]:
     """Focal lengths (N,) to start from, the unknowns (N, 8) that the solver holds, and the photos whose given focal
-    length is refuted. Old photos are left alone.
-    """
+    length is refuted. Old photos are left alone."""
     new = np.array([int(photo) not in old for photo in photos])
     estimated = np.array(
         [

@@ -112,8 +112,7 @@ def chosen(
     graph: str, photos: Sequence[Photo], similarity: Float32Array | None = None, solved: Container[int] = ()
 ) -> Pairs:
     """The pairs of the photos in the graph of this name in GRAPHS, without those of two photos that are `solved`
-    already.
-    """
+    already."""
     pairs = GRAPHS[graph](len(photos), in_order(photos), similarity)
     return [(i, j) for i, j in pairs if not (i in solved and j in solved)]
 

@@ -202,8 +202,7 @@ def turning_freedom(numbers: Array, zooms: bool) -> Freedom:
 
 def _pairs(tracks: Tracks, frames: int) -> list[tuple[int, int, Array, Array]]:
     """The pairs of `frames` frames to compare: the two frames, and (M,) the observations in each that show the same
-    points.
-    """
+    points."""
     by_frame = [np.flatnonzero(tracks.camera == frame) for frame in range(frames)]
     pairs = []
     for step in STEPS:

@@ -15,7 +15,7 @@ from ...model import lens
 from ...model.arrays import FloatArray, IntArray
 from ..adjustment import banded
 from ..adjustment.shot_adjustment import Adjusted
-from ..adjustment.shot_problem import CENTRE, NOISE, POSE
+from ..adjustment.shot_problem import CENTRE, NEAREST, NOISE, POSE
 from . import kinds
 from .moving import camera_rays
 
@@ -46,12 +46,12 @@ def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, 
         first, second = by_frame[here][first], by_frame[there][second]
         local = rays[first] @ (state.rotations[there] @ state.rotations[here].T).T
         focals = focal * np.exp(state.zooms[there])
-        turned = lens.distort(distortion, local[:, :2] / local[:, 2:]) * focals + centre
-        off = np.linalg.norm(turned - tracks.pixels[second], axis=1) / np.sqrt(2)
-        moved = adjusted.errors[second]
+        ideal = local[:, :2] / np.where(local[:, 2:] > NEAREST, local[:, 2:], np.nan)
+        rotated = lens.distort(distortion, ideal) * focals + centre
+        off = np.nan_to_num(np.linalg.norm(rotated - tracks.pixels[second], axis=1) / np.sqrt(2), nan=np.inf)
         each = np.log(4 * len(first))
         rotation_score = kinds.score(off, noise, 2) + kinds.ROTATION_PARAMETERS * each
-        motion_score = kinds.score(moved, noise, 3) + kinds.EPIPOLAR_PARAMETERS * each
+        motion_score = kinds.score(adjusted.errors[second], noise, 3) + kinds.EPIPOLAR_PARAMETERS * each
         if rotation_score < motion_score:
             rests[here : there + 1] = True
     edges = np.flatnonzero(np.diff(np.concatenate([[0], rests.astype(int), [0]])))

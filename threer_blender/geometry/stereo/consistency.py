@@ -15,8 +15,7 @@ _NEIGHBOUR_Y = (0, 0, 1, -1)
 class ConsistencyLimits(NamedTuple):
     """The limits within which a source is consistent: a round trip ends within `pixels` of its start, and its depth
     differs by less than the share `depth`. `parallax` is the number of pixels by which one unit of inverse depth moves
-    a point.
-    """
+    a point."""
 
     parallax: float
     pixels: float

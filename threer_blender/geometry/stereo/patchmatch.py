@@ -177,8 +177,7 @@ def _too_flat(intrinsics: FloatArray, x: int, y: int, rho: float, rho_x: float, 
 @compiled(fastmath=True)
 def _best_on_arm(cost: Float32Array, x: int, y: int, arm: int) -> int:
     """The distance from (x, y) along an arm at which the `cost` (h, w) is least; 0 where the arm leaves the picture at
-    once.
-    """
+    once."""
     height, width = cost.shape
     best = 0
     lowest = np.float32(9)
