@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -15,6 +16,10 @@ from .engines import registry
 from .host import environment, hardware, store
 from .host.environment import PrivateEnvironment
 from .model.engine import Engine, Option, Weights
+
+# Of the frames of a shot: the share that an engine solves as it solves photos, the most of them, and the time that each
+# frame takes to be tracked and adjusted, in seconds on two cores (measured on a shot of 640 × 360).
+KEY_FRAMES, MOST_KEY_FRAMES, SECONDS_PER_FRAME = 0.1, 200, 0.6
 
 PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")
 
@@ -89,11 +94,13 @@ class Estimate:
     refusal: str
 
 
-def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimate | None:
-    """The expected cost of a run with this number of photos; None where the engine declares no cost."""
+def estimate(engine: Engine, options: Mapping[str, Any], photos: int, frames: int = 0) -> Estimate | None:
+    """The expected cost of a run with this number of photos, and of frames of shots; None where the engine declares no
+    cost."""
     cost = engine.cost(options)
     if cost is None:
         return None
+    photos += min(MOST_KEY_FRAMES, math.ceil(frames * KEY_FRAMES))
     weights = sum(weights.size for weights in engine.weights)
     memory, least = (of(photos) + weights for of in (cost.memory_of, cost.least_memory_of))
     graphics = hardware.graphics_cards() if "torch" in engine.requires else ()
@@ -107,7 +114,8 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
             f"{photos} {'photo takes' if photos == 1 else 'photos take'} about {least / 1e9:.1f} GB of memory with "
             f"{engine.label}, and {there / 1e9:.1f} GB are free; {advice}, or take another engine."
         )
-    return Estimate(max(least, min(memory, there)), cost.seconds_of(photos), refusal)
+    seconds = cost.seconds_of(photos) + frames * SECONDS_PER_FRAME
+    return Estimate(max(least, min(memory, there)), seconds, refusal)
 
 
 def offered(engine: Engine, data_folder: Path) -> list[Option]:

@@ -40,8 +40,8 @@ class Drawn:
     def template_icon(self, *_: Any, **__: Any) -> None:
         self.texts.append("a picture")
 
-    def operator(self, name: str, **_: Any) -> Any:
-        self.texts.append(name)
+    def operator(self, name: str, text: str = "", **_: Any) -> Any:
+        self.texts += [name, text]
         return SimpleNamespace()
 
     operator_menu_enum = operator
@@ -53,6 +53,7 @@ def drawn(module: str, panel: Any) -> Any:
     context = SimpleNamespace(
         scene=bpy.context.scene,
         object=None,
+        space_data=None,
         region=SimpleNamespace(width=400),
         preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1)),
     )

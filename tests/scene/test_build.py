@@ -18,7 +18,7 @@ from threer_blender.cli.inspection import write_png
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Photo, Reconstruction, Unregistered
 from threer_blender.model.reconstruction_transform import transformed
-from threer_blender.scene import build, cameras, identity, look, points
+from threer_blender.scene import build, cameras, identity, look, outliner, points, startup
 from threer_blender.scene.changes import Changes
 
 
@@ -53,6 +53,7 @@ def test_root_says_what_it_is(reconstruction: Reconstruction, tmp_path: Path) ->
     assert root["threer_notes"].splitlines() == [
         "Cameras turn, but hardly move.",
         "blurred.png: It shares no features with the others. Take it again, closer.",
+        startup.HIDDEN,
     ]
 
 
@@ -348,7 +349,7 @@ def test_all_or_nothing(
         (points, "write_colors"),
         (points, "write_attribute"),
         (cameras, "background"),
-        (build, "link"),
+        (outliner, "link"),
         (build, "retire"),
         (build, "describe"),
     ],

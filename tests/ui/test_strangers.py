@@ -13,7 +13,7 @@ from tests.blender.extension import part, roots
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.model.reconstruction import Reconstruction
-from threer_blender.scene import build, cameras, identity, shot_errors
+from threer_blender.scene import build, cameras, identity, shot_errors, startup
 
 pytest_plugins = ["tests.blender.extension"]
 
@@ -226,9 +226,9 @@ def test_a_scene_that_was_worked_on_keeps_its_settings(
     reconstruction: Reconstruction, tmp_path: Path, touch: Any
 ) -> None:
     scene = bpy.context.scene
-    assert build.is_empty(scene)
+    assert startup.is_empty(scene)
     touch(scene)
-    assert not build.is_empty(scene)
+    assert not startup.is_empty(scene)
     before = rendering(scene)
     build.build(reconstruction, tmp_path)
     assert rendering(scene) == before

@@ -29,7 +29,8 @@ def filming_camera(addon: ModuleType, tmp_path: Path) -> Any:  # noqa: ARG001
 def test_the_panel_says_how_well_the_shot_sticks(filming_camera: Any) -> None:  # noqa: ARG001
     bpy.context.scene.frame_set(5)
     text = drawn("ui.tracking", "THREER_PT_tracking")
-    assert "free. Points shift." in text
+    assert "Solved: 6 of 6 frames" in text
+    assert "Move: free" in text
     assert "Error, median: 0.20 px" in text or "Error, median: 0.21 px" in text
     assert "0.90 px at frame 4" in text
     assert "Frame 5: 12 tracks over 60% of the picture" in text

@@ -14,7 +14,7 @@ import re
 import time
 from pathlib import Path
 
-from ..files import bundle_folder, removal
+from ..files import bundle_folder, photo_files, removal, sequence_files
 from ..model.errors import UserError
 
 FOLDER, NOTES = "3R results", "not imported"
@@ -32,7 +32,7 @@ def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
     written there.
     """
     parent = place(photos[0], blend)
-    name = re.sub(r"[^\w -]+", "_", Path(photos[0]).parent.name)[:60] or "photos"
+    name = re.sub(r"[^\w -]+", "_", _subject(Path(photos[0])))[:60] or "photos"
     stem = f"{time.strftime('%Y%m%d-%H%M%S')} {name}"
     notes = data_folder / NOTES
     try:
@@ -53,6 +53,13 @@ def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
             refused += " Or save this file in Blender: its results then lie beside it."
         raise UserError(refused) from error
     raise AssertionError("a thousand results in one second")
+
+
+def _subject(path: Path) -> str:
+    """The name of a shot without its number and suffix, else that of the photos' folder."""
+    if path.suffix.lower() in photo_files.VIDEO_SUFFIXES:
+        return path.stem
+    return path.stem.rstrip("#._- ") if sequence_files.is_pattern(path) else path.parent.name
 
 
 def forget(folder: Path, data_folder: Path) -> None:

@@ -13,6 +13,7 @@ from .shot_report import GENERATOR, ShotReport, report
 
 WIDTH, HEIGHT, LEFT, BELOW = 960, 180, 52, 22  # pixels of a graph and of its margins
 TICKS = 8  # frame numbers along a graph
+SOLVED, REASON, ERROR = "Solved", "Why", "Error, median"  # labels of facts
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222; }
 h2 { margin-top: 2.5em; } table { border-collapse: collapse; } td, th { padding: .15em 1em .15em 0; text-align: left; }
@@ -60,9 +61,10 @@ def facts(shot: ShotReport) -> list[tuple[str, str]]:
     first, last = shot.focal
     worst = "" if shot.worst_frame is None else f"{shot.worst_frame[1]:.2f} px at frame {shot.worst_frame[0]}"
     return [
-        ("Frames", f"{shot.solved} of {len(shot.numbers)} solved"),
-        ("Move", " ".join(part for part in (shot.motion and f"{shot.motion}.", shot.motion_reason) if part)),
-        ("Error, median", f"{shot.median:.2f} px" if np.isfinite(shot.median) else ""),
+        (SOLVED, shot.frames),
+        ("Move", shot.motion),
+        (REASON, shot.motion_reason),
+        (ERROR, f"{shot.median:.2f} px" if np.isfinite(shot.median) else ""),
         ("Error, 95th percentile", f"{shot.p95:.2f} px" if np.isfinite(shot.p95) else ""),
         ("Worst frame", worst),
         ("Jitter", f"{shot.jitter:.3f} px at the median depth" if np.isfinite(shot.jitter) else ""),

@@ -40,6 +40,8 @@ class ShotReport:
     `jitter` is the RMS of `jump`: the pixels by which a point at the median depth shakes from frame to frame. It
     includes real shaking of the camera that is faster than four frames. `focal` is fx, in pixels, of the first and of
     the last frame with a camera.
+
+    `missing` frames have no picture. `interpolated` ones have a picture and no camera, and lie between frames with one.
     """
 
     name: str
@@ -47,6 +49,8 @@ class ShotReport:
     motion_reason: str
     numbers: Array
     solved: int
+    missing: int
+    interpolated: int
     values: Mapping[str, FloatArray]
     median: float
     p95: float
@@ -54,6 +58,13 @@ class ShotReport:
     jitter: float
     focal: tuple[float, float]
     suspicious: Mapping[int, list[str]]
+
+    @property
+    def frames(self) -> str:
+        """In words how many frames have a camera: 38 of 40 frames, 2 interpolated."""
+        also = {"interpolated": self.interpolated, "missing": self.missing}
+        parts = [f"{self.solved} of {len(self.numbers) - self.missing} frames"]
+        return ", ".join([*parts, *(f"{count} {word}" for word, count in also.items() if count)])
 
 
 def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
@@ -74,6 +85,8 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
         motion_reason=shot.motion_reason,
         numbers=numbers,
         solved=len(shot.cameras),
+        missing=len(shot.missing),
+        interpolated=len(_between(shot)),
         values=values,
         median=_median(medians),
         p95=_median(values["p95_error"]),
@@ -82,6 +95,12 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
         focal=(shot.cameras[first].fx, shot.cameras[last].fx),
         suspicious=_suspicious(shot, values),
     )
+
+
+def _between(shot: Shot) -> list[int]:
+    """The numbers of the frames that have a picture and no camera, between the first and the last with a camera."""
+    inside = range(min(shot.cameras), max(shot.cameras) + 1) if shot.cameras else range(0)
+    return [number for number in inside if number not in shot.cameras and number not in shot.missing]
 
 
 def _median(values: FloatArray) -> float:
@@ -159,6 +178,8 @@ def as_json(reconstruction: Reconstruction) -> str:
             "move_reason": entry.motion_reason,
             "frames": len(entry.numbers),
             "solved": entry.solved,
+            "interpolated": entry.interpolated,
+            "missing": entry.missing,
             "reprojection_error_px": {
                 "median": plain(entry.median),
                 "p95": plain(entry.p95),

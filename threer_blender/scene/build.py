@@ -19,26 +19,18 @@ from mathutils import Matrix
 from ..files.bundle_pictures import picture_of
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction, Shot
-from . import axes, cameras, identity, layers, points, shot_errors, shots, survey, tracks, world
+from . import axes, cameras, identity, layers, outliner, points, shot_errors, shots, startup, survey, tracks, world
 from .changes import Changes
-from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
+from .identity import CLOUD, ROLE, ROOT, SOLVE, SPLATS
 from .splats import splats
 
 GUESSED = 10.0  # degrees: an up direction with a larger spread is called a guess
 STALE = "threer_stale"  # on an object: whether the latest solve lacks it
-# On the root: the number of chosen photos, notes for the artist, the folder of the result.
+# On the root: the number of photos chosen beside shots, notes for the artist, the folder of the result.
 CHOSEN, NOTES, BUNDLE = "threer_chosen", "threer_notes", "threer_bundle"
 UPRIGHT = "threer_upright"  # on the root: the sentence what told which way is up; "" once the artist has changed that
 INDEX = "threer_index"  # on a camera: the place of its photo among the chosen ones
 Objects = dict[str, bpy.types.Object]
-
-# The objects of a new Blender file -> location, rotation, scale; then the cube's corners, focal length (mm) or watts.
-STARTUP = {
-    ("Cube", "MESH"): [0.0] * 6 + [1.0] * (3 + 8 * 3),
-    ("Camera", "CAMERA"): [7.358891, -6.925791, 4.958309, 1.109319, 0.0, 0.814928, 1.0, 1.0, 1.0, 50.0],
-    ("Light", "LIGHT"): [4.076245, 1.005454, 5.903862, 0.650328, 0.055217, 1.866391, 1.0, 1.0, 1.0, 1000.0],
-}
-SETTINGS = (1, 250, 1, 1920, 1080, 1.0, 1.0, 24, 1.0)  # first, last and current frame; size, pixel aspect; frame rate
 
 
 def build(
@@ -54,7 +46,7 @@ def build(
     if not reconstruction.cameras:
         raise UserError("The reconstruction has no cameras: choose photos that overlap more, or another engine.")
     with Changes() as changes:
-        was_empty = is_empty(scene)
+        was_empty = startup.is_empty(scene)
         solve = identity.solve_id(reconstruction)
         existing = identity.find(scene, solve)
         if ROOT not in existing:  # photos may have been added to those that were solved before
@@ -80,47 +72,27 @@ def build(
         if CLOUD in ours and (SPLATS in ours) != (SPLATS in existing):  # splats hide the cloud: both show the same
             changes.set(ours[CLOUD], hide_viewport=SPLATS in ours, hide_render=SPLATS in ours)
         describe(changes, root, reconstruction, bundle_folder)
-        link(scene, root, {role: obj for role, obj in ours.items() if role not in existing})
+        outliner.link(scene, root, {role: obj for role, obj in ours.items() if role not in existing})
         retire(changes, {role: obj for role, obj in existing.items() if role not in ours})
         if was_empty:
+            notes = [identity.text(root, NOTES), startup.make_room(changes, scene)]
+            changes.mark(root, **{NOTES: "\n".join(filter(None, notes))})
             changes.set(scene, frame_start=1, frame_end=len(camera_objects), frame_current=1)
             cameras.render_as(changes, scene, next(iter([*filmed.values(), *camera_objects.values()])))
     scene.view_layers[0].update()  # else matrix_world would be wrong for a script that goes on from here
     return root
 
 
-def is_empty(scene: bpy.types.Scene) -> bool:
-    """Whether `scene` holds nothing but the objects and settings that Blender starts with, or less."""
-    return all(_is_untouched(obj) for obj in scene.objects) and _has_first_settings(scene)
-
-
-def _is_untouched(obj: bpy.types.Object) -> bool:
-    """Whether an object is one that Blender starts with, unchanged."""
-    data = obj.data
-    worked_on = obj.animation_data or obj.constraints or obj.modifiers or obj.parent or obj.children
-    if worked_on or data is None or data.animation_data or (obj.name, obj.type) not in STARTUP:
-        return False
-    now = [*obj.location, *obj.rotation_euler, *obj.scale]
-    if obj.type == "MESH":
-        if len(data.vertices) != 8:
-            return False
-        now += [abs(value) for vertex in data.vertices for value in vertex.co]
-    else:
-        now += [data.lens] if obj.type == "CAMERA" else [data.energy]
-    return bool(np.allclose(now, STARTUP[obj.name, obj.type], atol=1e-4))
-
-
-def _has_first_settings(scene: bpy.types.Scene) -> bool:
-    """Whether the settings that `build` may set are as Blender starts with them, without markers and animation."""
-    render = scene.render
-    frames = (scene.frame_start, scene.frame_end, scene.frame_current)
-    size = (render.resolution_x, render.resolution_y, render.pixel_aspect_x, render.pixel_aspect_y)
-    worked_on = scene.timeline_markers or scene.animation_data
-    return not worked_on and (*frames, *size, render.fps, render.fps_base) == SETTINGS
+def photo_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
+    """The photos' camera objects under `root`, in the order of their photos, without frames of shots and stale ones."""
+    return [camera for camera in solved_cameras(root) if cameras.FRAME not in camera]
 
 
 def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
-    """The photos' camera objects under `root`, in the order of their photos, without stale ones."""
+    """The photos' camera objects under `root`, in the order of their photos, with frames of shots.
+
+    Stale ones are left out.
+    """
     numbered = [(identity.number(child, INDEX), child) for child in root.children if child.type == "CAMERA"]
     ours = [(index, child) for index, child in numbered if index is not None and not identity.flag(child, STALE)]
     return [child for _, child in sorted(ours, key=lambda each: each[0])]
@@ -142,7 +114,7 @@ def show_tracks(scene: bpy.types.Scene, root: bpy.types.Object, shot: Shot) -> b
         _adopt(changes, obj, root)
         changes.mark(obj, **{SOLVE: reconstruction_id, ROLE: role, STALE: False})
         if role not in existing:
-            link(scene, root, {role: obj})
+            outliner.link(scene, root, {role: obj})
     return obj
 
 
@@ -189,7 +161,7 @@ def _cameras(
         if picture.is_file():
             cameras.background(changes, obj.data, camera, picture)
         _adopt(changes, obj, root)
-        changes.mark(obj, **{INDEX: index})
+        changes.mark(obj, **{INDEX: index, cameras.FRAME: photo.frame})
         camera_objects[roles[photo.name]] = obj
     return camera_objects
 
@@ -307,10 +279,15 @@ def describe(
         for child in filming
         if not any(background.clip for background in child.data.background_images)
     ]
+    frames = {photo.name for photo in reconstruction.photos if photo.frame is not None}
+    photos = [
+        *(camera.photo for camera in reconstruction.cameras),
+        *(lost.photo for lost in reconstruction.unregistered),
+    ]
     changes.mark(
         root,
         **{
-            CHOSEN: len(reconstruction.cameras) + len(reconstruction.unregistered),
+            CHOSEN: sum(photo not in frames for photo in photos),
             NOTES: "\n".join([*reconstruction.notes, *unregistered, *missing, *without_plate]),
             BUNDLE: cameras.stored_path(Path(bundle_folder)),
         },
@@ -319,27 +296,6 @@ def describe(
         threer_metric=reconstruction.metric,
         threer_confidence=reconstruction.confidence_meaning,
     )
-
-
-def link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
-    """Links new objects into the root's collection, cameras into a collection within that. Makes both if missing."""
-    ours = next(iter(root.users_collection), None)
-    if ours is None:
-        ours = _new_collection(root.name, COLLECTION)
-    below = next((child for child in ours.children if child.get(ROLE) == CAMERAS), None)
-    if below is None:
-        below = _new_collection(f"{root.name} cameras", CAMERAS)
-        ours.children.link(below)
-    for role, obj in new.items():
-        (ours if role in (ROOT, CLOUD, SPLATS) or role.startswith(("tracks ", "survey ")) else below).objects.link(obj)
-    if ROOT in new:
-        scene.collection.children.link(ours)
-
-
-def _new_collection(name: str, role: str) -> bpy.types.Collection:
-    collection = bpy.data.collections.new(name)
-    collection[ROLE] = role
-    return collection
 
 
 def retire(changes: Changes, stale: Objects) -> None:

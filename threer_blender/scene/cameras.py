@@ -19,6 +19,7 @@ from . import identity
 from .changes import Changes
 
 WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"
+FRAME = "threer_frame"  # of a camera whose photo is a frame of a shot: the frame's number
 PHOTO, ERROR, ERROR_BEFORE = "threer_photo", "threer_reprojection_error", "threer_error_before"
 # On a shot's camera: the number of frames, the frames per second, and the number of the first frame.
 FRAMES, FRAME_RATE, FIRST_FRAME = "threer_frames", "threer_frame_rate", "threer_first_frame"
@@ -185,7 +186,10 @@ def render_as(changes: Changes, scene: bpy.types.Scene, obj: bpy.types.Object) -
     if FRAMES in obj:
         rate = obj[FRAME_RATE]
         first = obj.get(FIRST_FRAME, 1)
-        changes.set(scene, frame_start=first, frame_end=first + obj[FRAMES] - 1)
+        last = first + obj[FRAMES] - 1
+        changes.set(scene, frame_start=first, frame_end=last)
+        if not first <= scene.frame_current <= last:
+            changes.set(scene, frame_current=first)
         changes.set(scene.render, fps=max(1, round(rate)), fps_base=max(1, round(rate)) / rate)
     frame = next((marker.frame for marker in scene.timeline_markers if marker.camera == obj), None)
     if frame is not None:

@@ -147,9 +147,10 @@ def match_photo_colors(scene: bpy.types.Scene) -> None:
 
 def set_view_transform(scene: bpy.types.Scene, name: str) -> None:
     """Sets a view transform, and takes away what else changes colours: look, exposure, gamma and curves."""
-    view = scene.view_settings
-    view.view_transform = name
-    view.look = "None"
-    view.exposure = 0.0
-    view.gamma = 1.0
-    view.use_curve_mapping = False
+    for setting, value in plain_view(name).items():
+        setattr(scene.view_settings, setting, value)
+
+
+def plain_view(name: str) -> dict[str, Any]:
+    """The settings of a scene's view with which this view transform alone decides how colours are shown."""
+    return {"view_transform": name, "look": "None", "exposure": 0.0, "gamma": 1.0, "use_curve_mapping": False}

@@ -136,6 +136,11 @@ def weigh(obj: bpy.types.Object, weight: float) -> int:
     return int(selected.sum())
 
 
+def excluded(obj: bpy.types.Object) -> int:
+    """The number of vertices that are left out; 0 in Edit Mode, in which nothing tells."""
+    return 0 if obj.mode == "EDIT" else int((values(obj, WEIGHT) == 0).sum())
+
+
 def select_worst(obj: bpy.types.Object, least: float) -> int:
     """Selects the vertices with an error above `least` pixels, and no others. Returns their number.
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from . import (
     alignment,
+    arrival,
     drawn_masks,
     engines,
+    error_graph,
     lenses,
     mending,
     operators,
@@ -28,7 +30,7 @@ from . import (
 # In the order in which they need each other.
 _parts = (
     *(properties, operators, solves, lenses, splats, proxies, upkeep, pictures, engines, references, drawn_masks),
-    *(panel, picks, alignment, tracking, mending),
+    *(panel, picks, alignment, tracking, error_graph, mending, arrival),
 )
 
 

@@ -60,6 +60,9 @@ class THREER_PT_mending(Sidebar, bpy.types.Panel):
             row.operator(THREER_OT_weigh_tracks.bl_idname, text="Leave Out").weight = 0.0
             row.operator(THREER_OT_weigh_tracks.bl_idname, text="Use").weight = 1.0
             row.operator(THREER_OT_weigh_tracks.bl_idname, text="Hold").weight = tracks.HEAVY
+            count = tracks.excluded(obj)
+            if count:
+                layout.label(text=f"{words.count(count, 'track')} left out")
         camera = filming(context)
         layout.operator(THREER_OT_mark_bad.bl_idname, icon="CANCEL")
         ranges = tracks.bad_ranges(camera)
@@ -201,6 +204,8 @@ class THREER_OT_solve_again(OfShot, bpy.types.Operator):
     bl_label = "Solve Again"
 
     def run(self, context: bpy.types.Context) -> None:
+        if context.mode == "EDIT_MESH":  # in which a result would wait
+            bpy.ops.object.mode_set(mode="OBJECT")
         folder, number, shot, camera = _shot(context)
         weights = tracks.changed_weights(_displayed(context), shot)
         output = results.new_folder([shot.path], bpy.data.filepath, work.current().data_folder)

@@ -24,10 +24,10 @@ GLOB = ";".join(f"*{suffix}" for suffix in sorted(UNKNOWN))
 
 
 class THREER_OT_choose_photos(AsksForFiles, bpy.types.Operator):
-    """Choose the photos to reconstruct: select some, or open their folder and select none to take all in it"""
+    """Choose photos, a video, or any frame of an image sequence. Select some, or none to take all photos in a folder"""
 
     bl_idname = "threer.choose_photos"
-    bl_label = "3R: Choose Photos"  # as the menu says when files are dropped, between others' offers
+    bl_label = "3R: Choose Photos or Video"  # as the menu says when files are dropped, between others' offers
     bl_options = {"UNDO"}
 
     filter_glob: bpy.props.StringProperty(default=GLOB, options=HIDDEN)
@@ -48,10 +48,10 @@ class THREER_OT_choose_photos(AsksForFiles, bpy.types.Operator):
 
 
 class THREER_OT_clear_photos(Button, bpy.types.Operator):
-    """Empty the list of chosen photos. The files stay where they are"""
+    """Empty the list of what is chosen. The files stay where they are"""
 
     bl_idname = "threer.clear_photos"
-    bl_label = "Forget Photos"
+    bl_label = "Forget Choice"
     bl_options = {"UNDO"}
 
     def run(self, context: bpy.types.Context) -> None:
@@ -59,7 +59,7 @@ class THREER_OT_clear_photos(Button, bpy.types.Operator):
 
 
 class THREER_OT_reconstruct(Button, bpy.types.Operator):
-    """Find where each photo was taken and what it shows, as cameras and points in this scene. You can go on working"""
+    """Find where each photo or frame was taken, and what it shows, as cameras and points. You can go on working"""
 
     bl_idname = "threer.reconstruct"
     bl_label = "Reconstruct"
@@ -68,7 +68,7 @@ class THREER_OT_reconstruct(Button, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if properties.settings(context.scene).photos:
             return True
-        cls.poll_message_set("Choose photos first")
+        cls.poll_message_set("Choose photos or a video first")
         return False
 
     def run(self, context: bpy.types.Context) -> None:
@@ -132,18 +132,33 @@ def show_colors(context: bpy.types.Context) -> None:
         viewport.shading.type = "MATERIAL"
 
 
+def colors_match(context: bpy.types.Context) -> bool:
+    """Whether the viewport shows points in their photos' colours already."""
+    viewport = _viewport(context)
+    shows_materials = viewport is not None and viewport.shading.type not in ("WIREFRAME", "SOLID")
+    return shows_materials and context.scene.view_settings.view_transform == "Standard"
+
+
+def looks_through(context: bpy.types.Context, root: bpy.types.Object) -> bool:
+    """Whether the viewport looks through a camera of this root."""
+    viewport, camera = _viewport(context), context.scene.camera
+    if viewport is None or camera is None or viewport.region_3d.view_perspective != "CAMERA":
+        return False
+    return camera.parent == root
+
+
 class _Result(OfResult):
     """A button for a next step with the reconstruction that the panel shows."""
 
     bl_options = {"UNDO"}
 
     @staticmethod
-    def cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
-        return build.solved_cameras(summary.current_root(context.scene, context.object))
+    def photo_cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
+        return build.photo_cameras(summary.current_root(context.scene, context.object))
 
 
 class THREER_OT_look_through(_Result, bpy.types.Operator):
-    """Look through a solved camera, over its photo. The render size becomes the photo's"""
+    """Look through the shot's moving camera or a photo's, over its picture. The render becomes as large as that"""
 
     bl_idname = "threer.look_through"
     bl_label = "Look Through Camera"
@@ -153,7 +168,8 @@ class THREER_OT_look_through(_Result, bpy.types.Operator):
     )
 
     def run(self, context: bpy.types.Context) -> None:
-        solved = self.cameras(context)
+        root = summary.current_root(context.scene, context.object)
+        solved = [*build.filming_cameras(root), *self.photo_cameras(context)] or build.solved_cameras(root)
         if not solved:
             raise UserError("This reconstruction has no cameras any more; import its result again.")
         now = solved.index(context.scene.camera) + self.step if context.scene.camera in solved else 0
@@ -161,6 +177,7 @@ class THREER_OT_look_through(_Result, bpy.types.Operator):
         viewport = _viewport(context)
         if viewport is not None:
             viewport.region_3d.view_perspective = "CAMERA"
+            viewport.overlay.show_relationship_lines = False  # each camera's line to the root crosses the picture
 
 
 class THREER_OT_open_result(_Result, bpy.types.Operator):
@@ -198,7 +215,10 @@ class THREER_OT_view_per_frame(_Result, bpy.types.Operator):
     bl_label = "One Photo per Frame"
 
     def run(self, context: bpy.types.Context) -> None:
-        cameras.one_view_per_frame(context.scene, self.cameras(context))
+        photographed = self.photo_cameras(context)
+        if not photographed:
+            raise UserError("This is for photos: a shot has one camera that moves. Press Look Through Camera.")
+        cameras.one_view_per_frame(context.scene, photographed)
 
 
 class THREER_OT_clear_cache(WhenIdle, bpy.types.Operator):

@@ -12,6 +12,7 @@ from ..model.engine import Engine, Option
 from ..scene.splats.splats import is_splats
 from . import (
     choices,
+    chosen,
     drawn_masks,
     engines,
     lenses,
@@ -51,7 +52,7 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         scene, layout, columns = context.scene, self.layout, words.columns(context)
         engine = properties.engine(scene)
-        _photos(layout, scene)
+        chosen.draw(layout, scene, columns)
         engines.draw_choice(layout, engine)
         _options(layout, scene, engine, basic=True)
         _action(layout, scene, engine, columns)
@@ -62,7 +63,7 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):
             _offer(layout, folder, inside)
         root = summary.current_root(scene, context.object)
         if root is not None:
-            _result(layout, root, inside)
+            _result(layout, context, root, inside)
         elif is_splats(context.object):
             _splats(layout, context.object)
 
@@ -82,8 +83,8 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
     busy = bool(work.current().queue.tasks)
     text = "Reconstruct Next" if busy else "Reconstruct"
     row.operator(operators.THREER_OT_reconstruct.bl_idname, text=text, icon="OUTLINER_OB_POINTCLOUD")
-    photos = 0 if busy else len(properties.settings(scene).photos)
-    expected = readiness.estimate(engine, options, photos) if photos else None
+    photos, frames = (0, 0) if busy else chosen.size(scene)
+    expected = readiness.estimate(engine, options, photos, frames) if photos or frames else None
     if expected is not None and expected.refusal:
         words.sentence(layout, expected.refusal, columns, "ERROR")
     elif expected is not None:
@@ -105,28 +106,6 @@ class THREER_PT_more(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         _options(self.layout, context.scene, properties.engine(context.scene), basic=False)
         drawn_masks.draw(self.layout, context.scene)
-
-
-def _photos(layout: Any, scene: bpy.types.Scene) -> None:
-    """Draws the chosen photos, and the buttons to choose them and to clear the choice."""
-    photos = properties.settings(scene).photos
-    choose = operators.THREER_OT_choose_photos.bl_idname
-    if not photos:
-        layout.operator(choose, text="Choose Photos…", icon="FILE_IMAGE")
-        hint = layout.row()
-        hint.active = False
-        hint.label(text="Or drop them onto the viewport")
-        return
-    megabytes = [0.0] * len(photos)
-    photos.foreach_get("megabytes", megabytes)
-    sequences = [photo.frames for photo in photos if photo.frames]
-    kinds = {"photo": len(photos) - len(sequences), "image sequence": len(sequences)}
-    counted = ", ".join(words.count(number, kind) for kind, number in kinds.items() if number)
-    row = layout.row(align=True)
-    row.operator(choose, text=f"{counted}, {words.size(sum(megabytes) * 1e6)}", icon="FILE_IMAGE")
-    row.operator(operators.THREER_OT_clear_photos.bl_idname, text="", icon="X")
-    for frames in sequences[:MOST_NOTES]:
-        words.quiet(layout, frames)
 
 
 def _offered_options(engine: Engine, basic: bool) -> list[Option]:
@@ -173,7 +152,7 @@ def _tasks(layout: Any, columns: int) -> None:
 def _title(request: Request) -> str:
     """The name of a task in the queue."""
     if isinstance(request, ReconstructionRequest):
-        return words.count(len(request.photos), "photo")
+        return chosen.title(request.photos)
     if isinstance(request, Import):
         return Path(request.solve).name
     if isinstance(request, SolveAgain):
@@ -213,20 +192,25 @@ def _offer(layout: Any, folder: Path, columns: int) -> None:
     row.operator(operators.THREER_OT_dismiss_result.bl_idname, text="", icon="X").directory = str(folder)
 
 
-def _result(layout: Any, root: bpy.types.Object, columns: int) -> None:
+def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, columns: int) -> None:
     """Draws the result, and the next steps."""
     result = summary.summary(root)
     box = layout.box().column()
     row = box.row()
     row.label(text=result.name, icon="CHECKMARK")
     row.operator(operators.THREER_OT_open_result.bl_idname, text="", icon="FILE_FOLDER")
-    box.label(text=f"{result.registered} of {words.count(result.chosen, 'photo')} registered")
+    for shot in result.shots:
+        words.sentence(box, f"{shot.name}: {shot.solved}" if shot.solved else shot.name, columns, "NONE")
+        if shot.error:
+            box.label(text=f"Reprojection error {shot.error}")
+    if result.chosen or not result.shots:
+        box.label(text=f"{result.registered} of {words.count(result.chosen, 'photo')} registered")
     box.label(text=f"{words.count(result.points, 'point')}")
     if result.splats:
         box.label(text=f"{words.count(result.splats, 'splat')}")
     if result.error is not None:
         before = "" if result.error_before is None else f" ({result.error_before:.1f} before refinement)"
-        words.sentence(box, f"Points meet their photos to {result.error:.2f} px{before}", columns, "NONE")
+        words.sentence(box, f"Reprojection error {result.error:.2f} px{before}", columns, "NONE")
     if result.layout:
         text = f"{words.count(result.layout, 'camera')} of layout quality, not refined"
         words.sentence(box, text, columns, "ERROR")
@@ -237,15 +221,33 @@ def _result(layout: Any, root: bpy.types.Object, columns: int) -> None:
         words.sentence(box, text, columns, "NONE")
     look_through = operators.THREER_OT_look_through.bl_idname
     row = box.row(align=True)
-    row.operator(look_through, text="", icon="TRIA_LEFT").step = -1
+    many = result.registered + len(result.shots) > 1
+    if many:
+        row.operator(look_through, text="", icon="TRIA_LEFT").step = -1
     row.operator(look_through, icon="CAMERA_DATA").step = 0
-    row.operator(look_through, text="", icon="TRIA_RIGHT").step = 1
-    box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
+    if many:
+        row.operator(look_through, text="", icon="TRIA_RIGHT").step = 1
+    _plate(box, context, root)
+    if not operators.colors_match(context):
+        box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
     if result.splats:
         _splat_buttons(box)
     lenses.draw(box, root, columns)
-    box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
+    if result.registered > 1:
+        box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
     box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
+
+
+def _plate(box: Any, context: bpy.types.Context, root: bpy.types.Object) -> None:
+    """How a view through a camera of ours mixes its plate with the result: behind or before it, and how opaque."""
+    if not operators.looks_through(context, root):
+        return
+    backgrounds = context.scene.camera.data.background_images
+    plate = next((each for each in backgrounds if each.image or each.clip), None)
+    if plate is not None:
+        row = box.row(align=True)
+        row.prop(plate, "display_depth", text="")
+        row.prop(plate, "alpha", text="Plate", slider=True)
 
 
 def _splats(layout: Any, obj: bpy.types.Object) -> None:

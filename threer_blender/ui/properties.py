@@ -11,8 +11,9 @@ import bpy
 
 from .. import doctor, headless
 from ..engines import registry
-from ..files import sequence_files
+from ..files import photo_files, sequence_files
 from ..model.engine import Engine, Option
+from ..scene import clips
 from . import work
 
 PROPERTY = "threer"  # bpy.types.Scene.threer
@@ -23,7 +24,8 @@ class THREER_PG_photo(bpy.types.PropertyGroup):
 
     path: bpy.props.StringProperty(subtype="FILE_PATH")
     megabytes: bpy.props.FloatProperty()
-    frames: bpy.props.StringProperty()  # the frames of an image sequence, in words; empty for anything else
+    shot: bpy.props.StringProperty()  # a shot in words: its name and its frames; empty for a photo
+    frames: bpy.props.IntProperty()  # of a shot
 
 
 def settings(scene: bpy.types.Scene) -> Any:
@@ -38,8 +40,18 @@ def choose(scene: bpy.types.Scene, photos: list[Path]) -> None:
     for photo in photos:
         entry = chosen.add()
         entry.path = str(photo)
-        entry.frames = sequence_files.described(photo)
+        entry.shot, entry.frames = _shot(photo)
         entry.megabytes = sequence_files.size(photo) / 1e6
+
+
+def _shot(path: Path) -> tuple[str, int]:
+    """A chosen file as a shot in words, and how many frames it has; "" and 0 for a photo."""
+    if sequence_files.is_pattern(path):
+        return sequence_files.described(path), len(sequence_files.frames(path))
+    if path.suffix.lower() not in photo_files.VIDEO_SUFFIXES:
+        return "", 0
+    length = clips.length(path)
+    return (path.name, 0) if length is None else (f"{path.name}: {length}", length.frames)
 
 
 def chosen_paths(scene: bpy.types.Scene) -> list[str]:

@@ -34,7 +34,8 @@ def offered(engine: Engine) -> list[Option]:
     return work.seek(("offered", engine.id), partial(doctor.offered, engine, work.current().data_folder), unconditional)
 
 
-def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> doctor.Estimate | None:
-    """The expected cost of a run with this number of photos; None where it is not known, or not known yet."""
-    name = ("estimate", engine.id, tuple(sorted(options.items())), photos)
-    return work.seek(name, partial(doctor.estimate, engine, options, photos), None)
+def estimate(engine: Engine, options: Mapping[str, Any], photos: int, frames: int) -> doctor.Estimate | None:
+    """The expected cost of a run with this number of photos, and of frames of shots; None where it is not known, or not
+    known yet."""
+    name = ("estimate", engine.id, tuple(sorted(options.items())), photos, frames)
+    return work.seek(name, partial(doctor.estimate, engine, options, photos, frames), None)

@@ -9,23 +9,34 @@ import bpy
 
 from ..files import bundle_folder
 from ..model.errors import UserError, quoted
-from ..scene import build, cameras, identity
+from ..reports.shot_page import ERROR, SOLVED
+from ..scene import build, cameras, identity, shot_errors
 from . import work
 
 LONGEST = 20_000  # letters of the notes that are looked at
 
 
 @dataclass(frozen=True)
+class FilmedShot:
+    """A shot's name; in words how many of its frames have a camera, and its median error; empty where unknown."""
+
+    name: str
+    solved: str
+    error: str
+
+
+@dataclass(frozen=True)
 class Summary:
     """A reconstruction in few words.
 
-    `registered` of the `chosen` photos have cameras. `points` and `splats` are counts. `error` is the mean reprojection
-    error of the cameras in pixels, None where none was measured. `error_before` is that of the refined cameras before
-    refinement, None where none was refined. `layout` counts the cameras whose error nobody measured. `notes` are
-    sentences.
+    `shots` are those that were filmed. `registered` of the `chosen` photos have cameras; frames of shots do not count.
+    `points` and `splats` are counts. `error` is the mean reprojection error of the cameras in pixels, None where none
+    was measured. `error_before` is that of the refined cameras before refinement, None where none was refined. `layout`
+    counts the cameras whose error nobody measured. `notes` are sentences.
     """
 
     name: str
+    shots: list[FilmedShot]
     registered: int
     chosen: int
     points: int
@@ -60,7 +71,8 @@ def summary(root: bpy.types.Object) -> Summary:
 
 
 def _summary(root: bpy.types.Object) -> Summary:
-    solved = build.solved_cameras(root)
+    solved = build.photo_cameras(root)
+    shots = [_filmed(camera) for camera in build.filming_cameras(root)]
     errors, before = (
         [value for camera in solved if (value := identity.number(camera, name)) is not None]
         for name in (cameras.ERROR, cameras.ERROR_BEFORE)
@@ -73,6 +85,7 @@ def _summary(root: bpy.types.Object) -> Summary:
 
     return Summary(
         name=root.name,
+        shots=shots,
         registered=len(solved),
         chosen=len(solved) if chosen is None else int(chosen),
         points=points_of(identity.CLOUD),
@@ -82,6 +95,12 @@ def _summary(root: bpy.types.Object) -> Summary:
         layout=len(solved) - len(errors),
         notes=identity.text(root, build.NOTES)[:LONGEST].splitlines(),
     )
+
+
+def _filmed(camera: bpy.types.Object) -> FilmedShot:
+    """The shot that a camera filmed."""
+    facts = dict(shot_errors.overall(camera))
+    return FilmedShot(str(camera.name), facts.get(SOLVED, ""), facts.get(ERROR, ""))
 
 
 def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:

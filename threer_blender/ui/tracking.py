@@ -14,6 +14,7 @@ import bpy
 from .. import bundle
 from ..model.errors import UserError, quoted
 from ..reports import files
+from ..reports.shot_page import REASON
 from ..scene import overlay, shot_errors
 from . import summary, words, work
 from .buttons import Asks, Button
@@ -21,6 +22,8 @@ from .panel import Sidebar
 
 ROW = "threer_shot_row"  # the property of scenes for the chosen row of the list
 ROWS = 8  # of the list
+ERROR_GRAPH = "threer.error_graph"  # the button of `error_graph`
+NUMBER_SHARE = 0.25  # of a row's width
 
 
 def filming(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -58,8 +61,9 @@ class THREER_UL_frames(bpy.types.UIList):
         number, error = round(key.co[0]), float(key.co[1])
         name = ("worst", None if camera is None else camera.session_uid)
         worst = work.current().scene_facts.get(name, lambda: _worst(curve))
-        row = layout.row(align=True)
+        row = layout.split(factor=NUMBER_SHARE)
         row.label(text=str(number))
+        row = row.row(align=True)
         row.progress(factor=error / worst if worst else 0.0, text=f"{error:.2f} px")
         marked = camera is not None and number in shot_errors.suspicious(camera)
         row.label(text="", icon="ERROR" if marked else "BLANK1")
@@ -100,7 +104,8 @@ class THREER_PT_tracking(WhereShot, Sidebar, bpy.types.Panel):
         layout, scene, columns = self.layout, context.scene, words.columns(context)
         camera = filming(context)
         for label, text in shot_errors.overall(camera):
-            words.sentence(layout, f"{label}: {text}", columns, "NONE")
+            if label != REASON:  # which is long: the report has it
+                words.sentence(layout, f"{label}: {text}", columns, "NONE")
         curve = shot_errors.curve(camera)
         if curve is not None:
             layout.template_list(
@@ -113,6 +118,7 @@ class THREER_PT_tracking(WhereShot, Sidebar, bpy.types.Panel):
         marked = shot_errors.suspicious(camera)
         if scene.frame_current in marked:
             words.sentence(layout, marked[scene.frame_current], columns, "ERROR")
+        layout.operator(ERROR_GRAPH, icon="GRAPH")
         layout.operator(THREER_OT_mark_frames.bl_idname, icon="MARKER_HLT")
         layout.operator(THREER_OT_write_report.bl_idname, icon="FILE_TEXT")
         layout.operator(THREER_OT_overlay_film.bl_idname, icon="RENDER_ANIMATION")

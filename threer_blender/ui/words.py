@@ -22,9 +22,14 @@ def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
 
 def quiet(layout: Any, text: str) -> None:
     """Draws a greyed-out label."""
+    dimmed(layout).label(text=text)
+
+
+def dimmed(layout: Any) -> Any:
+    """A part of the layout in which labels are greyed out."""
     row = layout.row()
     row.active = False
-    row.label(text=text)
+    return row
 
 
 def columns(context: bpy.types.Context) -> int:

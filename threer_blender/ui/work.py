@@ -21,7 +21,9 @@ from ..jobs import results
 from ..jobs.messages import Done, Failed, Finished, Request
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
+from ..scene import startup
 from ..scene.build import build
+from . import arrival
 from .known import Known
 from .queue import Queue, Task
 from .scene_facts import SceneFacts
@@ -192,7 +194,10 @@ def import_result(
     `reconstruction` is the result, where it has been read already. Raises UserError where it cannot be read or shown;
     then the scene is untouched.
     """
+    is_first = startup.is_empty(scene)
     root = build(reconstruction or bundle.read(folder), folder, scene)
+    if is_first:
+        arrival.present(root, scene)
     results.forget(folder, current().data_folder)
     current().error = ""
     _offer()
