@@ -144,7 +144,7 @@ def looks_through(context: bpy.types.Context, root: bpy.types.Object) -> bool:
     viewport, camera = _viewport(context), context.scene.camera
     if viewport is None or camera is None or viewport.region_3d.view_perspective != "CAMERA":
         return False
-    return camera.parent == root
+    return bool(camera.parent == root)
 
 
 class _Result(OfResult):
