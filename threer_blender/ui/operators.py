@@ -139,7 +139,7 @@ def colors_match(context: bpy.types.Context) -> bool:
     return shows_materials and context.scene.view_settings.view_transform == "Standard"
 
 
-def looks_through(context: bpy.types.Context, root: bpy.types.Object) -> bool:
+def sees_through_ours(context: bpy.types.Context, root: bpy.types.Object) -> bool:
     """Whether the viewport looks through a camera of this root."""
     viewport, camera = _viewport(context), context.scene.camera
     if viewport is None or camera is None or viewport.region_3d.view_perspective != "CAMERA":
