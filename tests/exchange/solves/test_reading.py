@@ -143,6 +143,14 @@ def test_bundlers_points_without_a_track_or_a_place(tmp_path: Path) -> None:
     assert solve.points.view.tolist() == [-1] + [1] * (len(scene.points()) - 2)
 
 
+def test_names_in_bundlers_lists_may_lack_a_focal_length_and_hold_many_spaces(tmp_path: Path) -> None:
+    path = scene.write("Bundler", tmp_path)
+    names = [f"photo {number} 7.jpg" for number in range(len(scene.NAMES) - 1)] + ["wide" + " " * 1_000_000 + "gap.jpg"]
+    (tmp_path / "list.txt").write_text("\n".join(names), "utf-8")
+    solve = reading.read(path)  # a search that backtracks would take hours
+    assert sorted([*(view.name for view in solve.views), *solve.unregistered]) == sorted(names)
+
+
 def test_a_long_number_is_no_trajectory() -> None:
     assert open3d.LOG.match(b"0 0 1\n" + b"1" * 60_000) is None
     assert open3d.LOG.match(b"0 0 1" + b"\n" * 60_000 + b"x") is None

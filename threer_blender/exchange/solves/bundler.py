@@ -92,11 +92,19 @@ def _photos_of(path: Path, count: int) -> tuple[list[str], list[str]]:
         listed = path.parent / name
         if listed.is_file():
             lines = [line for line in bounded.content(listed).decode("utf-8", "replace").splitlines() if line.strip()]
-            names = [re.sub(r"\s+\d+\s+[-+.\deE]+\s*$", "", line).strip() for line in lines]
+            names = [_listed_name(line) for line in lines]
             if len(names) == count:
                 return names, []
             return _numbered(count), [f"{listed.name} beside it names {len(names)} photos, not {count}."]
     return _numbered(count), ["No list of its photos (list.txt) lies beside it: its cameras are numbered instead."]
+
+
+def _listed_name(line: str) -> str:
+    """The photo's name in a line of a list, which may go on with a 0 and the focal length in pixels."""
+    name, *numbers = line.strip().rsplit(maxsplit=2)
+    if len(numbers) == 2 and numbers[0].isdecimal() and re.fullmatch(r"[-+.\deE]+", numbers[1]):
+        return name
+    return line.strip()
 
 
 def _numbered(count: int) -> list[str]:
