@@ -131,7 +131,7 @@ def frame(world: World, shot: Shot, index: int) -> tuple[Array, Array | None, di
     x, y = x[still[y, x]], y[still[y, x]]
     record: dict[str, Any] = {
         "world_from_camera": rows[shot.height // 2].round(10).tolist(),
-        **{name: getattr(lens, name) for name in ("fx", "fy", "cx", "cy")},
+        **dict(zip(("fx", "fy", "cx", "cy"), (*lens.focal, *lens.centre), strict=True)),
         "median_depth": round(float(np.median(rendered.depth[still])), 6),
         "points": rendered.points(y, x).round(6).tolist(),
     }

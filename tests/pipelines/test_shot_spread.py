@@ -1,6 +1,7 @@
 """The spread tells how sure a solve is: solved again from other tracks, cameras differ as much as noise makes them."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from tests.geometry.shots import synthetic_shots
 from tests.geometry.shots.test_solver import keys
 from threer_blender.geometry.shots import solver
 from threer_blender.model.lens import UNKNOWN
+from threer_blender.model.reconstruction import Shot
 from threer_blender.pipelines import shot_spread
 
 
@@ -41,6 +43,22 @@ def test_another_world_and_unit_count_nothing() -> None:
     assert actual.rotation.max() < 1e-6
     assert actual.focal == pytest.approx(0.01)
     assert "1.00% of its focal length" in str(actual)
+
+
+def test_the_spread_is_told_frame_by_frame() -> None:
+    """As arrays of the shot: the frames' numbers from the first on, NaN where a solve has no camera."""
+    shot = synthetic_shots.shot(synthetic_shots.turning(12), points=500, noise=0.1)
+    kind = solver.kind_of(shot.tracks, UNKNOWN)
+    solved = shot_spread.with_spread(shot.tracks, 2, lambda tracks: solver.solve_turning(tracks, kind, UNKNOWN))
+    assert solved is not None
+    assert sorted(solved.spread) == sorted(shot.cameras)
+    bare = Shot("clip", "/clip", Fraction(24), 12, solved.cameras)
+    shot_with = shot_spread.applied(bare, {number: each for number, each in solved.spread.items() if number != 4})
+    assert shot_with.rotation_spread is not None
+    assert np.flatnonzero(np.isnan(shot_with.rotation_spread)).tolist() == [3]
+    rms = np.sqrt(np.mean([rotation**2 for _, rotation, _ in solved.spread.values()]))
+    assert f"differs by {rms:.3f}°" in solved.reason
+    assert shot_spread.applied(bare, {}) is bare
 
 
 def test_seeds_choose_other_tracks() -> None:

@@ -33,7 +33,13 @@ TRACK_ARRAYS = {
     "point": ("I32", "N"), "frame": ("I32", "N"), "pixels": ("F32", "N2"), "positions": ("F32", "K3"),
     "errors": ("F32", "K"), "weights": ("F32", "K"),
 }  # fmt: skip
-SHOT_ARRAYS = dict.fromkeys(("median_error", "p95_error", "worst_error", "inliers", "coverage"), ("F32", "N"))
+SHOT_ARRAYS = dict.fromkeys(
+    (
+        *("median_error", "p95_error", "worst_error", "inliers", "coverage"),
+        *("position_spread", "rotation_spread", "focal_spread"),
+    ),
+    ("F32", "N"),
+)
 OPTIONAL = {"pointmaps/removed", "gaussians/confidence", "gaussians/photo", *(f"shots/{name}" for name in SHOT_ARRAYS)}
 
 

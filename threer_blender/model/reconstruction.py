@@ -255,7 +255,9 @@ class Shot:
     Where points were tracked through the shot, `tracks` holds them, and each frame has its errors: (F,) float32,
     element i for the frame `first_frame` + i, NaN where it has no camera. `median_error`, `p95_error` (95th percentile)
     and `worst_error` are of the reprojection errors of the frame's tracks in pixels. `inliers` counts the tracks that
-    agree with the camera. `coverage` is the share of the picture, in [0, 1], that they cover.
+    agree with the camera. `coverage` is the share of the picture, in [0, 1], that they cover. Where the shot was solved
+    again from other tracks, each frame has the spread of these solves, root mean square: `position_spread` as a share
+    of the camera's path, `rotation_spread` in degrees, and `focal_spread` as a share of the focal length.
 
     `bad` are ranges of frames (first, last) that the artist has left out; they have no cameras.
     """
@@ -272,6 +274,9 @@ class Shot:
     worst_error: Array | None = None
     inliers: Array | None = None
     coverage: Array | None = None
+    position_spread: Array | None = None
+    rotation_spread: Array | None = None
+    focal_spread: Array | None = None
     first_frame: int = 1
     missing: tuple[int, ...] = ()
     plate_size: tuple[int, int] | None = None

@@ -6,7 +6,7 @@ does not show.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..geometry import rotations, similarities
 from ..geometry.shots.solver import ShotSolution
 from ..geometry.shots.tracking import ShotTracks
 from ..model.arrays import FloatArray, IntArray
-from ..model.reconstruction import Camera
+from ..model.reconstruction import Camera, Shot
 
 HALF = 0.5  # probability that a track is chosen
 
@@ -32,6 +32,11 @@ class Spread:
     position: FloatArray
     rotation: FloatArray
     focal: FloatArray
+
+    def by_frame(self) -> dict[int, tuple[float, float, float]]:
+        """Frame number -> position, rotation, focal."""
+        rows = zip(self.numbers.tolist(), self.position, self.rotation, self.focal, strict=True)
+        return {number: (float(position), float(rotation), float(focal)) for number, position, rotation, focal in rows}
 
     def __str__(self) -> str:
         """A sentence for the artist."""
@@ -54,7 +59,20 @@ def with_spread(
     if first is None or not seeds:
         return first
     others = [each for seed in range(seeds) if (each := solve(random_half(shot, seed + 1))) is not None]
-    return replace(first, reason=f"{first.reason} {spread(first, others)}") if others else first
+    if not others:
+        return first
+    differences = spread(first, others)
+    return replace(first, reason=f"{first.reason} {differences}", spread=differences.by_frame())
+
+
+def applied(shot: Shot, spread: Mapping[int, tuple[float, float, float]]) -> Shot:
+    """The shot with a ShotSolution's spread as its arrays, NaN where a frame has none; as it is where that is empty."""
+    if not spread:
+        return shot
+    values = np.full((3, shot.frame_count), np.nan, np.float32)
+    for number, of_frame in spread.items():
+        values[:, number - shot.first_frame] = of_frame
+    return replace(shot, position_spread=values[0], rotation_spread=values[1], focal_spread=values[2])
 
 
 def random_half(shot: ShotTracks, seed: int) -> ShotTracks:

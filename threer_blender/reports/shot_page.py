@@ -9,7 +9,7 @@ import numpy as np
 
 from ..model.arrays import FloatArray
 from ..model.reconstruction import Reconstruction
-from .shot_report import GENERATOR, ShotReport, report
+from .shot_report import GENERATOR, SPREADS, ShotReport, report
 
 WIDTH, HEIGHT, LEFT, BELOW = 960, 180, 52, 22  # pixels of a graph and of its margins
 TICKS = 8  # frame numbers along a graph
@@ -27,6 +27,8 @@ GRAPHS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("Jump at median depth, px", (("jump", "#8a4fb0", "off the way through its neighbours"),)),
     ("Tracks that agree", (("inliers", "#3c8f5a", "tracks"),)),
     ("Share of the picture covered", (("coverage", "#3c8f5a", "share"),)),
+    ("Spread of the rotation, degrees", (("rotation_spread", "#a0522d", "solves from other tracks"),)),
+    ("Spread of the place, share of the path", (("position_spread", "#a0522d", "solves from other tracks"),)),
 )
 
 
@@ -53,7 +55,32 @@ def _shot(shot: ShotReport) -> str:
         for number, reasons in shot.suspicious.items()
     )
     listed = f"<table><tr><th>Frame</th><th></th></tr>\n{marked}</table>" if marked else "<p>None.</p>"
-    return f"<h2>{escape(shot.name)}</h2>\n<table>{table}</table>\n{graphs}<h3>Frames to look at</h3>\n{listed}\n"
+    return (
+        f"<h2>{escape(shot.name)}</h2>\n<table>{table}</table>\n{graphs}<h3>Frames to look at</h3>\n{listed}\n"
+        f"{_spread_table(shot)}"
+    )
+
+
+def spread_text(shot: ShotReport, index: int) -> str:
+    """The spread of the frame at this index in words; empty where it has none."""
+    place, rotation, focal = (shot.values[name][index] for name in SPREADS)
+    if not np.isfinite(rotation):
+        return ""
+    return f"{place:.3%} of the path, {rotation:.4f}°, {focal:.2%} of the focal length"
+
+
+def _spread_table(shot: ShotReport) -> str:
+    """A table of the spread of each frame; empty where the shot was solved once."""
+    values = np.stack([shot.values[name] for name in SPREADS], axis=1)
+    rows = "".join(
+        f"<tr><td>{number}</td><td>{place:.4%}</td><td>{rotation:.4f}°</td><td>{focal:.3%}</td></tr>\n"
+        for number, (place, rotation, focal) in zip(shot.numbers, values, strict=True)
+        if np.isfinite(rotation)
+    )
+    if not rows:
+        return ""
+    head = "<tr><th>Frame</th><th>Place, of the path</th><th>Rotation</th><th>Focal length</th></tr>"
+    return f"<h3>Spread of solves from other tracks</h3>\n<table>{head}\n{rows}</table>\n"
 
 
 def facts(shot: ShotReport) -> list[tuple[str, str]]:

@@ -13,7 +13,8 @@ from ..model.arrays import Array, FloatArray
 from ..model.reconstruction import Camera, PointCloud, Reconstruction, Shot
 
 GENERATOR = "threer_blender camera tracking report"
-MEASURES = ("median_error", "p95_error", "worst_error", "inliers", "coverage")
+SPREADS = ("position_spread", "rotation_spread", "focal_spread")
+MEASURES = ("median_error", "p95_error", "worst_error", "inliers", "coverage", *SPREADS)
 """The names of the Shot's arrays, one value per frame, that the report shows. `jump` is computed here."""
 
 NOTABLE = 0.3  # px: errors and jumps that are smaller are never suspicious
@@ -74,7 +75,7 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
         name: np.full(len(numbers), np.nan) if array is None else np.asarray(array, np.float64)
         for name, array in ((name, getattr(shot, name)) for name in MEASURES)
     }
-    values["jump"] = _jumps(shot, _sample(cloud))
+    values["jump"] = _jumps(shot, sampled_points(cloud))
     medians = values["median_error"]
     known = np.isfinite(medians)
     first, last = min(shot.cameras), max(shot.cameras)
@@ -109,7 +110,7 @@ def _median(values: FloatArray) -> float:
     return float(np.median(known)) if len(known) else np.nan
 
 
-def _sample(cloud: PointCloud | None) -> FloatArray:
+def sampled_points(cloud: PointCloud | None) -> FloatArray:
     """(N, 3) about SAMPLED of the cloud's points; none where there is no cloud."""
     if cloud is None:
         return np.zeros((0, 3))
@@ -127,14 +128,14 @@ def _jumps(shot: Shot, positions: FloatArray) -> FloatArray:
         around = [shot.cameras.get(number + step) for step in range(-2, 3)]
         known = [camera for camera in around if camera is not None]
         if len(known) == len(around):
-            points = _points_at_median_depth(known[2], positions)
+            points = points_at_median_depth(known[2], positions)
             ways = np.stack([camera.project(points) for camera in known])
             off = np.linalg.norm(np.einsum("f,fnk->nk", FOURTH, ways), axis=1)
             jumps[index] = _median(off)
     return jumps
 
 
-def _points_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray:
+def points_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray:
     """(GRID², 3) world points on a lattice over the picture, at the median depth of the points before the camera."""
     depths = positions @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
     depth = float(np.median(depths[depths > 0])) if (depths > 0).any() else 1.0

@@ -15,9 +15,10 @@ import bpy
 import numpy as np
 
 from ..model.reconstruction import PointCloud, Shot
-from ..reports.shot_page import facts
+from ..reports import smoothing
+from ..reports.shot_page import facts, spread_text
 from ..reports.shot_report import report
-from . import cameras, identity, layers
+from . import cameras, identity, layers, shots
 from .changes import Changes
 from .identity import ROLE, SOLVE
 
@@ -28,10 +29,12 @@ DATA_PATH = f'["{cameras.ERROR}"]'
 
 @dataclass(frozen=True)
 class FrameDetails:
-    """The number of a frame's tracks that agree with the camera, and the share of the picture that they cover."""
+    """The number of a frame's tracks that agree with the camera, the share of the picture that they cover, and the
+    spread of solves from other tracks in words, empty where the shot was solved once."""
 
     tracks: int
     coverage: float
+    spread: str = ""
 
 
 def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointCloud | None) -> None:
@@ -39,11 +42,14 @@ def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointClo
     whole = report(shot, cloud)
     measured = np.stack([whole.values[name] for name in ("median_error", "inliers", "coverage")], axis=1)
     known = {int(n): row for n, row in zip(whole.numbers, measured.tolist(), strict=True) if np.isfinite(row).all()}
-    details = {number: (int(tracks), round(coverage, 3)) for number, (_, tracks, coverage) in known.items()}
+    details = {
+        number: (int(tracks), round(coverage, 3), spread_text(whole, number - shot.first_frame))
+        for number, (_, tracks, coverage) in known.items()
+    }
     changes.mark(
         camera,
         **{
-            FACTS: json.dumps([fact for fact in facts(whole) if fact[1]]),
+            FACTS: json.dumps([fact for fact in (*facts(whole), *_smoothing(camera, shot, cloud)) if fact[1]]),
             SUSPICIOUS: json.dumps({number: "; ".join(reasons) for number, reasons in whole.suspicious.items()}),
             DETAILS: json.dumps(details),
         },
@@ -51,6 +57,14 @@ def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointClo
     for number, (error, *_) in known.items():
         camera[cameras.ERROR] = error
         camera.keyframe_insert(DATA_PATH, frame=number)
+
+
+def _smoothing(camera: bpy.types.Object, shot: Shot, cloud: PointCloud | None) -> list[tuple[str, str]]:
+    """The label and the cost of a camera that the artist smoothed; empty for one that stands as it was solved."""
+    width = shots.smoothing_width(camera)
+    if not width:
+        return []
+    return [("Smoothed", f"over {width:g} frames: {smoothing.cost(shot, shots.smooth(camera, shot), cloud)}")]
 
 
 def overall(camera: bpy.types.Object) -> list[tuple[str, str]]:
@@ -67,9 +81,11 @@ def suspicious(camera: bpy.types.Object) -> dict[int, str]:
 def details(camera: bpy.types.Object, frame: int) -> FrameDetails | None:
     """The measurements of a frame; None where there are none."""
     entry = _parsed(identity.text(camera, DETAILS), dict).get(str(frame))
-    if not isinstance(entry, list) or len(entry) != 2 or not all(isinstance(value, int | float) for value in entry):
+    if not isinstance(entry, list) or not 2 <= len(entry) <= 3:
         return None
-    return FrameDetails(*entry)
+    if not all(isinstance(value, int | float) for value in entry[:2]) or not isinstance(entry[-1], int | float | str):
+        return None
+    return FrameDetails(entry[0], entry[1], str(entry[2]) if len(entry) == 3 else "")
 
 
 @lru_cache(16)
@@ -105,6 +121,15 @@ def curve(camera: bpy.types.Object) -> Any | None:
 
 def _identity(camera: bpy.types.Object) -> str:
     return f"{camera[SOLVE]} {camera[ROLE]}"
+
+
+def set_smoothing(camera: bpy.types.Object, shot: Shot, cloud: PointCloud | None, width: float) -> None:
+    """Keys a shot's camera anew, smoothed over `width` frames; 0 brings the solved one back. Later solves keep it."""
+    with Changes() as changes:
+        changes.mark(camera, **{shots.SMOOTHING: width or None})
+        with layers.renewed(changes, camera):
+            shots.key_poses(camera, shots.smooth(camera, shot))
+            show(changes, camera, shot, cloud)
 
 
 def mark_timeline(scene: bpy.types.Scene, camera: bpy.types.Object) -> int:

@@ -12,6 +12,7 @@ from ..lenses import fits
 from ..lenses.overscan import Overscan, without_distortion
 from ..model.lens import Distortion
 from ..model.reconstruction import Camera, Photo, Shot
+from ..reports import smoothing
 from . import axes, cameras, identity, layers
 from .changes import Changes
 
@@ -29,6 +30,8 @@ LENSES: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
 STAND_IN = "BROWN"  # fitted to models that Blender lacks; its DIVISION divides by another radius than COLMAP's
 MOST_RESIDUAL = 0.25  # px RMS; a worse fit would mislead
 RESIDUAL = "threer_lens_residual"  # on a clip: px RMS by which its lens differs from the solved one
+SMOOTHING = "threer_smoothing"  # on a shot's camera: the width in frames of the smoothing that the artist wants
+MOST_SMOOTHING = 50.0  # frames
 KEYED = ("lens", "shift_x", "shift_y")  # attributes of the camera's data that are keyed where they change
 
 
@@ -55,6 +58,25 @@ def show(
     changes.set(obj, rotation_mode="QUATERNION")
     changes.mark(obj, **{cameras.FRAMES: shot.frame_count, cameras.FRAME_RATE: float(shot.frame_rate)})
     changes.mark(obj, **{cameras.FIRST_FRAME: shot.first_frame})
+    key_poses(obj, smooth(obj, shot))
+    _key_lens(obj.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)
+    plate = plate_of(shot, bundle)
+    if sequence_files.exists(plate):
+        _background(changes, obj.data, shot, first, plate)
+
+
+def smoothing_width(obj: bpy.types.Object) -> float:
+    """The width in frames by which the artist smoothed a shot's camera; 0 where it stands as it was solved."""
+    return min(max(identity.number(obj, SMOOTHING) or 0.0, 0.0), MOST_SMOOTHING)
+
+
+def smooth(obj: bpy.types.Object, shot: Shot) -> Shot:
+    """The shot with its camera smoothed as the artist wants the camera object `obj`."""
+    return smoothing.smoothed(shot, smoothing_width(obj))
+
+
+def key_poses(obj: bpy.types.Object, shot: Shot) -> None:
+    """Keys the camera object `obj` at every frame of the shot that has a camera."""
     before = None
     translates = len({tuple(camera.world_from_camera[:3, 3]) for camera in shot.cameras.values()}) > 1
     for number, camera in shot.cameras.items():
@@ -66,10 +88,6 @@ def show(
         if translates:  # a nodal camera has keys for its rotation alone
             obj.keyframe_insert("location", frame=number)
         obj.keyframe_insert("rotation_quaternion", frame=number)
-    _key_lens(obj.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)
-    plate = plate_of(shot, bundle)
-    if sequence_files.exists(plate):
-        _background(changes, obj.data, shot, first, plate)
 
 
 def add_overscan(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, added: Overscan) -> None:

@@ -20,6 +20,7 @@ from . import (
     properties,
     proxies,
     references,
+    smoothing,
     solves,
     splats,
     tracking,
@@ -30,7 +31,7 @@ from . import (
 # In the order in which they need each other.
 _parts = (
     *(properties, operators, solves, lenses, splats, proxies, upkeep, pictures, engines, references, drawn_masks),
-    *(panel, picks, alignment, tracking, error_graph, mending, arrival),
+    *(panel, picks, alignment, tracking, error_graph, smoothing, mending, arrival),
 )
 
 

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 
-from .. import bundle
 from ..jobs import results
 from ..jobs.messages import SolveAgain
 from ..model.errors import UserError, quoted
-from ..model.reconstruction import Shot
-from ..scene import build, shots, tracks
+from ..scene import build, tracks
 from ..scene.changes import Changes
-from . import summary, words, work
+from . import words, work
 from .buttons import registration
 from .panel import Sidebar
-from .tracking import OfShot, filming
+from .smoothing import THREER_OT_smooth_camera
+from .tracking import OfShot, current_shot, filming
 
 MOST_FRAMES = 1_000_000  # the largest frame number
 MOST_ROWS = 8  # of the list of bad frames
-
-
-def _shot(context: bpy.types.Context) -> tuple[Path, int, Shot, bpy.types.Object]:
-    """The shot that the panel shows: its result's folder, its place among the result's shots, the shot, its camera.
-
-    Raises UserError where the result is gone or has no such shot.
-    """
-    root, camera = summary.current_root(context.scene, context.object), filming(context)
-    folder = summary.bundle(root)
-    for number, shot in enumerate(bundle.read(folder).shots):
-        if shots.is_of(camera, shot):
-            return folder, number, shot, camera
-    raise UserError(f"The result in {quoted(folder)} is of other shots; import it again.")
 
 
 def _displayed(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -72,6 +56,7 @@ class THREER_PT_mending(Sidebar, bpy.types.Panel):
             row.operator(THREER_OT_unmark_bad.bl_idname, text="", icon="X").place = place
         if len(ranges) > MOST_ROWS:
             layout.label(text=f"… and {len(ranges) - MOST_ROWS} more")
+        layout.operator(THREER_OT_smooth_camera.bl_idname, icon="SMOOTHCURVE")
         row = layout.row()
         row.scale_y = 1.4
         row.operator(THREER_OT_solve_again.bl_idname, icon="FILE_REFRESH")
@@ -85,7 +70,7 @@ class THREER_OT_show_tracks(OfShot, bpy.types.Operator):
     bl_options = {"UNDO"}
 
     def run(self, context: bpy.types.Context) -> None:
-        folder, _, shot, camera = _shot(context)
+        folder, _, shot, camera = current_shot(context)
         if shot.tracks is None:
             raise UserError(f"The result in {quoted(folder)} keeps no tracks; reconstruct it once more.")
         build.show_tracks(context.scene, camera.parent, shot)
@@ -206,7 +191,7 @@ class THREER_OT_solve_again(OfShot, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         if context.mode == "EDIT_MESH":  # in which a result would wait
             bpy.ops.object.mode_set(mode="OBJECT")
-        folder, number, shot, camera = _shot(context)
+        folder, number, shot, camera = current_shot(context)
         weights = tracks.changed_weights(_displayed(context), shot)
         output = results.new_folder([shot.path], bpy.data.filepath, work.current().data_folder)
         bad = [list(entry) for entry in tracks.bad_ranges(camera)]

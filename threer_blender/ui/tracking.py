@@ -13,9 +13,10 @@ import bpy
 
 from .. import bundle
 from ..model.errors import UserError, quoted
+from ..model.reconstruction import Shot
 from ..reports import files
 from ..reports.shot_page import REASON
-from ..scene import overlay, shot_errors
+from ..scene import overlay, shot_errors, shots
 from . import summary, words, work
 from .buttons import Asks, Button
 from .panel import Sidebar
@@ -36,6 +37,19 @@ def filming(context: bpy.types.Context) -> bpy.types.Object | None:
         return None
     ours = summary.filming_cameras(root)
     return next((each for each in (context.object, context.scene.camera) if each in ours), next(iter(ours), None))
+
+
+def current_shot(context: bpy.types.Context) -> tuple[Path, int, Shot, bpy.types.Object]:
+    """The shot that the panel shows: its result's folder, its place among the result's shots, the shot, its camera.
+
+    Raises UserError where the result is gone or has no such shot.
+    """
+    root, camera = summary.current_root(context.scene, context.object), filming(context)
+    folder = summary.bundle(root)
+    for number, shot in enumerate(bundle.read(folder).shots):
+        if shots.is_of(camera, shot):
+            return folder, number, shot, camera
+    raise UserError(f"The result in {quoted(folder)} is of other shots; import it again.")
 
 
 class THREER_UL_frames(bpy.types.UIList):
@@ -115,6 +129,8 @@ class THREER_PT_tracking(WhereShot, Sidebar, bpy.types.Panel):
             if frame is not None:
                 text = f"Frame {scene.frame_current}: {frame.tracks} tracks over {frame.coverage:.0%} of the picture"
                 words.sentence(layout, text, columns, "NONE")
+                if frame.spread:
+                    words.sentence(layout, f"Spread of solves: {frame.spread}", columns, "NONE")
         marked = shot_errors.suspicious(camera)
         if scene.frame_current in marked:
             words.sentence(layout, marked[scene.frame_current], columns, "ERROR")

@@ -19,6 +19,7 @@ import numpy as np
 from ..files.sequence_files import missing
 from ..geometry.shots import bootstrapping, solver, tracking
 from ..geometry.shots.kinds import Kind
+from ..geometry.shots.known_lens import departure
 from ..geometry.shots.solver import ShotSolution
 from ..geometry.shots.tracking import ShotTracks
 from ..model.arrays import Array, FloatArray
@@ -28,7 +29,7 @@ from ..model.lens import KnownLens
 from ..model.reconstruction import MEDIAN_DEPTH, Camera, Photo, PointCloud, Reconstruction, Shot
 from ..pictures import video
 from ..pictures.masks import Masks
-from ..pipelines import shot_spread
+from ..pipelines import repeats, shot_spread
 from . import tracked_points
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -215,6 +216,7 @@ def _of_solution(
     """
     photos = tracked.photos
     shot = _shot(tracked, solution)
+    far = "" if "zoom" in solution.motion else departure(photos[0].lens, solution.cameras)
     return Reconstruction(
         engine=engine.id,
         licence=engine.licence,
@@ -226,7 +228,7 @@ def _of_solution(
         ],
         cloud=_cloud(solution, photos),
         confidence_meaning=meaning,
-        notes=[f"{shot.video}: {solution.reason}{remark}"],
+        notes=[f"{shot.video}: {solution.reason}{remark}{far}"],
         shots=[shot],
     )
 
@@ -350,11 +352,14 @@ def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
         field: _by_number(getattr(solution.errors, field), tracked.tracks.numbers - shot.first_frame, shot.frame_count)
         for field in ("median", "p95", "worst", "inliers", "coverage")
     }
+    shot = shot_spread.applied(shot, solution.spread)
     return replace(
         shot,
         tracks=tracked_points.all_of(tracked.tracks, solution.cameras),
         motion=solution.motion,
-        motion_reason=solution.reason + _read_out_sentence(solution.read_out, shot.frame_rate),
+        motion_reason=solution.reason
+        + _read_out_sentence(solution.read_out, shot.frame_rate)
+        + repeats.sentence(tracked.tracks),
         median_error=errors["median"],
         p95_error=errors["p95"],
         worst_error=errors["worst"],

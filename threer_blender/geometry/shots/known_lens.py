@@ -23,6 +23,7 @@ KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artis
 TERM_SPREAD = 0.02  # of each distortion term that the artist tells
 # The artist is told of a better focal length if it differs by this share, and lowers the error by this share.
 WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05
+FAR_FROM_START = 0.03  # share; the artist is told where the solved focal length differs more from the one at the start
 
 
 def first_lens(size: tuple[int, int], known: KnownLens) -> ShotLens:
@@ -61,6 +62,16 @@ def with_lens(keys: Mapping[int, Camera], known: KnownLens) -> dict[int, Camera]
             camera, fx=focal[0], fy=focal[1], cx=centre[0], cy=centre[1], distortion=distortion or lens.NO_DISTORTION
         )
     return held
+
+
+def departure(known: KnownLens, cameras: Mapping[int, Camera]) -> str:
+    """A sentence where the solved focal length is far from the artist's, which was the start; empty else."""
+    if known.focal is None or known.holds_focal:
+        return ""
+    solved = float(np.median([camera.fx for camera in cameras.values()]))
+    if abs(solved / known.focal - 1) <= FAR_FROM_START:
+        return ""
+    return f" The known focal length of {known.focal:.0f} px was the start; the solved one is {solved:.0f} px."
 
 
 def preference(adjusted: Adjusted, frames: int, freedom: Freedom, known: KnownLens, check: Check = unchecked) -> str:

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from .tracking import ShotTracks
 
 LEAST_TRACKS = 30  # of a shot that can be solved
 LEAST_FRAMES = 6  # of each part that a cut separates
+BRIDGED = 0.02  # of the usual number of tracks from frame to frame: so few lead over a cut, by chance
 KEYS_SPREAD = 0.3  # standard deviation of the logarithm of a focal length that an engine solved
 # Standard deviations of an engine's cameras where the focal length does not change: rotations in radians, centres in
 # median depths, the logarithm of the focal length, each distortion term.
@@ -50,7 +51,8 @@ class ShotSolution:
     not move they lie on a dome around it. `motion` is one of `model.reconstruction.MOTIONS`, and `reason` a sentence or
     more that tell why. `errors` are those of the frames. `first_frame` (P,) is the number of the first frame that shows
     a point, and `first_pixel` (P, 2) its place there. `read_out` is the share of a frame's time in which its rows are
-    read, given or estimated; 0 without a rolling shutter.
+    read, given or estimated; 0 without a rolling shutter. `spread` is by frame number, where the shot was solved again
+    from other tracks: by how much place (a share of the path), rotation (degrees) and focal length (a share) differ.
     """
 
     cameras: dict[int, Camera]
@@ -61,6 +63,7 @@ class ShotSolution:
     first_frame: IntArray
     first_pixel: FloatArray
     read_out: float = 0.0
+    spread: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
 
 
 def stands_still(shot: ShotTracks) -> bool:
@@ -81,7 +84,7 @@ def kind_of(shot: ShotTracks, known: KnownLens, check: Check = unchecked) -> kin
 
 
 def cuts(shot: ShotTracks) -> list[int]:
-    """The numbers of the frames after a cut: no track leads to them from the frames before. Parts of less than
+    """The numbers of the frames after a cut: hardly any track leads to them from the frames before. Parts of less than
     LEAST_FRAMES are not reported."""
     frames, tracks = len(shot.numbers), shot.tracks
     bridged = np.zeros(frames + 1, np.int64)
@@ -89,7 +92,8 @@ def cuts(shot: ShotTracks) -> list[int]:
     ends = np.searchsorted(tracks.point, np.arange(len(tracks)), side="right") - 1
     np.add.at(bridged, tracks.camera[begins] + 1, 1)
     np.add.at(bridged, tracks.camera[ends] + 1, -1)
-    parted = np.flatnonzero(np.cumsum(bridged)[1:frames] == 0) + 1
+    leads = np.cumsum(bridged)[1:frames]
+    parted = np.flatnonzero(leads <= BRIDGED * np.median(leads)) + 1 if frames > 1 else np.zeros(0, np.int64)
     numbers, last = [], 0
     for index in parted:
         if index - last >= LEAST_FRAMES and frames - index >= LEAST_FRAMES:
