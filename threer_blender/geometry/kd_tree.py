@@ -28,9 +28,9 @@ class Tree:
 
     def nearest(self, queries: Array) -> tuple[IntArray, FloatArray]:
         """For each query (M, 3), finite, the index (M,) of the nearest point and its distance (M,)."""
-        asked = np.ascontiguousarray(queries, np.float64)
-        index, square = np.empty(len(asked), np.int64), np.empty(len(asked))
-        in_bands(_search, 0, len(asked), self._points, self._axes, asked, index, square)
+        queries = np.ascontiguousarray(queries, np.float64)
+        index, square = np.empty(len(queries), np.int64), np.empty(len(queries))
+        in_bands(_search, 0, len(queries), self._points, self._axes, queries, index, square)
         return self._order[index], np.sqrt(square)
 
 

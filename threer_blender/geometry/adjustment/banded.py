@@ -16,7 +16,7 @@ import numpy as np
 
 from ...model.arrays import Array, FloatArray
 from ..kernels import compiled
-from .schur import inverted, point_steps
+from .schur import point_inverse, point_steps
 
 SMALLEST_CHUNK = 16  # frames
 
@@ -218,90 +218,112 @@ def _reduce(
 
     Returns the inverses of the points' damped blocks (P, 3, 3), and the points' gradients (P, 3).
     """
-    residuals, outer, by_lens, inner = rows
-    diagonal, superdiagonal, border, corner, gradient, lens_gradient, information, lens_information = equations
-    points, lens_width, size = len(start) - 1, by_lens.shape[2], chunk * width
+    points, lens_width, longest = len(start) - 1, rows.lens.shape[2], 1
     inverses, gradients = np.zeros((points, 3, 3)), np.zeros((points, 3))
-    longest = 1
     for point in range(points):
         longest = max(longest, start[point + 1] - start[point])
     mixed, solved = np.zeros((3, longest * width)), np.zeros((3, longest * width))
-    ends = np.zeros(
-        longest + 1, np.int64
-    )  # for each observation, the end of its run of consecutive frames in one block
+    ends = np.zeros(longest + 1, np.int64)
     for point in range(points):
         first, count = start[point], start[point + 1] - start[point]
-        block, point_gradient = np.zeros((3, 3)), np.zeros(3)
-        lens_mixed = np.zeros((lens_width, 3))
-        for a in range(count):
-            m = first + a
-            for r in range(2):
-                for i in range(3):
-                    point_gradient[i] += inner[m, r, i] * residuals[m, r]
-                    for j in range(3):
-                        block[i, j] += inner[m, r, i] * inner[m, r, j]
-                    for g in range(lens_width):
-                        lens_mixed[g, i] += by_lens[m, r, g] * inner[m, r, i]
-        for i in range(3):
-            block[i, i] += damping * block[i, i] + 1e-12
-        inverse = inverted(block)
-        inverses[point], gradients[point] = inverse, point_gradient
-        lens_solved = np.zeros((lens_width, 3))
-        for g in range(lens_width):
-            for i in range(3):
-                for j in range(3):
-                    lens_solved[g, i] += lens_mixed[g, j] * inverse[j, i]
-            for i in range(3):
-                lens_gradient[g] -= lens_solved[g, i] * point_gradient[i]
-            for h in range(lens_width):
-                for i in range(3):
-                    corner[g, h] -= lens_solved[g, i] * lens_mixed[h, i]
+        inverse = point_inverse(rows.residuals, rows.inner, first, count, damping, gradients[point])
+        inverses[point] = inverse
+        lens_mixed = _eliminate_from_lens(rows, first, count, inverse, gradients[point], equations)
         for a in range(count):
             m = first + a
             base, b = camera[m] * width, camera[m] // chunk
-            inside = base - b * size
+            inside = base - b * chunk * width
             for k in range(width):
                 n = a * width + k
                 for i in range(3):
-                    mixed[i, n] = outer[m, 0, k] * inner[m, 0, i] + outer[m, 1, k] * inner[m, 1, i]
+                    mixed[i, n] = rows.outer[m, 0, k] * rows.inner[m, 0, i] + rows.outer[m, 1, k] * rows.inner[m, 1, i]
                 for i in range(3):
                     solved[i, n] = 0.0
                     for j in range(3):
                         solved[i, n] += mixed[j, n] * inverse[j, i]
-                    gradient[base + k] -= solved[i, n] * point_gradient[i]
-                for r in range(2):
-                    gradient[base + k] += outer[m, r, k] * residuals[m, r]
-                    information[base + k] += outer[m, r, k] ** 2
-                    for other in range(k, width):
-                        diagonal[b, inside + k, inside + other] += outer[m, r, k] * outer[m, r, other]
-                    for g in range(lens_width):
-                        border[b, inside + k, g] += outer[m, r, k] * by_lens[m, r, g]
+                    equations.gradient[base + k] -= solved[i, n] * gradients[point, i]
                 for g in range(lens_width):
                     for i in range(3):
-                        border[b, inside + k, g] -= solved[i, n] * lens_mixed[g, i]
-            for g in range(lens_width):
-                for r in range(2):
-                    lens_gradient[g] += by_lens[m, r, g] * residuals[m, r]
-                    lens_information[g] += by_lens[m, r, g] ** 2
-                    for h in range(lens_width):
-                        corner[g, h] += by_lens[m, r, g] * by_lens[m, r, h]
-        for a in range(count - 1, -1, -1):
-            m = first + a
-            goes_on = a + 1 < count and camera[m + 1] == camera[m] + 1 and camera[m + 1] // chunk == camera[m] // chunk
-            ends[a] = ends[a + 1] if goes_on else a + 1
-        for a in range(count):
-            b = camera[first + a] // chunk
-            row = camera[first + a] * width - b * size
-            for k in range(width):
-                n = a * width + k
-                x, y, z = solved[0, n], solved[1, n], solved[2, n]
-                c = a
-                while c < count:
-                    d = camera[first + c] // chunk
-                    target = diagonal[b, row + k] if d == b else superdiagonal[b, row + k]
-                    offset = (camera[first + c] - c) * width - d * size
-                    for other in range(n if c == a else c * width, ends[c] * width):
-                        value = x * mixed[0, other] + y * mixed[1, other] + z * mixed[2, other]
-                        target[offset + other] -= value
-                    c = ends[c]
+                        equations.border[b, inside + k, g] -= solved[i, n] * lens_mixed[g, i]
+            _add_observation(rows, m, base, b, inside, equations)
+        _subtract_products(camera[first : first + count], width, chunk, mixed, solved, ends, equations)
     return inverses, gradients
+
+
+@compiled(fastmath=True)
+def _eliminate_from_lens(
+    rows: Rows, first: int, count: int, inverse: Array, gradient: Array, equations: Equations
+) -> Array:
+    """Eliminates a point, of which there are `count` observations from `first` on, from the lens' corner and gradient.
+
+    `inverse` (3, 3) is that of the point's damped block, `gradient` (3,) the point's. Returns the products (G, 3) of
+    lens and point.
+    """
+    lens_width = rows.lens.shape[2]
+    mixed, solved = np.zeros((lens_width, 3)), np.zeros((lens_width, 3))
+    for m in range(first, first + count):
+        for r in range(2):
+            for i in range(3):
+                for g in range(lens_width):
+                    mixed[g, i] += rows.lens[m, r, g] * rows.inner[m, r, i]
+    for g in range(lens_width):
+        for i in range(3):
+            for j in range(3):
+                solved[g, i] += mixed[g, j] * inverse[j, i]
+        for i in range(3):
+            equations.lens_gradient[g] -= solved[g, i] * gradient[i]
+        for h in range(lens_width):
+            for i in range(3):
+                equations.corner[g, h] -= solved[g, i] * mixed[h, i]
+    return mixed
+
+
+@compiled(fastmath=True)
+def _add_observation(rows: Rows, m: int, base: int, b: int, inside: int, equations: Equations) -> None:
+    """Adds observation m's products of frame and lens. The frame's first unknown is `base`, or `inside` in block b."""
+    residuals, outer, by_lens, _ = rows
+    diagonal, _, border, corner, gradient, lens_gradient, information, lens_information = equations
+    width, lens_width = outer.shape[2], by_lens.shape[2]
+    for r in range(2):
+        for k in range(width):
+            gradient[base + k] += outer[m, r, k] * residuals[m, r]
+            information[base + k] += outer[m, r, k] ** 2
+            for other in range(k, width):
+                diagonal[b, inside + k, inside + other] += outer[m, r, k] * outer[m, r, other]
+            for g in range(lens_width):
+                border[b, inside + k, g] += outer[m, r, k] * by_lens[m, r, g]
+        for g in range(lens_width):
+            lens_gradient[g] += by_lens[m, r, g] * residuals[m, r]
+            lens_information[g] += by_lens[m, r, g] ** 2
+            for h in range(lens_width):
+                corner[g, h] += by_lens[m, r, g] * by_lens[m, r, h]
+
+
+@compiled(fastmath=True)
+def _subtract_products(
+    camera: Array, width: int, chunk: int, mixed: Array, solved: Array, ends: Array, equations: Equations
+) -> None:
+    """Subtracts the products of all pairs of a point's observations, in the frames `camera` (A,), from the blocks.
+
+    `ends` gets, for each observation, the end of the run of consecutive frames in one block to which it belongs: along
+    a run, the unknowns are consecutive as well.
+    """
+    count, size = len(camera), chunk * width
+    for a in range(count - 1, -1, -1):
+        goes_on = a + 1 < count and camera[a + 1] == camera[a] + 1 and camera[a + 1] // chunk == camera[a] // chunk
+        ends[a] = ends[a + 1] if goes_on else a + 1
+    for a in range(count):
+        b = camera[a] // chunk
+        row = camera[a] * width - b * size
+        for k in range(width):
+            n = a * width + k
+            x, y, z = solved[0, n], solved[1, n], solved[2, n]
+            c = a
+            while c < count:
+                d = camera[c] // chunk
+                target = equations.diagonal[b, row + k] if d == b else equations.superdiagonal[b, row + k]
+                offset = (camera[c] - c) * width - d * size
+                for other in range(n if c == a else c * width, ends[c] * width):
+                    value = x * mixed[0, other] + y * mixed[1, other] + z * mixed[2, other]
+                    target[offset + other] -= value
+                c = ends[c]

@@ -68,6 +68,24 @@ def inverted(block: Array) -> Array:
 
 
 @compiled()
+def point_inverse(residuals: Array, inner: Array, first: int, count: int, damping: float, gradient: Array) -> Array:
+    """The inverse of a point's damped block (3, 3) of the normal matrix, from its `count` observations from `first` on.
+
+    `residuals` (M, R) and `inner` (M, R, 3) are as in Linear. The point's `gradient` (3,), 0 before, is filled.
+    """
+    block = np.zeros((3, 3))
+    for m in range(first, first + count):
+        for r in range(residuals.shape[1]):
+            for i in range(3):
+                gradient[i] += inner[m, r, i] * residuals[m, r]
+                for j in range(3):
+                    block[i, j] += inner[m, r, i] * inner[m, r, j]
+    for i in range(3):
+        block[i, i] += damping * block[i, i] + 1e-12
+    return inverted(block)
+
+
+@compiled()
 def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array, Array, Array]:
     """The reduced matrix (U, U) and gradient (U,), the inverses of the points' damped blocks (P, 3, 3), and the points'
     gradients (P, 3)."""
@@ -81,17 +99,9 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
     mixed, solved = np.zeros((longest, width, 3)), np.zeros((longest, width, 3))
     for point in range(points):
         first, count = start[point], start[point + 1] - start[point]
-        block, gradient = np.zeros((3, 3)), np.zeros(3)
-        for a in range(count):
-            for r in range(rows):
-                for i in range(3):
-                    gradient[i] += inner[first + a, r, i] * residuals[first + a, r]
-                    for j in range(3):
-                        block[i, j] += inner[first + a, r, i] * inner[first + a, r, j]
-        for i in range(3):
-            block[i, i] += damping * block[i, i] + 1e-12
-        inverse = inverted(block)
-        inverses[point], gradients[point] = inverse, gradient
+        gradient = gradients[point]
+        inverse = point_inverse(residuals, inner, first, count, damping, gradient)
+        inverses[point] = inverse
         for a in range(count):
             m = first + a
             for k in range(width):
@@ -143,12 +153,12 @@ def point_steps(changes: Array, inner: Array, start: Array, inverses: Array, gra
     """
     steps = np.zeros_like(gradients)
     for point in range(len(start) - 1):
-        wanted = gradients[point].copy()
+        right = gradients[point].copy()
         for m in range(start[point], start[point + 1]):
             for r in range(changes.shape[1]):
                 for i in range(3):
-                    wanted[i] += inner[m, r, i] * changes[m, r]
+                    right[i] += inner[m, r, i] * changes[m, r]
         for i in range(3):
             for j in range(3):
-                steps[point, i] -= inverses[point, i, j] * wanted[j]
+                steps[point, i] -= inverses[point, i, j] * right[j]
     return steps

@@ -96,8 +96,8 @@ def _median(errors: FloatArray) -> float:
 def _fitting(tracks: Tracks, fits: BoolArray) -> BoolArray:
     """(M,) bool: `fits` without the observations of points of which fewer than two, or less than LEAST_SHARE, fit."""
     all_of, good = (np.bincount(tracks.point, fits_or_all, len(tracks)) for fits_or_all in (None, fits))
-    stands = (good >= 2) & (good >= LEAST_SHARE * all_of)
-    fitting: BoolArray = fits & stands[tracks.point]
+    enough = (good >= 2) & (good >= LEAST_SHARE * all_of)
+    fitting: BoolArray = fits & enough[tracks.point]
     return fitting
 
 

@@ -96,8 +96,8 @@ class Anchors:
         spreads = np.repeat([self.rotation_spread, self.centre_spread], 3)
         slots = (self.frames[:, None] * POSE + np.arange(ZOOM)).ravel()
         factors = np.tile(1 / spreads, len(self.frames))
-        wanted = np.concatenate([np.zeros_like(self.centres), self.centres / self.centre_spread], axis=1)
-        return banded.one_unknown_each(slots, factors), wanted.ravel()
+        targets = np.concatenate([np.zeros_like(self.centres), self.centres / self.centre_spread], axis=1)
+        return banded.one_unknown_each(slots, factors), targets.ravel()
 
 
 @dataclass(frozen=True)
@@ -160,16 +160,16 @@ class ShotProblem:
         fixed = int(np.bincount(tracks.camera, minlength=frames).argmax())  # this frame's camera fixes the world
         self._held[fixed] = (self._free < ZOOM) & (freedom.anchors is None)
         self._layout = banded.Layout.of(tracks.camera, self._start, frames, len(self._free))
-        priors, self._wanted = freedom.priors, np.zeros(len(freedom.priors.slots))
+        priors, self._targets = freedom.priors, np.zeros(len(freedom.priors.slots))
         others = [] if freedom.anchors is None else [freedom.anchors.priors()]
         others += [] if read_out is None else [read_out.priors(translates)]
-        for other, wanted in others:
-            priors, self._wanted = priors.joined(other), np.concatenate([self._wanted, wanted])
+        for other, targets in others:
+            priors, self._targets = priors.joined(other), np.concatenate([self._targets, targets])
         place = np.searchsorted(self._free, priors.slots % POSE)
         slots = priors.slots // POSE * len(self._free) + place
         # The cost is in pixels², and priors are in standard deviations: a deviation costs as much as the noise.
         noise = noise or NOISE * max(shot_lens.size)
-        self._priors, self._wanted = banded.Priors(slots, noise * priors.factors), noise * self._wanted
+        self._priors, self._targets = banded.Priors(slots, noise * priors.factors), noise * self._targets
         free = shot_lens.spread > 0
         self._lens_held = ~free
         self._lens_prior = np.where(free, (noise / np.where(free, shot_lens.spread, 1.0)) ** 2, 0.0)
@@ -231,7 +231,7 @@ class ShotProblem:
         return np.concatenate([tangents(points, flat=True), np.zeros((len(points), 4, 1))], axis=2)
 
     def _prior_residuals(self, state: ShotState) -> FloatArray:
-        residuals: FloatArray = self._priors.residuals(self._values(state)) - self._wanted
+        residuals: FloatArray = self._priors.residuals(self._values(state)) - self._targets
         return residuals
 
     def _values(self, state: ShotState) -> FloatArray:

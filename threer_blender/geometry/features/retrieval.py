@@ -41,11 +41,11 @@ def photo_similarity(
     path = folder / "retrieval.db"
     features.extract(Search(photos, pixels, folder, SETTINGS, report, excluded), path)
     described = coarsest_descriptors(path, len(photos))
-    held = [index for index, descriptors in enumerate(described) if descriptors.any()]
+    with_features = [index for index, descriptors in enumerate(described) if descriptors.any()]
     similarity = np.eye(len(photos), dtype=np.float32)
-    if len(held) > 1:
-        local = [described[index][described[index].any(axis=1)] for index in held]
-        similarity[np.ix_(held, held)] = scene_graph.similarity(local)
+    if len(with_features) > 1:
+        local = [described[index][described[index].any(axis=1)] for index in with_features]
+        similarity[np.ix_(with_features, with_features)] = scene_graph.similarity(local)
     return similarity
 
 

@@ -47,8 +47,8 @@ class Tiles:
     def nearest(self, queries: Float32Array) -> IntArray:
         """(N,) for each unit query (N, D) the pixel, numbered along the rows, whose dot product with it is the
         largest."""
-        asked, nearest = np.ascontiguousarray(queries, np.float32), np.empty(len(queries), np.int64)
-        in_bands(_search, 0, len(asked), self._index, asked, nearest)
+        queries, nearest = np.ascontiguousarray(queries, np.float32), np.empty(len(queries), np.int64)
+        in_bands(_search, 0, len(queries), self._index, queries, nearest)
         return nearest
 
 

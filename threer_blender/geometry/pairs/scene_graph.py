@@ -137,10 +137,10 @@ def similarity(features: Sequence[Float32Array]) -> Float32Array:
     words = _words(_unit((sample - mean) @ whitening))
     photos, assigned, residuals = [], [], []
     for photo, local in enumerate(features):
-        held, total = _aggregated(_unit((local.astype(np.float32) - mean) @ whitening), words)
-        photos.append(np.full(len(held), photo))
-        assigned.append(held)
-        residuals.append(total)
+        photo_words, sums = _aggregated(_unit((local.astype(np.float32) - mean) @ whitening), words)
+        photos.append(np.full(len(photo_words), photo))
+        assigned.append(photo_words)
+        residuals.append(sums)
     total = np.zeros((len(features), len(features)), np.float32)
     owner, word, residual = np.concatenate(photos), np.concatenate(assigned), np.concatenate(residuals)
     order = np.argsort(word, kind="stable")
@@ -179,8 +179,8 @@ def _words(sample: Float32Array) -> Float32Array:
     count = max(1, min(_WORDS, len(sample) // _FEATURES_PER_WORD))
     words = sample[np.linspace(0, len(sample) - 1, count).astype(int)]
     for _ in range(_KMEANS_ROUNDS):
-        held, total, number = _gathered(_nearest(sample, words), sample)
-        words[held] = total / number[:, None]
+        used, total, number = _gathered(_nearest(sample, words), sample)
+        words[used] = total / number[:, None]
     return words
 
 
@@ -188,8 +188,8 @@ def _aggregated(local: Float32Array, words: Float32Array) -> tuple[IntArray, Flo
     """The words (V,) to which the features `local` (M, K) are nearest, and for each the normalised sum (V, K) of their
     residuals from it."""
     nearest = _nearest(local, words)
-    held, total, _ = _gathered(nearest, local - words[nearest])
-    return held, _unit(total)
+    used, total, _ = _gathered(nearest, local - words[nearest])
+    return used, _unit(total)
 
 
 def _nearest(local: Float32Array, words: Float32Array) -> IntArray:

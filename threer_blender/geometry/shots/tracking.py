@@ -146,13 +146,13 @@ def _followed(first: list[Array], second: list[Array], points: _Points, mask: Ar
     correlations = np.zeros(len(chosen))
     patches.recognise(second[0], moved.patch, moved.slopes, moved.inverses, moved.places, moved.warps, correlations)
     area = moved.warps[:, 0, 0] * moved.warps[:, 1, 1] - moved.warps[:, 0, 1] * moved.warps[:, 1, 0]
-    stands = (correlations > LEAST_CORRELATION) & (np.abs(moved.places - rough).max(axis=1, initial=0) < 2.0)
-    stands &= (area > LARGEST_STRETCH**-2) & (area < LARGEST_STRETCH**2)
+    recognised = (correlations > LEAST_CORRELATION) & (np.abs(moved.places - rough).max(axis=1, initial=0) < 2.0)
+    recognised &= (area > LARGEST_STRETCH**-2) & (area < LARGEST_STRETCH**2)
     if mask is not None:
         column, row = (np.clip(moved.places[:, axis].astype(int), 0, mask.shape[1 - axis] - 1) for axis in (0, 1))
-        stands &= mask[row, column]
+        recognised &= mask[row, column]
     moved.speed = moved.places - points.places[chosen]
-    return moved.only(stands)
+    return moved.only(recognised)
 
 
 def _there_and_back(

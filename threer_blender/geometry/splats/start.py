@@ -70,10 +70,10 @@ class ThinnedMap:
 
 
 def thinned_map(
-    camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spacing: float, out: BoolArray | None = None
+    camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spacing: float, masked: BoolArray | None = None
 ) -> ThinnedMap:
     """The pointmap with a point about every `spacing` photo pixels. `picture` (H, W, 3) uint8 is the photo at any size.
-    `out` (H, W) bool is the part of it that is masked: there are no points there, not even guessed ones.
+    Where `masked` (H, W) bool is true, there are no points, not even guessed ones.
 
     Confidence is normalised: 0.5 at the engine's own threshold `trusted`, towards 1 above it. Pixels whose points the
     engine does not trust, and those in the MARGIN beyond the photo's edges, get points at completed depths.
@@ -108,12 +108,12 @@ def thinned_map(
     colours = picture[place] / 255.0
 
     confidence = np.pad(confidence, border)
-    clear = np.ones(confidence.shape, np.bool_) if out is None else ~out[place]
+    clear = np.ones(confidence.shape, np.bool_) if masked is None else ~masked[place]
     confidence *= clear
     inverse = np.pad(np.where(known, 1 / np.where(known, depth, 1), 0), border)
-    stands = confidence >= 0.5
+    reliable = confidence >= 0.5
     # Depths that the engine does not trust mislead more than they help, so they are used only without others.
-    believed = stands if stands.any() else inverse > 0
+    believed = reliable if reliable.any() else inverse > 0
     guessed = 1 / depth_completion.completed(inverse, np.where(believed, confidence**2, 0), colours)
     rays = camera.rays(pixels)
     there = np.isfinite(rays).all(-1) & clear
@@ -122,8 +122,8 @@ def thinned_map(
     return ThinnedMap(
         camera=camera,
         photo_from_map=thinned,
-        points=np.where(stands[..., None], np.pad(points, (*border, (0, 0))), world),
-        depth=np.where(stands, np.pad(depth, border), np.where(there, guessed, 0)),
+        points=np.where(reliable[..., None], np.pad(points, (*border, (0, 0))), world),
+        depth=np.where(reliable, np.pad(depth, border), np.where(there, guessed, 0)),
         confidence=confidence,
         colours=colours,
         margin=margin,
@@ -137,7 +137,7 @@ def gaussians(photos: Sequence[ThinnedMap]) -> Start:
     parts: list[Start] = []
     for rank, i in enumerate(order):
         photo = photos[i]
-        stands = photo.confidence >= 0.5
+        reliable = photo.confidence >= 0.5
         known, contradicted = np.zeros(photo.depth.shape, bool), np.zeros(photo.depth.shape, bool)
         for j, other in enumerate(photos):
             if j == i:
@@ -149,11 +149,11 @@ def gaussians(photos: Sequence[ThinnedMap]) -> Start:
             # may all be wrong, so they replace nothing; but beyond a photo's edges, any earlier photo's point does.
             first = (j in order[:rank]) & ((confidence > 0) | ~photo.inside)
             replaced = np.where(
-                stands, first & (np.abs(gap) < SAME_DEPTH), (first | (confidence >= 0.5)) & (np.abs(gap) < NEAR_GUESS)
+                reliable, first & (np.abs(gap) < SAME_DEPTH), (first | (confidence >= 0.5)) & (np.abs(gap) < NEAR_GUESS)
             )
             known |= (depth > 0) & replaced
             # A guess in front of the other photo's trusted surface is a free-space violation.
-            contradicted |= (confidence >= 0.5) & ~stands & (gap < -THROUGH)
+            contradicted |= (confidence >= 0.5) & ~reliable & (gap < -THROUGH)
         parts.append(_discs(photo, (photo.depth > 0) & ~known & ~contradicted))
     return Start(*(np.concatenate([getattr(part, name) for part in parts]) for name in Start.__dataclass_fields__))
 

@@ -255,12 +255,12 @@ def _fused(sides: Sequence[_Side], i: int, others: Sequence[_Other], pixels: Int
     sums = _Sums(confidence.copy(), confidence * rho, normals, np.zeros(len(pixels), np.int16))
     for _, target, tolerance in others:
         in_bands(_visit, 0, len(pixels), pixels, rho, side.view.image, target, tolerance, sums)
-    stands = sums.votes > 0
-    standing, standing_rho = np.ascontiguousarray(pixels[stands]), np.ascontiguousarray(rho[stands])
+    accepted = sums.votes > 0
+    accepted_pixels, accepted_rho = np.ascontiguousarray(pixels[accepted]), np.ascontiguousarray(rho[accepted])
     for j, target, _ in others:
-        in_bands(_spend, 0, len(standing), standing, standing_rho, side.spacing, target, sides[j].spent)
-    mean_rho = sums.rho[stands] / sums.weight[stands]
-    return _points(i, side.view, standing, mean_rho, sums.normal[stands], confidence[stands])
+        in_bands(_spend, 0, len(accepted_pixels), accepted_pixels, accepted_rho, side.spacing, target, sides[j].spent)
+    mean_rho = sums.rho[accepted] / sums.weight[accepted]
+    return _points(i, side.view, accepted_pixels, mean_rho, sums.normal[accepted], confidence[accepted])
 
 
 def _target(side: _Side, other: _Side) -> _Target:
