@@ -19,6 +19,7 @@ from threer_blender.geometry.stereo import dense
 from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Camera, Reconstruction
 from threer_blender.pictures import photos as photo_files
+from threer_blender.pipelines import dense_points
 from threer_blender.runtime.report import MessageReport
 
 LONG_SIDE = instantsplat.QUALITIES["draft"][0]
@@ -69,8 +70,9 @@ class Row:
             inside.append((pixels >= 0).all(-1) & (pixels < (camera.width, camera.height)).all(-1))
         settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD}[SOLVED["quality"]]
         views = [
-            colmap.dense_view(camera, training[camera.photo], points[ids], ids, settings.long_side)
+            view
             for camera, ids in zip(cameras, map(np.flatnonzero, inside), strict=True)
+            for view in dense_points.pinhole_views(camera, training[camera.photo], points[ids], ids, settings.long_side)
         ]
         depths = dense.estimate_depths(views, settings, lambda *_: None)
         maps = [

@@ -62,6 +62,18 @@ def test_shrinking_does_not_alias() -> None:
     assert np.abs(picture[20:-20, 20:-20].astype(float) - 127.5).max() < 6
 
 
+def test_a_smaller_copy_of_a_photo_gives_the_same_ideal_picture() -> None:
+    """A photo of half a sharp edge: it stays at the same place, whichever copy is undistorted."""
+    photo = np.zeros((200, 300, 3), np.uint8)
+    photo[:, 160:] = 255
+    taken_by = Camera("", 300, 200, 250.0, 250.0, 150.0, 100.0, np.eye(4), Distortion("SIMPLE_RADIAL", (-0.1,)))
+    intrinsics = np.array([[100.0, 0, 60], [0, 100, 40], [0, 0, 1]])
+    whole, half = (
+        remap.ideal_picture_of(photo[::step, ::step], taken_by, intrinsics, (120, 80)).astype(float) for step in (1, 2)
+    )
+    assert np.abs(whole.mean(axis=(1, 2)) - half.mean(axis=(1, 2))).max() < 2
+
+
 def test_nothing_changes_without_a_lens() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
     intrinsics = np.array([[90.0, 0, 33.3], [0, 95, 21.1], [0, 0, 1]])

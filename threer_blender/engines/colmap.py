@@ -13,18 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..model.arrays import Array, BoolArray
 from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
-from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
+from ..model.reconstruction import Photo, PointMap, Reconstruction
 from .options import AGAINST, KNOWN_LENS, LENS, MATCHING, PHOTOGRAMMETRY, SHOT, SURVEY_IS, quality_option
 
 if TYPE_CHECKING:
     from ..geometry.features import database
     from ..geometry.sfm import mapping
-    from ..geometry.stereo import views
 
 SUMMARY = "Photogrammetry from overlapping photos; runs everywhere and needs no download."
 LICENCE = "BSD-3-Clause (COLMAP), GPL-3.0-or-later (dense stereo)"
@@ -74,8 +70,6 @@ ONE_PHOTO = (
     "One photo tells no depth: choose two or more, taken from different places, or an engine that makes do with one, "
     "such as Depth Anything 3."
 )
-UNDISTORTING, DENSE = Stage("undistorting", "Preparing the photos"), Stage("dense", "Computing depth")
-FUSING = Stage("fusing", "Fusing points")
 # Quality -> seconds per photo on two cores: for its features, and for its depth.
 SECONDS = {"preview": (0.4, 0.6), "standard": (0.6, 4.5), "high": (1.3, 10.0)}
 PAIR = 0.05  # times the seconds for a photo's features, to match a pair
@@ -94,6 +88,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     cannot be solved: they are too few, do not overlap, or have one viewpoint.
     """
     from ..geometry.stereo import dense
+    from ..pictures import masks
+    from ..pipelines import dense_points
     from ..runtime.report import Watch
 
     if len(photos) < 2 and not options.get("against"):
@@ -112,9 +108,10 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         solution = solve_cameras(photos, options, report, _dense_plan(photos, options))
     watch.lap("cameras")
     pointmaps: list[PointMap] = []
-    cloud = _sparse_cloud(solution, photos)
+    cloud = dense_points.sparse_cloud(solution, photos)
     if options["points"]:
-        pointmaps, cloud = _dense(photos, solution, options, report)
+        excluded = masks.excluder(options)
+        pointmaps, cloud = dense_points.pointmaps_and_cloud(photos, solution, options["quality"], excluded, report)
         watch.lap("dense")
     return Reconstruction(
         engine=ENGINE.id,
@@ -275,124 +272,7 @@ def _joined(
 
 def _dense_plan(photos: Sequence[Photo], options: Mapping[str, Any]) -> list[Stage]:
     """The stages after the cameras are solved; none where no dense points are wanted."""
-    from ..geometry import panoramas
+    from ..pipelines import dense_points
 
-    _, seeing = SECONDS[options["quality"]]
-    count = sum(len(panoramas.VIEWS) if photo.panorama else 1 for photo in photos)
-    if not options["points"]:
-        return []
-    return [UNDISTORTING.weighing(0.1 * count), DENSE.weighing(seeing * count), FUSING.weighing(0.05 * seeing * count)]
-
-
-def _sparse_cloud(solution: mapping.MappingSolution, photos: Sequence[Photo]) -> PointCloud:
-    """The sparse points of the solution as a cloud. Each belongs to the first camera that sees it, and faces it."""
-    first_camera = np.full(len(solution.positions), -1, np.int32)
-    towards = np.zeros_like(solution.positions)
-    numbers = {photo.name: index for index, photo in enumerate(photos)}
-    for camera, observed in reversed(list(zip(solution.cameras, solution.observed, strict=True))):
-        first_camera[observed] = numbers[camera.photo]
-        towards[observed] = camera.world_from_camera[:3, 3] - solution.positions[observed]
-    visible = first_camera >= 0
-    length = np.linalg.norm(towards[visible], axis=1, keepdims=True)
-    return PointCloud(
-        positions=solution.positions[visible].astype(np.float32),
-        normals=(towards[visible] / np.maximum(length, 1e-12)).astype(np.float32),
-        colors=solution.colors[visible],
-        confidence=np.ones(int(visible.sum()), np.float32),
-        photo=first_camera[visible],
-    )
-
-
-def _dense(
-    photos: Sequence[Photo], solution: mapping.MappingSolution, options: Mapping[str, Any], report: Report
-) -> tuple[list[PointMap], PointCloud]:
-    """The depth of each solved photo as a PointMap in the photo's pixels, and the fused cloud, without masked pixels.
-
-    Panoramas have points in the cloud but no PointMaps, since depth is computed for pinhole views cut from them.
-    """
-    from ..geometry import pointmaps
-    from ..geometry.stereo import dense, fusion
-    from ..pictures import masks
-
-    excluded = masks.excluder(options)
-
-    settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD, "high": dense.HIGH}[options["quality"]]
-    numbers = {photo.name: index for index, photo in enumerate(photos)}
-    views, seers = [], []
-    for done, (camera, observed) in enumerate(zip(solution.cameras, solution.observed, strict=True)):
-        report(UNDISTORTING, done, len(solution.cameras))
-        photo = photos[numbers[camera.photo]]
-        more = dense_views(camera, photo, solution.positions[observed], observed, settings.long_side)
-        views += more
-        seers += [camera] * len(more)
-    depths = dense.estimate_depths(views, settings, lambda done, total: report(DENSE, done, total))
-    depths = [
-        _unmasked(depth, camera, view, excluded(photos[numbers[camera.photo]], (camera.width, camera.height)))
-        for depth, camera, view in zip(depths, seers, views, strict=True)
-    ]
-    fused = fusion.fuse(views, depths, lambda done, total: report(FUSING, done, total))
-    maps = [
-        pointmaps.from_ideal(
-            camera,
-            view.intrinsics,
-            depth.depth,
-            depth.normal,
-            depth.confidence,
-            settings.long_side,
-            dense.TRUSTED,
-        )
-        for camera, view, depth in zip(seers, views, depths, strict=True)
-        if not camera.distortion.is_panorama
-    ]
-    first_camera = np.array([numbers[camera.photo] for camera in seers], np.int32)
-    cloud = PointCloud(fused.positions, fused.normals, fused.colors, fused.confidence, first_camera[fused.view])
-    return maps, cloud
-
-
-def _unmasked(depth: views.DepthMap, camera: Camera, view: views.View, out: BoolArray | None) -> views.DepthMap:
-    """The depth map of an ideal `view`, with 0 at pixels that the photo's mask `out` (H, W) leaves out."""
-    from ..geometry import remap
-    from ..geometry.stereo import panorama_views
-
-    if out is None:
-        return depth
-    height, width = depth.depth.shape
-    lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
-    white = np.repeat(255 * out[..., None].astype(np.uint8), 3, axis=-1)
-    if camera.distortion.is_panorama:
-        masked = panorama_views.view_of(camera, view, white)[..., 0] >= 128
-    else:
-        masked = remap.undistorted(white, *lens, view.intrinsics, (width, height))[..., 0] >= 128
-    return replace(
-        depth,
-        depth=np.where(masked, np.float32(0), depth.depth),
-        confidence=np.where(masked, np.float32(0), depth.confidence),
-    )
-
-
-def dense_views(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> list[views.View]:
-    """The pinhole view of a photo, or those of all sides of a panorama, for dense stereo, `long_side` pixels long.
-
-    `points` (N, 3) are the sparse points that the camera sees, `ids` (N,) their indices."""
-    from ..geometry import panoramas
-    from ..geometry.stereo import panorama_views
-    from ..pictures.photos import pixels
-
-    if not photo.panorama:
-        return [dense_view(camera, photo, points, ids, long_side)]
-    return panorama_views.cut(camera, pixels(photo, panoramas.width_for(long_side)), points, ids)
-
-
-def dense_view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> views.View:
-    """The ideal pinhole view of a photo, small enough for dense stereo. Arguments are as in `dense_views`."""
-    from ..geometry import pointmaps, remap
-    from ..geometry.stereo import views
-    from ..pictures.photos import pixels
-
-    intrinsics, size = pointmaps.ideal_picture(camera, long_side)
-    # Twice the needed size is enough for exact resampling, and JPEGs decode much faster to it than to their full size.
-    picture = pixels(photo, 2 * long_side)
-    x, y = picture.shape[1] / camera.width, picture.shape[0] / camera.height
-    lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)
-    image = remap.undistorted(picture, *lens, intrinsics, size)
-    return views.View(image, intrinsics, camera.world_from_camera, points, ids)
+    _, seconds = SECONDS[options["quality"]]
+    return dense_points.plan(photos, seconds) if options["points"] else []

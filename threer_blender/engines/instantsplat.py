@@ -206,11 +206,9 @@ def training_view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, A
 
     intrinsics, size = pointmaps.ideal_picture(camera, long_side)
     picture = pixels(photo, 2 * long_side)
-    x, y = picture.shape[1] / camera.width, picture.shape[0] / camera.height
-    lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)
-    inside = remap.undistorted(np.full_like(picture, 255), *lens, intrinsics, size).min(-1) == 255
+    inside = remap.ideal_picture_of(np.full_like(picture, 255), camera, intrinsics, size).min(-1) == 255
     view = View(
-        picture=(remap.undistorted(picture, *lens, intrinsics, size) / 255).astype(np.float32),
+        picture=(remap.ideal_picture_of(picture, camera, intrinsics, size) / 255).astype(np.float32),
         mask=inside,
         intrinsics=np.array([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]]),
         camera_from_world=camera.camera_from_world,
@@ -229,12 +227,10 @@ def _masked_view(
     out = excluded(photo, (width, height))
     if out is None:
         return view, picture, None
-    x, y = width / camera.width, height / camera.height
-    lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)
     fx, fy, cx, cy = view.intrinsics
     intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     white = np.repeat(255 * out[..., None].astype(np.uint8), 3, axis=-1)
-    masked = remap.undistorted(white, *lens, intrinsics, (view.mask.shape[1], view.mask.shape[0]))[..., 0] > 0
+    masked = remap.ideal_picture_of(white, camera, intrinsics, (view.mask.shape[1], view.mask.shape[0]))[..., 0] > 0
     return replace(view, mask=view.mask & ~masked), picture, out
 
 

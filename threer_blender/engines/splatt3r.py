@@ -23,6 +23,7 @@ from .photo_pairs import declared
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
     from ..networks.inputs import Input
+    from ..pipelines.pair_solution import PairSolution
 
 Pair = tuple[int, int]
 
@@ -57,7 +58,6 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     from ..geometry.clouds import assembly
     from ..geometry.pairs import scene_graph
     from ..geometry.pairs.pairs import PairStore
-    from ..model import gaussian_transform
     from ..networks import inputs
     from ..pictures import masks
     from ..pipelines import pair_solution, pairwise
@@ -86,19 +86,13 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         without = [replace(photo, focal=None) for photo in photos]
         solution = pair_solution.solve(store, without, prepared, TRUSTED, report)
         watch.lap("alignment")
-        to_metres = np.diag([1 / solution.unit] * 3 + [1])
-        parts = []
-        for view in solution.views:
-            pair = max((pair for pair in solution.frames if view.number in pair), key=log_confidence.__getitem__)
-            with np.load(_file(folder, pair, view.number)) as arrays:
-                gaussians_here = Gaussians(**arrays, photo=np.full(len(arrays["means"]), view.number, np.int32))
-                parts.append(gaussian_transform.transformed(gaussians_here, to_metres @ solution.frames[pair]))
+        gaussians = _gaussians_in_metres(folder, solution, log_confidence)
     return assembly.reconstruction(
         ENGINE,
         photos,
         [assembly.scaled(view, 1 / solution.unit) for view in solution.views],
         solution.trusted,
-        gaussians=_together(parts),
+        gaussians=gaussians,
         metric=True,
         confidence_meaning=CONFIDENCE,
         options=options,
@@ -136,6 +130,20 @@ def _log_confidence(prediction: PairPrediction) -> float:
         float(np.log(np.where(np.isfinite(confidence), np.maximum(confidence, 1), 1)).mean())
         for confidence in (prediction.confidence_first, prediction.confidence_second)
     )
+
+
+def _gaussians_in_metres(folder: str, solution: PairSolution, log_confidence: Mapping[Pair, float]) -> Gaussians:
+    """The Gaussians of all solved photos, each photo's from its most confident pair, in the world in metres."""
+    from ..model import gaussian_transform
+
+    to_metres = np.diag([1 / solution.unit] * 3 + [1])
+    parts = []
+    for view in solution.views:
+        pair = max((pair for pair in solution.frames if view.number in pair), key=log_confidence.__getitem__)
+        with np.load(_file(folder, pair, view.number)) as arrays:
+            of_photo = Gaussians(**arrays, photo=np.full(len(arrays["means"]), view.number, np.int32))
+        parts.append(gaussian_transform.transformed(of_photo, to_metres @ solution.frames[pair]))
+    return _together(parts)
 
 
 def _file(folder: str, pair: Pair, number: int) -> Path:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ..model import lens
 from ..model.arrays import Array, FloatArray
+from ..model.reconstruction import Camera
 from .kernels import compiled, in_bands
 
 NOWHERE = -1e9  # a coordinate outside every photo
@@ -54,6 +55,13 @@ def undistorted(
 
     in_bands(fill, 0, to_size[1])
     return out
+
+
+def ideal_picture_of(picture: Array, camera: Camera, to_intrinsics: FloatArray, to_size: tuple[int, int]) -> Array:
+    """As `undistorted`, for the photo of `camera`. `picture` (H, W, 3) is that photo or a copy of another size."""
+    x, y = picture.shape[1] / camera.width, picture.shape[0] / camera.height
+    lens_in_pixels = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y)
+    return undistorted(picture, *lens_in_pixels, camera.distortion, to_intrinsics, to_size)
 
 
 def sampled(image: Array, places: FloatArray) -> Array:

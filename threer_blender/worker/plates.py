@@ -41,9 +41,7 @@ def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
         return camera
     picture = photos.pixels(photo)
     if not straight:
-        size = (camera.width, camera.height)
-        lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
-        picture = remap.undistorted(picture, *lens, camera.intrinsics, size)
+        picture = remap.ideal_picture_of(picture, camera, camera.intrinsics, (camera.width, camera.height))
     name = plate_name(number, photo.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)

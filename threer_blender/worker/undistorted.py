@@ -56,8 +56,8 @@ def _write(shot: Shot, stem: str, folder: Path, one_more: Callable[[], None]) ->
     for number, camera in cameras.items():
         one_more()
         ideal = without_distortion(camera, added)
-        lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
-        picture = remap.undistorted(_light(shot, number, camera), *lens, ideal.intrinsics, (ideal.width, ideal.height))
+        light, size = _light(shot, number, camera), (ideal.width, ideal.height)
+        picture = remap.ideal_picture_of(light, camera, ideal.intrinsics, size)
         half = np.clip(picture, -65504, 65504).astype(np.float16)
         exr_file.write(folder / f"{stem}.{number:04d}.exr", half, camera.fy / camera.fx)
 
