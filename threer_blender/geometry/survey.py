@@ -126,6 +126,7 @@ def _refined(point: FloatArray, sightings: Sightings) -> FloatArray:
 
 
 def _is_on_a_line(points: FloatArray) -> bool:
+    """Whether the points (N, 3) are nearly collinear."""
     values = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
     return bool(values[1] < COLLINEAR * values[0])
 

@@ -119,6 +119,7 @@ def combined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
 
 
 def _agree(first: Evidence, second: Evidence) -> bool:
+    """Whether two directions differ by no more than their spreads explain."""
     return angle(first.up, second.up) <= 2.5 * float(np.hypot(first.spread, second.spread)) + 1.0
 
 

@@ -80,6 +80,7 @@ class Layout:
 
     @property
     def blocks(self) -> int:
+        """The number of blocks."""
         return -(-self.frames // self.chunk)
 
 

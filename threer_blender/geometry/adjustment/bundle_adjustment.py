@@ -159,6 +159,7 @@ def _free(unknowns: Unknowns, model: str) -> list[bool]:
 
 
 def _state(cameras: Sequence[Camera], lenses: Lenses, points: FloatArray) -> AdjustmentState:
+    """The state with the poses of `cameras`, the lenses at their start, and `points` (P, 3)."""
     from_world = np.array([camera.camera_from_world for camera in cameras])
     return AdjustmentState(from_world[:, :3, :3], from_world[:, :3, 3], np.zeros(len(cameras)), lenses.start, points)
 

@@ -150,6 +150,7 @@ class Problem:
         return distorted * self._focals(state) + state.lenses[self.lenses.of[self.tracks.camera], CENTRE]
 
     def _distances(self, state: AdjustmentState, distorted: FloatArray, visible: Array) -> FloatArray:
+        """(M,) reprojection errors in pixels; infinite where the point is not `visible`."""
         off = self._pixels(state, distorted) - self.tracks.pixels
         distance: FloatArray = np.where(visible, np.hypot(off[:, 0], off[:, 1]), np.inf)
         return distance

@@ -89,6 +89,7 @@ def split_long(tracks: Tracks) -> Tracks:
 
 
 def _median(errors: FloatArray) -> float:
+    """The median of the finite `errors`; 0 without any."""
     finite = errors[np.isfinite(errors)]
     return float(np.median(finite)) if len(finite) else 0.0
 

@@ -231,6 +231,7 @@ class ShotProblem:
         return np.concatenate([tangents(points, flat=True), np.zeros((len(points), 4, 1))], axis=2)
 
     def _prior_residuals(self, state: ShotState) -> FloatArray:
+        """(R,) the residuals of the priors on the frames' unknowns, in pixels."""
         residuals: FloatArray = self._priors.residuals(self._values(state)) - self._targets
         return residuals
 
@@ -248,6 +249,7 @@ class ShotProblem:
         return values[:, self._free].ravel()
 
     def _linear(self, state: ShotState, loss: float) -> banded.System:
+        """The problem linearised at `state`, with the weights of the loss."""
         local, distorted, visible = self._distorted(state)
         focals = self._focals(state)
         by_ideal, by_lens = self._derivatives(state, local, distorted, focals)

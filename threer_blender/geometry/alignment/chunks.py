@@ -171,6 +171,7 @@ def adjusted(count: int, edges: Sequence[ChunkEdge]) -> list[Similarity]:
 
 
 def _cost(edges: Sequence[ChunkEdge], frames: Sequence[Similarity], unit: float) -> float:
+    """Half the sum of the squared errors of the edges, those of loops under LOOP_LOSS."""
     lengths = np.array([np.linalg.norm(_error(edge, frames, unit)) for edge in edges])
     loops = np.array([edge.loop for edge in edges])
     return float(np.where(loops, LOOP_LOSS.cost(lengths), 0.5 * lengths**2).sum())

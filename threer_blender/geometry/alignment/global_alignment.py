@@ -244,6 +244,7 @@ def _all_pairs(
 
 
 def _put(pairs: Similarities, where: BoolArray, some: Similarities) -> None:
+    """Writes the similarities `some` into `pairs` at the true places of `where`."""
     pairs.scale[where], pairs.rotation[where], pairs.translation[where] = some.scale, some.rotation, some.translation
 
 

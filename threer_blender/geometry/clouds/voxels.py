@@ -39,6 +39,7 @@ class Voxels:
             self._merge(*(part[:0] for part in new))
 
     def _merge(self, keys: Array, sums: Array, best: Array, photo: Array) -> None:
+        """Adds points, or sums of points, by the `keys` of their cubes. Cubes with the same key become one."""
         keys = np.concatenate([self._keys, keys])
         best, photo = np.concatenate([self._best, best]), np.concatenate([self._photo, photo])
         order = np.lexsort((-best, keys))  # a cube's most confident point comes first

@@ -201,6 +201,8 @@ def follow(first: list[Array], second: list[Array], places: Array, guesses: Arra
 def _follow_level(
     first: Array, second: Array, places: Array, out: Array, inside: Array, scale: float, last: bool
 ) -> None:
+    """Follows the patches at one level, which is 1 / `scale` as large as the finest: updates their places `out` (N, 2).
+    At the `last` level, clears `inside` (N,) for those that leave the picture."""
     for i in range(len(out)):
         x0, y0 = places[i, 0] / scale, places[i, 1] / scale
         tracked, x, y = _shift(first, second, x0, y0, out[i, 0] / scale, out[i, 1] / scale)

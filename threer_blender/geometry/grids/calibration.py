@@ -218,11 +218,13 @@ class _GridProblem:
         return np.where(np.isfinite(off).all(axis=1), np.hypot(off[:, 0], off[:, 1]), np.inf)
 
     def _local(self, state: _GridState) -> FloatArray:
+        """(N, 3) the corners in the camera's frame."""
         plane, board = self.corners.plane, self.corners.board
         turned = state.rotations[board]
         return turned[:, :, 0] * plane[:, :1] + turned[:, :, 1] * plane[:, 1:] + state.translations[board]
 
     def _ideal(self, state: _GridState) -> FloatArray:
+        """(N, 2) the corners' undistorted normalised coordinates; NaN where the lens does not see them."""
         local = self._local(state)
         depth = np.where(local[:, 2:] > NEAREST, local[:, 2:], np.nan)
         ideal: FloatArray = local[:, :2] / depth
@@ -233,6 +235,7 @@ class _GridProblem:
         return Distortion(self.model, tuple(map(float, values[3:])))
 
     def _residuals(self, state: _GridState) -> FloatArray:
+        """(N, 2) projected less observed corners in pixels; NaN where the lens does not see them."""
         distorted = lens.distort(self._distortion(state.values), self._ideal(state))
         off: FloatArray = distorted * np.exp(state.values[0]) + state.values[1:3] - self.corners.pixels
         return off
@@ -265,6 +268,7 @@ class _GridProblem:
         return levenberg_marquardt(state, lambda state: self.cost(state, loss), linearise, options)[0]
 
     def _stepped(self, state: _GridState, step: FloatArray) -> _GridState:
+        """The state after the `step` (U,) of the lens' values and of 6 pose parameters per board."""
         count = len(self.first)
         poses = step[count:].reshape(-1, 6)
         return _GridState(

@@ -56,6 +56,7 @@ def reciprocal(first: Tensor, second: Tensor, spacing: int = SPACING) -> Tensor:
 
 
 def _starts(descriptors: Tensor, spacing: int) -> Tensor:
+    """(S,) pixels of the map (H, W, D), numbered along the rows, on a grid of this `spacing`."""
     height, width = descriptors.shape[:2]
     rows, columns = (torch.arange(spacing // 2, side, spacing, device=descriptors.device) for side in (height, width))
     return (rows[:, None] * width + columns).flatten()
@@ -89,6 +90,7 @@ def _remembered(queries: Tensor, candidates: Tensor) -> Callable[[Tensor], Tenso
 
 
 def _tiled(candidates: Tensor) -> Callable[[Tensor], Tensor]:
+    """The function from queries (N, D) to their nearest pixels in `candidates` (H, W, D), on a CPU."""
     tiles = Tiles(candidates.float().numpy())
     return lambda queries: torch.from_numpy(tiles.nearest(queries.float().numpy()))
 

@@ -152,11 +152,13 @@ def similarity(features: Sequence[Float32Array]) -> Float32Array:
 
 
 def _offsets(count: int, offsets: Iterable[int], cyclic: bool) -> Pairs:
+    """Each photo with those that follow it by the `offsets`."""
     pairs = [(i, i + offset) for i in range(count) for offset in offsets if offset < count]
     return _sorted((i, j % count) for i, j in pairs if cyclic or j < count)
 
 
 def _sorted(pairs: Iterable[tuple[int, int]]) -> Pairs:
+    """The graph of any pairs: each once, the smaller index first, sorted."""
     return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
 
 

@@ -43,12 +43,14 @@ def _copy(matched: Matched, name: str, change: Callable[[Path], None]) -> Path:
 
 
 def _calibrate(path: Path) -> None:
+    """Sets the focal lengths that the view graph determines."""
     options = pycolmap.ViewGraphCalibrationOptions()
     options.random_seed = SEED
     pycolmap.calibrate_view_graph(path, options)
 
 
 def _separate(path: Path) -> None:
+    """Gives each image after the first of a camera a camera and a rig of its own."""
     with pycolmap.Database.open(path) as database:
         unused = 1 + max(camera.camera_id for camera in database.read_all_cameras())
         taken: set[int] = set()
@@ -70,6 +72,7 @@ def _separate(path: Path) -> None:
 
 
 def _widen(path: Path) -> None:
+    """Replaces all cameras but panoramas by fisheyes."""
     with pycolmap.Database.open(path) as database:
         for camera in database.read_all_cameras():
             if camera.is_spherical():

@@ -64,9 +64,11 @@ class _Points:
     inverses: FloatArray
 
     def only(self, chosen: Array) -> _Points:
+        """The `chosen` points, by a mask or indices."""
         return _Points(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
     def joined(self, other: _Points) -> _Points:
+        """The points of both."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
         return _Points(*(np.concatenate(pair) for pair in pairs))
 

@@ -139,6 +139,7 @@ class Training:
         return float(loss.detach())
 
     def _pose(self, number: int) -> Tensor:
+        """(4, 4) the pose of the view `number` as it is now, camera from world."""
         return _displaced(self._views[number].camera_from_world, self._motions[number], self.depth)
 
     def _tensor(self, array: Array) -> Tensor:

@@ -71,6 +71,7 @@ STANDARD = StereoSettings(long_side=512, sources=4, sweeps=1, geometric_sweeps=1
 HIGH = StereoSettings(long_side=768, sources=4, sweeps=1, geometric_sweeps=2)
 
 Report = Callable[[int, int], None]
+"""report(done, total): receives the progress in units of about equal time, and may raise."""
 
 
 def estimate_depths(views: Sequence[View], settings: StereoSettings, report: Report) -> list[DepthMap]:
