@@ -82,6 +82,7 @@ ELSEWHERE = {
     "engines/published_weights.py": "engines/test_registry.py",
     # What Blender shows is tested where an artist would see it
     "scene/changes.py": "scene/test_build.py",
+    "scene/known_sizes.py": "ui/test_picks.py",
     "scene/root.py": "ui/test_alignment.py",
     "scene/files.py": "cli/test_command_line.py",
     "scene/picture.py": "cli/test_scene_output.py",

@@ -136,3 +136,17 @@ def test_quarters(axis: str, direction: int) -> None:
     for _ in range(4):
         again = alignment.quarter_rotated(again, axis, direction)
     assert np.allclose(again, root)
+
+
+def test_an_upright_edge_on_the_plate_comes_as_near_to_upright_as_its_line_allows() -> None:
+    centre = np.array((0.0, -4.0, 1.5))
+    edge = np.array([(1.0, 0.2, 0.0), (1.2, 0.2, 2.0)])  # leans to the right by 5.7 degrees
+    start, end = centre + 0.5 * (edge - centre)
+    direction = alignment.line_on_plate(centre, start, end, upright=True)
+    normal = np.cross(edge[0] - centre, edge[1] - centre)
+    assert abs(direction @ normal) < 1e-9
+    rotation = alignment.along_axis(np.eye(4), centre, centre + direction, "Z")[:3, :3]
+    assert abs((rotation @ normal)[2]) < 1e-9  # the picture shows it upright
+    assert np.degrees(np.arccos((np.trace(rotation) - 1) / 2)) < 5.8
+    with pytest.raises(UserError, match="are one"):
+        alignment.line_on_plate(centre, edge[0], edge[0], upright=False)

@@ -63,6 +63,22 @@ def test_ground_axis_and_scale(root: Any) -> None:
     assert np.abs(standing(root, FLOOR)[:, 2]).max() < 1e-4
 
 
+def test_axis_by_a_line_on_the_plate(root: Any) -> None:
+    bpy.ops.threer.ground(picks=picks(standing(root, FLOOR)))
+    bpy.context.view_layer.update()
+    camera = np.array(bpy.context.scene.camera.matrix_world.translation)
+    edge = np.array([(-1.0, -0.5, 1.0), (0.5, -0.5, 1.7)])  # level, where the picture shows no points
+    ends = standing(root, edge)
+    on_rays = camera + 0.37 * (ends - camera)
+    assert bpy.ops.threer.axis(picks=picks(on_rays), on_plate=True, axis="X") == {"FINISHED"}
+    start, end = standing(root, edge)
+    assert abs((end - start)[1]) < 1e-4 * abs((end - start)[0])
+    assert np.abs(standing(root, FLOOR)[:, 2]).max() < 1e-4
+    horizon = camera + np.array([(-1.0, 2.0, 0.0), (1.0, 2.0, 0.0)])
+    with pytest.raises(RuntimeError, match="above or below the horizon"):
+        bpy.ops.threer.axis(picks=picks(horizon), on_plate=True)
+
+
 def test_another_solve_keeps_them(root: Any, photos: list[Photo], tmp_path: Path) -> None:
     bpy.ops.threer.ground(picks=picks(standing(root, FLOOR)))
     matrix = root.matrix_world.copy()

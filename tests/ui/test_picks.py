@@ -33,6 +33,31 @@ def test_clicks_count_up_and_a_miss_is_said() -> None:
     assert len(picks.points) == 4
 
 
+def test_a_stroke_gives_many_points_and_is_taken_back_whole() -> None:
+    rows = np.array([(x, y, 0.0) for x in np.linspace(-1, 1, 41) for y in (-0.5, 0.5)], np.float32)
+    picks = Picks("Ground", "three points on the ground", 3, more=True)
+    picks.click(rows, VIEW, REGION, (200, 150), 10)
+    for x in range(200, 301):
+        picks.drag(rows, VIEW, REGION, (x, 150), 10)
+    assert picks.release()
+    assert len(picks.points) == 6  # one each 20 pixels
+    assert np.allclose(np.array(picks.points)[:, 1], -0.5)
+    picks.drag(rows, VIEW, REGION, (250, 250), 10)  # no button is held
+    assert len(picks.points) == 6
+    picks.click(rows, VIEW, REGION, (30, 30), 10)
+    assert not picks.release()
+    picks.take_back()
+    assert picks.points == []
+
+
+def test_a_line_on_the_plate_needs_no_points() -> None:
+    picks = Picks("Axis", "both ends", 2, on_plate=True)
+    picks.click(WORLD, VIEW, REGION, (30, 30), 10)
+    picks.click(WORLD, VIEW, REGION, (370, 200), 10)
+    assert picks.is_complete
+    assert np.allclose(np.array(picks.points)[:, :2], [(-1.7, -1.7), (1.7, 0.0)])
+
+
 def test_a_length_is_typed_after_the_points() -> None:
     picks = Picks("Scale", "two points", 2, typed=True)
     picks.click(WORLD, VIEW, REGION, (200, 200), 10)
@@ -45,7 +70,7 @@ def test_a_length_is_typed_after_the_points() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "metres"), [("2.5", 2.5), ("30 cm", 0.3), ("6ft", 1.8288), ("1m 20cm", 1.2), (" 2 m ", 2.0)]
+    ("text", "metres"), [("2.5", 2.5), ("30 cm", 0.3), ("6ft", 1.8288), ("1m 20cm", 1.2), (" 2 m ", 2.0), ("A4", 0.297)]
 )
 def test_lengths_with_units(text: str, metres: float) -> None:
     scene = bpy.context.scene

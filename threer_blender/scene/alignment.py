@@ -17,6 +17,7 @@ NEAR = 0.03  # of the picks' extent: points this near to a pick belong to the su
 ON_A_LINE = 0.05  # of the picks' extent along their line: picks that are no wider across it lie on a line
 ITERATIONS = 20  # of the robust fit of the plane
 MOST_NEAR = 5000  # points near a pick that are looked at
+FLAT = 0.02  # sine of an angle: lines nearer to the horizon tell no direction
 AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
 COLLINEAR = "The points lie on one line: choose three that span a triangle on the ground."
 SAME_PLACE = "The two points are one: choose two that are farther from each other."
@@ -104,6 +105,27 @@ def along_axis(root: FloatArray, start: FloatArray, end: FloatArray, axis: str =
             raise UserError("One point is right above the other: choose two along a wall, or the axis Z.")
     target = target if line @ target >= 0 else -target
     return _about(_shortest(line / np.linalg.norm(line), target), start) @ root
+
+
+def line_on_plate(centre: FloatArray, start: FloatArray, end: FloatArray, upright: bool) -> FloatArray:
+    """(3,) the direction of an edge of which only its line in the picture is known.
+
+    `start` and `end` (3,) are seen on that line from the camera's `centre`. The edge is level, or `upright` as nearly
+    as the line allows. Raises UserError where the line is a point, or a level one is at the height of the horizon.
+    """
+    normal = np.cross(start - centre, end - centre)
+    length = np.linalg.norm(normal)
+    if length <= 1e-6 * np.linalg.norm(start - centre) * np.linalg.norm(end - centre):
+        raise UserError(SAME_PLACE)
+    normal = normal / length
+    up = np.array(AXES["Z"])
+    if upright:
+        direction: FloatArray = up - normal[2] * normal
+    else:
+        direction = np.cross(normal, up)
+    if np.linalg.norm(direction) < FLAT:
+        raise UserError("This line could have any direction: draw one well above or below the horizon.")
+    return direction / np.linalg.norm(direction)
 
 
 def scaled(root: FloatArray, length: float, wanted: float) -> FloatArray:

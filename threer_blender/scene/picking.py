@@ -44,6 +44,14 @@ def pick(world: Array, perspective: FloatArray, size: tuple[int, int], mouse: Se
     return int(index[np.where(depth > front + thickness, np.inf, distance).argmin()])
 
 
+def on_ray(perspective: FloatArray, size: tuple[int, int], mouse: Sequence[float]) -> FloatArray:
+    """(3,) in Blender's world: a point that is seen at the place `mouse`. The arguments are those of `pick`."""
+    clip = np.array((*(2 * np.asarray(mouse, np.float64) / size - 1), 0.0, 1.0))
+    world = np.linalg.solve(np.asarray(perspective, np.float64), clip)
+    point: FloatArray = world[:3] / world[3]
+    return point
+
+
 def visible_points(root: bpy.types.Object) -> FloatArray:
     """(N, 3) float32 in Blender's world: the points, the splats and the vertices of meshes under `root`.
 

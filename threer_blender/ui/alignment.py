@@ -15,6 +15,8 @@ from .buttons import OfResult, WhereResult
 from .panel import Sidebar
 from .picks import Picker, Picks
 
+ON_PLATE = "Draw a line along a level edge of the picture, where no points are: the edge comes to lie along an axis"
+
 
 def _root(context: bpy.types.Context) -> bpy.types.Object:
     root = summary.current_root(context.scene, context.object)
@@ -23,7 +25,7 @@ def _root(context: bpy.types.Context) -> bpy.types.Object:
 
 
 class THREER_OT_ground(Picker, bpy.types.Operator):
-    """Click three points on the ground, or more with Shift: the plane through the real points there becomes z = 0"""
+    """Click three points on the ground, or brush over it: the plane through the real points there becomes z = 0"""
 
     bl_idname = "threer.ground"
     bl_label = "Ground"
@@ -54,13 +56,28 @@ class THREER_OT_axis(Picker, bpy.types.Operator):
         ],
     )
 
+    on_plate: bpy.props.BoolProperty(
+        name="On the Plate", description="The line is drawn on the picture of the scene's camera, on whatever is there"
+    )
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: Any) -> str:
+        return ON_PLATE if properties.on_plate else str(cls.__doc__)
+
     def to_click(self) -> Picks | None:
+        if self.on_plate:
+            return Picks("Axis on plate", "both ends of a level edge on the picture", 2, on_plate=True)
         return Picks("Axis", "two points along a wall or an edge", 2)
 
     def run(self, context: bpy.types.Context) -> None:
         root = _root(context)
         start, end = self.picked(2)[:2]
         axis = "" if self.axis == "NEAREST" else self.axis
+        if self.on_plate:
+            if context.scene.camera is None:
+                raise UserError("The scene has no camera: look through a solved camera first.")
+            start, picked = np.array(context.scene.camera.matrix_world.translation), (start, end)
+            end = start + alignment.line_on_plate(start, *picked, upright=axis == "Z")
         roots.place(root, alignment.along_axis(roots.matrix(root), start, end, axis))
 
 
@@ -160,7 +177,8 @@ class THREER_PT_alignment(WhereResult, Sidebar, bpy.types.Panel):
         words.quiet(layout, "Click points of the result in the viewport")
         row = layout.row(align=True)
         row.operator(THREER_OT_ground.bl_idname, icon="MESH_GRID")
-        row.operator(THREER_OT_axis.bl_idname, icon="EMPTY_AXIS")
+        row.operator(THREER_OT_axis.bl_idname, icon="EMPTY_AXIS").on_plate = False
+        row.operator(THREER_OT_axis.bl_idname, text="", icon="IMAGE_PLANE").on_plate = True
         row = layout.row(align=True)
         row.operator(THREER_OT_scale.bl_idname, icon="DRIVER_DISTANCE")
         row.operator(THREER_OT_camera_height.bl_idname, icon="CAMERA_DATA")

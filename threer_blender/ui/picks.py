@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +17,7 @@ from gpu_extras.batch import batch_for_shader
 from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
 from ..scene import picking
+from ..scene.known_sizes import LONG_SIDES
 from . import summary
 from .buttons import HIDDEN, OfResult
 
@@ -22,6 +25,7 @@ NAVIGATION = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "T
 MARK = (1.0, 0.6, 0.1, 1.0)
 MARK_SIZE = 5.0  # pixels from the middle to the end, at Blender's interface scale 1
 NO_POINT = "No point there: click on the cloud, the splats or a mesh of the result"
+NO_PLATE = "Look through a solved camera first (Numpad 0)"
 
 
 class THREER_PG_pick(bpy.types.PropertyGroup):
@@ -34,14 +38,21 @@ class Picks:
     """The clicks so far, independent of any window.
 
     The artist clicks `wanted` points, `what` says which, or more of them where `more` is true. Where `typed` is true, a
-    length is typed after that. `note` is a remark on the last click for the header.
+    length is typed after that. Where `on_plate` is true, a click gives a point in front of the camera that the artist
+    looks through, whether or not something of the result is there. `note` is a remark on the last click for the header.
     """
 
-    def __init__(self, label: str, what: str, wanted: int, more: bool = False, typed: bool = False) -> None:
+    def __init__(
+        self, label: str, what: str, wanted: int, more: bool = False, typed: bool = False, on_plate: bool = False
+    ) -> None:
         self.label, self.what, self.wanted, self.more, self.typed = label, what, wanted, more, typed
+        self.on_plate = on_plate
         self.points: list[tuple[float, ...]] = []
         self.text = ""
         self.note = ""
+        self.starts: list[int] = []  # how many points there were before each stroke
+        self.brush: Any = None  # the mouse's place at the last point of a stroke; None where no button is held
+        self.brushed = False
 
     @property
     def is_complete(self) -> bool:
@@ -50,27 +61,51 @@ class Picks:
 
     def click(self, world: Array, perspective: Any, region: tuple[int, int], mouse: Any, radius: float) -> None:
         """Adds the point that a click means, for arguments see `picking.pick`. Where there is none, `hint` says so."""
+        self.brush, self.brushed, self.note = mouse, False, ""
+        self.starts.append(len(self.points))
+        if self.on_plate:
+            self.points.append(tuple(map(float, picking.on_ray(np.array(perspective), region, mouse))))
+            return
         index = picking.pick(world, np.array(perspective), region, mouse, radius)
-        self.note = "" if index >= 0 else NO_POINT
         if index >= 0:
             self.points.append(tuple(map(float, world[index])))
+        else:
+            self.note = NO_POINT
+
+    def drag(self, world: Array, perspective: Any, region: tuple[int, int], mouse: Any, radius: float) -> None:
+        """Adds a point as `click` does where the mouse was dragged two radii on from the last. A miss adds none."""
+        if self.brush is None or not self.more or math.dist(self.brush, mouse) < 2 * radius:
+            return
+        index = picking.pick(world, np.array(perspective), region, mouse, radius)
+        self.brush = mouse
+        if index >= 0:
+            self.points.append(tuple(map(float, world[index])))
+            self.brushed, self.note = True, ""
+
+    def release(self) -> bool:
+        """Ends a stroke. Whether it was one, and has given enough points."""
+        self.brush = None
+        return self.brushed and self.is_complete
 
     def take_back(self) -> None:
-        """Removes the last typed letter, else the last point."""
+        """Removes the last typed letter, else the points of the last click or stroke."""
         self.note = ""
         if self.text:
             self.text = self.text[:-1]
         elif self.points:
-            self.points.pop()
+            start = len(self.points)
+            while start == len(self.points):  # a click that missed gave none
+                start = self.starts.pop()
+            del self.points[start:]
 
     def hint(self) -> str:
         """The text for the header: what to click or type next, and the keys."""
         if self.typed and self.is_complete:
-            wanted = f"type their distance, such as 2.5 m: {self.text}_"
+            wanted = f"type their distance, such as 2.5 m, or A4 for its long side: {self.text}_"
             keys = ["Enter: done"]
         else:
             wanted = f"click {self.what} ({len(self.points)} of {self.wanted})"
-            keys = ["Shift: more points", "Enter: done"] if self.more else []
+            keys = ["drag: brush over them", "Shift: more points", "Enter: done"] if self.more else []
         parts = [f"{self.label}: {wanted}", *keys, "Backspace: take back", "Esc: cancel", *filter(None, [self.note])]
         return "   |   ".join(parts)
 
@@ -110,7 +145,7 @@ class Picker(OfResult):
         root = summary.current_root(context.scene, context.object)
         assert root is not None
         self._world = picking.visible_points(root)
-        if not len(self._world):
+        if not len(self._world) and not picks.on_plate:
             self.report(
                 {"ERROR"}, "There are no points to click: reconstruct with dense points, or show what is hidden."
             )
@@ -127,19 +162,19 @@ class Picker(OfResult):
         types = picks.typed and picks.is_complete
         if event.type in NAVIGATION or event.alt or (event.type.startswith("NUMPAD_") and not types):
             return {"PASS_THROUGH"}
+        if event.type == "MOUSEMOVE":
+            self._pick(context, event, picks.drag)
+            return {"RUNNING_MODAL"}
+        if event.type == "LEFTMOUSE" and event.value == "RELEASE" and picks.release() and not event.shift:
+            return self._done(context)
         if event.value != "PRESS":
             return {"RUNNING_MODAL"}
         if event.type in ("ESC", "RIGHTMOUSE"):
             self._end(context)
             return {"CANCELLED"}
         if event.type == "LEFTMOUSE" and not types:
-            view = _view(self._area, event.mouse_x, event.mouse_y)
-            if view is None:
+            if not self._pick(context, event, picks.click):
                 return {"PASS_THROUGH"}
-            region, region_3d = view
-            mouse = event.mouse_x - region.x, event.mouse_y - region.y
-            radius = picking.RADIUS * context.preferences.system.ui_scale
-            picks.click(self._world, region_3d.perspective_matrix, (region.width, region.height), mouse, radius)
             if picks.is_complete and not picks.typed and not (picks.more and event.shift) and not picks.note:
                 return self._done(context)
         elif event.type in ("RET", "NUMPAD_ENTER") and picks.is_complete:
@@ -150,6 +185,23 @@ class Picker(OfResult):
             picks.text += event.unicode
         self._say(context)
         return {"RUNNING_MODAL"}
+
+    def _pick(self, context: bpy.types.Context, event: Any, add: Callable[..., None]) -> bool:
+        """Adds what is under the mouse by `add`, a method of Picks; False over a sidebar or a header."""
+        view = _view(self._area, event.mouse_x, event.mouse_y)
+        if view is None:
+            return False
+        region, region_3d = view
+        if self._clicks.on_plate and region_3d.view_perspective != "CAMERA":
+            self._clicks.note = NO_PLATE
+            return True
+        count = len(self._clicks.points)
+        mouse = event.mouse_x - region.x, event.mouse_y - region.y
+        radius = picking.RADIUS * context.preferences.system.ui_scale
+        add(self._world, region_3d.perspective_matrix, (region.width, region.height), mouse, radius)
+        if len(self._clicks.points) > count:
+            self._say(context)
+        return True
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Called where Blender ends the operator, as when another file is opened."""
@@ -184,13 +236,16 @@ class Picker(OfResult):
 
 
 def length(scene: bpy.types.Scene, text: str) -> float:
-    """A typed length such as 2.5, 2.5 m, 30cm or 6', in Blender's units. Raises UserError where it is none."""
+    """A typed length such as 2.5, 2.5 m, 30cm, 6' or A4, in Blender's units. Raises UserError where it is none."""
     units = scene.unit_settings
+    known = LONG_SIDES.get(text.strip().lower())
+    if known is not None:
+        return known / float(units.scale_length)
     system = units.system if units.system != "NONE" else "METRIC"
     try:
         metres = float(bpy.utils.units.to_value(system, "LENGTH", text.strip() or "nothing"))
     except (ValueError, SyntaxError, NameError, TypeError) as error:
-        raise UserError("That is no length: type one such as 2.5, 30 cm or 6 ft.") from error
+        raise UserError("That is no length: type one such as 2.5, 30 cm, 6 ft or A4.") from error
     return float(metres / units.scale_length)
 
 
@@ -218,7 +273,7 @@ def _draw(picks: Picks) -> None:
     lines = [
         (place.x + x * size, place.y + y * size) for place in visible for x, y in ((-1, -1), (1, 1), (-1, 1), (1, -1))
     ]
-    outline = [*visible, visible[0]] if len(visible) > 2 else visible
+    outline = [*visible, visible[0]] if len(visible) > 2 and not picks.brushed else visible
     lines += [(place.x, place.y) for pair in pairwise(outline) for place in pair]
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
     shader.uniform_float("color", MARK)
