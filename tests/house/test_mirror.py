@@ -58,6 +58,7 @@ ELSEWHERE = {
     "geometry/survey.py": "worker/test_surveying.py",
     "geometry/sfm/resection.py": "pipelines/test_against.py",
     "geometry/grids/corners.py": "geometry/grids/test_boards.py",
+    "geometry/grids/lattice.py": "geometry/grids/test_boards.py",
     "geometry/features/patches.py": "geometry/features/test_learned_features.py",
     "geometry/adjustment/shot_adjustment.py": "geometry/shots/test_solver.py",
     "geometry/shots/kinds.py": "geometry/shots/test_solver.py",

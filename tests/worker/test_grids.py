@@ -46,7 +46,7 @@ def test_photos_of_two_settings_give_two_lenses(tmp_path: Path) -> None:
 
 def test_photos_without_corners_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((HEIGHT, WIDTH, 3), 90, np.uint8)).save(tmp_path / "blank.png")
-    with pytest.raises(UserError, match="None of the photos shows the corners of a checkerboard"):
+    with pytest.raises(UserError, match="None of the photos shows the corners of a checkerboard or a grid of dots"):
         grids.run(Calibrate([str(tmp_path)], str(tmp_path / "lens.json")), MessageReport(lambda _message: None))
     assert not (tmp_path / "lens.json").exists()
 

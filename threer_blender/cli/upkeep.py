@@ -38,7 +38,9 @@ def add_verbs(verbs: Any) -> None:
     )
     lens.add_argument("--plates", metavar="FRAMES", help="a folder for the shots' frames without distortion, as EXR")
 
-    grid = verbs.add_parser("grid", help="a lens file from photos of checkerboards, for each focal length")
+    grid = verbs.add_parser(
+        "grid", help="a lens file from photos of checkerboards or grids of dots, for each focal length"
+    )
     grid.add_argument("photos", nargs="+", metavar="PHOTOS", help="photos, or folders of them, one for each setting")
     grid.add_argument("--output", required=True, metavar="LENS.JSON", help="the lens file")
     grid.set_defaults(run=_grid)

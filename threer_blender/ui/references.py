@@ -22,14 +22,14 @@ LENS_FILE, CAMERAS_FILE = "lens.json", "scene_cameras.json"
 
 
 class THREER_OT_lens_grid(AsksForFiles, bpy.types.Operator):
-    """Solve the lens from photos of a checkerboard, tilted and all over the picture, and use it from then on"""
+    """Solve the lens from photos of a checkerboard or dots, tilted and all over the picture, and use it from then on"""
 
     bl_idname = "threer.lens_grid"
     bl_label = "From Lens Grids…"
 
     def run(self, context: bpy.types.Context) -> None:
         if not self.paths:
-            raise UserError("No photos were chosen: choose some of a checkerboard.")
+            raise UserError("No photos were chosen: choose some of a checkerboard or a grid of dots.")
         tasks = work.current().queue.tasks
         promised = {Path(task.request.output) for task in tasks if isinstance(task.request, Calibrate)}
         output = str(bundle_folder.unused_name(self.paths[0].with_name(LENS_FILE), promised))

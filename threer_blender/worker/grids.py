@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..files import photo_files
-from ..geometry.grids import boards, calibration
+from ..geometry.grids import boards, calibration, dots
 from ..geometry.grids.boards import Board
 from ..geometry.grids.calibration import Calibration
 from ..jobs.messages import Calibrate, Finished
@@ -51,17 +51,20 @@ def run(request: Calibrate, report: MessageReport) -> Finished:
     files = photo_files.find(request.photos).files
     chosen = photo_reader.read(files, report.warn, lambda done: report(READING, done, 1)).accepted
     if not chosen:
-        raise UserError("None of the chosen files is a photo that can be read: choose photos of a checkerboard.")
+        raise UserError(
+            "None of the chosen files is a photo that can be read: choose photos of a checkerboard or a grid of dots."
+        )
     views = []
     for done, photo in enumerate(chosen):
         report(FINDING, done, len(chosen))
-        views.append(boards.find(photo_reader.pixels(photo)))
+        picture = photo_reader.pixels(photo)
+        views.append(boards.find(picture) or dots.find(picture))
         if not views[-1]:
-            report.warn("It shows no checkerboard of 3 × 4 corners or more.", photo.name)
+            report.warn("It shows no checkerboard or grid of dots of 3 × 4 or more.", photo.name)
     if not any(views):
         raise UserError(
-            "None of the photos shows the corners of a checkerboard: choose sharp photos of a flat board of black and "
-            "white squares, with at least 3 × 4 inner corners in view."
+            "None of the photos shows the corners of a checkerboard or a grid of dots: choose sharp photos of a flat "
+            "board of black and white squares, with at least 3 × 4 inner corners in view, or of at least 3 × 4 dots."
         )
     entries, sentences = [], []
     groups = _groups(chosen, views)

@@ -8,13 +8,13 @@ neighbouring corners lie on opposite sides.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from ...model.arrays import Array, BoolArray, FloatArray, IntArray
+from . import lattice
 from .corners import Corners, refined, saddles
 
 LONG_SIDE = 1600  # px of the copy in which corners are searched; they are refined in the picture itself
@@ -29,7 +29,6 @@ WINDOW = (0.28, 3, 12)  # the radius of the refinement: as a share of the distan
 LEAST_SPACING = 8.0  # px: of the corners' distances to their nearest neighbours, the least median
 FIELD = 0.35  # of that distance: how far from a corner its four squares are sampled
 UNLIKE = 0.35  # of the contrast of white and black: how far two squares of one colour may differ
-UNEVEN = 0.15  # of that distance: how far a corner may be off the middle between its neighbours
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,8 @@ def _grown(grey: FloatArray, corners: Corners, seed: int) -> dict[tuple[int, int
             cell = (column + across, row + down)
             if cell in board:
                 continue
-            place = _predicted(corners, board, cell)
-            corner = None if place is None else _nearest(corners, place[0], NEAR * place[1], used)
+            place = lattice.predicted(corners.pixels, board, cell)
+            corner = None if place is None else lattice.nearest(corners.pixels, place[0], NEAR * place[1], used)
             if corner is not None and _fits(grey, corners, board[column, row], corner):
                 board[cell] = corner
                 used.add(corner)
@@ -126,41 +125,6 @@ def _along(grey: FloatArray, corners: Corners, corner: int, direction: FloatArra
         if _fits(grey, corners, corner, int(candidate)):
             return int(candidate)
     return None
-
-
-def _predicted(
-    corners: Corners, board: dict[tuple[int, int], int], cell: tuple[int, int]
-) -> tuple[FloatArray, float] | None:
-    """The place (2,) where the corner of a cell should be, and its distance from its neighbours, by the corners of the
-    board; None where too few are near."""
-    guesses, lengths = [], []
-    column, row = cell
-    for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        near, far = (column - across, row - down), (column - 2 * across, row - 2 * down)
-        if near not in board:
-            continue
-        here = corners.pixels[board[near]]
-        if far in board:
-            there = corners.pixels[board[far]]
-            guesses.append(2 * here - there)
-            lengths.append(float(np.linalg.norm(here - there)))
-            continue
-        for side in ((down, across), (-down, -across)):  # the same step in the line next to it
-            other, other_far = (near[0] + side[0], near[1] + side[1]), (cell[0] + side[0], cell[1] + side[1])
-            if other in board and other_far in board:
-                step = corners.pixels[board[other_far]] - corners.pixels[board[other]]
-                guesses.append(here + step)
-                lengths.append(float(np.linalg.norm(step)))
-    if not guesses:
-        return None
-    return np.mean(guesses, axis=0), float(np.mean(lengths))
-
-
-def _nearest(corners: Corners, place: FloatArray, radius: float, used: set[int]) -> int | None:
-    """The corner nearest to `place` (2,), if it is within `radius` pixels and not `used`."""
-    distance = np.linalg.norm(corners.pixels - place, axis=1)
-    candidate = int(distance.argmin())
-    return candidate if distance[candidate] < radius and candidate not in used else None
 
 
 def _fits(grey: FloatArray, corners: Corners, first: int, second: int) -> bool:
@@ -196,12 +160,12 @@ def _board(grey: FloatArray, corners: Corners, grown: dict[tuple[int, int], int]
     middle between their neighbours; None where too few remain. `scale` (2,) is picture over copy."""
     cells = np.array(list(grown), np.int64)
     start = corners.pixels[list(grown.values())] * scale
-    spacing = _spacing(cells, start)
+    spacing = lattice.spacing(cells, start)
     share, least, most = WINDOW
     radii = np.clip(np.floor(share * spacing), least, round(most * float(scale.max()))).astype(int)
     pixels = refined(grey, start, radii)
     good = np.isfinite(pixels).all(axis=1) & _crossed(grey, start, corners.white[list(grown.values())], spacing)
-    good[good] &= _even(cells[good], pixels[good])
+    good[good] &= lattice.even(cells[good], pixels[good])
     if good.sum() < LEAST_CORNERS or np.median(spacing[good]) < LEAST_SPACING:
         return None
     if min(len(set(cells[good][:, axis])) for axis in (0, 1)) < LEAST_SIDE:
@@ -220,35 +184,3 @@ def _crossed(grey: FloatArray, pixels: FloatArray, white: FloatArray, spacing: F
     contrast = (whites[0] + whites[1] - blacks[0] - blacks[1]) / 2
     unlike = np.maximum(np.abs(whites[0] - whites[1]), np.abs(blacks[0] - blacks[1]))
     return unlike < UNLIKE * contrast
-
-
-def _neighbours(cells: IntArray) -> Callable[[int, int], IntArray]:
-    """A function of a number of columns and rows: (N,) the index of each cell's neighbour that far away, -1 where there
-    is none."""
-    numbers = {(int(column), int(row)): number for number, (column, row) in enumerate(cells)}
-
-    def at(across: int, down: int) -> IntArray:
-        return np.array([numbers.get((int(column) + across, int(row) + down), -1) for column, row in cells])
-
-    return at
-
-
-def _spacing(cells: IntArray, pixels: FloatArray) -> FloatArray:
-    """(N,) the distance in pixels to the nearest neighbour on the board; 0 without one."""
-    at, spacing = _neighbours(cells), np.full(len(cells), np.inf)
-    for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        other = at(across, down)
-        distance = np.linalg.norm(pixels[other] - pixels, axis=1)
-        spacing = np.where(other >= 0, np.minimum(spacing, distance), spacing)
-    return np.where(np.isfinite(spacing), spacing, 0.0)
-
-
-def _even(cells: IntArray, pixels: FloatArray) -> BoolArray:
-    """(N,) whether a corner lies about half-way between its two neighbours in a column or row, wherever it has both."""
-    at, spacing, even = _neighbours(cells), _spacing(cells, pixels), np.ones(len(cells), np.bool_)
-    for across, down in ((1, 0), (0, 1)):
-        before, after = at(-across, -down), at(across, down)
-        both = (before >= 0) & (after >= 0)
-        off = np.linalg.norm((pixels[before] + pixels[after]) / 2 - pixels, axis=1)
-        even &= ~both | (off < UNEVEN * spacing)
-    return even
