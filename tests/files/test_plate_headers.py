@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from threer_blender.files import plate_headers
-from threer_blender.files.plate_headers import Header, exact
+from threer_blender.files.plate_headers import Header, exact_rate
 
 
 def exr(*attributes: tuple[str, str, bytes]) -> bytes:
@@ -63,4 +63,4 @@ def test_what_is_broken_is_a_value_error(tmp_path: Path, content: bytes) -> None
      (119.88, "120000/1001"), (23.98, "24000/1001"), (15.0, "15"), (0.5, "1/2")],
 )  # fmt: skip
 def test_rates_are_fractions(rounded: float, fraction: str) -> None:
-    assert exact(rounded) == Fraction(fraction)
+    assert exact_rate(rounded) == Fraction(fraction)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from .plate_headers import exact
+from .plate_headers import exact_rate
 
 LARGEST = 10**6  # pixels of a side, frames, or frames per second; no camera has more
 Value = TypeVar("Value")
@@ -65,7 +65,7 @@ def frame(value: Any) -> int:
 def frame_rate(value: Any) -> Fraction:
     """A frame rate, in frames per second: a fraction as text, or a number, as in the first bundles."""
     if not isinstance(value, str):
-        return exact(positive(value, LARGEST))
+        return exact_rate(positive(value, LARGEST))
     above, _, below = value.partition("/")
     if not (above.isdecimal() and (below or "1").isdecimal() and len(value) <= 40 and int(below or 1)):
         raise ValueError(f"{value!r:.40} should be a frame rate")

@@ -165,7 +165,7 @@ def _files_in(top: Path, skipped: dict[str, list[Path]]) -> list[Path]:
         skipped.setdefault(CLOSED, []).append(Path(error.filename))
 
     files: list[Path] = []
-    been: set[Path] = set()  # links may lead in circles
+    visited: set[Path] = set()  # links may lead in circles
     for place, folders, names in os.walk(top, onerror=unreadable, followlinks=True):
         folder = Path(place)
         inner = [name for name in folders if not name.startswith(".")]
@@ -174,10 +174,10 @@ def _files_in(top: Path, skipped: dict[str, list[Path]]) -> list[Path]:
         folders[:] = sorted(
             (n for n in inner if n not in results and not removal.is_ours(folder / n)), key=in_natural_order
         )
-        if folder.resolve() in been:
+        if folder.resolve() in visited:
             folders.clear()
             continue
-        been.add(folder.resolve())
+        visited.add(folder.resolve())
         files += [folder / name for name in sorted(names, key=in_natural_order) if name not in ours]
         if len(files) > MOST_ENTRIES:
             raise UserError(
@@ -197,6 +197,7 @@ def _is_result(folder: Path) -> bool:
 
 
 def in_natural_order(name: str) -> tuple[list[str | int], str]:
+    """The key by which names are sorted in natural order: IMG_2 before IMG_10."""
     return _natural(name), name
 
 

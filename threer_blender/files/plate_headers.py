@@ -49,7 +49,7 @@ def read(file: Path) -> Header:
     raise ValueError("it is no EXR or DPX file")
 
 
-def exact(rate: float | Fraction) -> Fraction:
+def exact_rate(rate: float | Fraction) -> Fraction:
     """The fraction that a frame rate was rounded from: 24000/1001 for 23.976."""
     whole = max(1, round(rate))
     candidates = (Fraction(whole), Fraction(whole * 1000, 1001))
@@ -88,7 +88,7 @@ def _text(data: bytes, position: int) -> tuple[bytes, bytes, int]:
 
 def _dpx(data: bytes, order: str) -> Header:
     rates = (struct.unpack_from(f"{order}f", data, offset)[0] for offset in (1724, 1940))  # film's, television's
-    rate = next((exact(value) for value in rates if math.isfinite(value) and 1 <= value <= 1000), None)
+    rate = next((exact_rate(value) for value in rates if math.isfinite(value) and 1 <= value <= 1000), None)
     across, down = struct.unpack_from(f"{order}II", data, 1628)
     undefined = 0xFFFFFFFF in (across, down) or not across or not down
     return Header(rate, 1.0 if undefined else plausible_aspect(across / down), DPX_TRANSFERS.get(data[801], DISPLAY))

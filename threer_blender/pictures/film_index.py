@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ..files.plate_headers import exact
+from ..files.plate_headers import exact_rate
 from ..model.arrays import Array
 from . import survey
 from .decoder import Decoder
@@ -73,12 +73,12 @@ class Index:
         """Frames per second; the mean of the film where the rate varies; None where it is unknown."""
         mean = self._mean_rate()
         if mean is None:
-            return exact(self.rates[0]) if self.rates else None
+            return exact_rate(self.rates[0]) if self.rates else None
         for rate in self.rates:
             if self.times is not None and np.abs(self._lateness(rate)).max() < UNEVEN:
-                return exact(rate)
+                return exact_rate(rate)
         near = [rate for rate in self.rates if self.times is None and abs(float(rate) / mean - 1) < 0.1]
-        return exact(near[0] if near else mean)
+        return exact_rate(near[0] if near else mean)
 
     def is_even(self) -> bool:
         """Whether the frames follow each other at an even rate. True, too, where the file does not say."""

@@ -35,7 +35,7 @@ UNSURE = 0.2  # share of trusted pixels below which the artist is told about a p
 
 
 class NetworkInput(Protocol):
-    """A photo as a network gets it, such as `networks.inputs.Input`."""
+    """A photo as a network gets it, such as `networks.inputs.Input`, whose docstring explains the fields."""
 
     @property
     def image(self) -> Array: ...
@@ -120,14 +120,14 @@ def solve(
     names = [photo.name for photo in photos]
     notes = []
     if len(photos) == 1:
-        alignment = alone(store, names, known[0])
+        alignment = single_photo_alignment(store, names, known[0])
     else:
         try:
             alignment = align(store, len(photos), known, lambda share: report(ALIGNING, share, 1))
         except Unconnected:
             if len(photos) > 2:
                 raise
-            alignment = guessed(store, names)
+            alignment = guessed_alignment(store, names)
             notes = [GUESSED.format(*names)]
     threshold, unsure = _threshold(alignment.views, names, trusted)
     unregistered = [Unregistered(names[i], *DISCONNECTED) for i in alignment.disconnected]
@@ -141,7 +141,7 @@ def solve(
     )
 
 
-def alone(store: PairStore, names: Sequence[str], focal: float | None) -> Alignment:
+def single_photo_alignment(store: PairStore, names: Sequence[str], focal: float | None) -> Alignment:
     """The view of one photo, whose known focal length is `focal` map pixels, unless the prediction contradicts that.
 
     A network with a wrong idea of the lens still knows the sizes of things, up to its unit. So x and y stay, and by
@@ -158,7 +158,7 @@ def alone(store: PairStore, names: Sequence[str], focal: float | None) -> Alignm
     return Alignment([view], similarities.identities(1), np.zeros(1, np.int64), [], [], misjudged)
 
 
-def guessed(store: PairStore, names: Sequence[str]) -> Alignment:
+def guessed_alignment(store: PairStore, names: Sequence[str]) -> Alignment:
     """The views of two photos in the first one's frame, by the predictions of both orders of the pair.
 
     Each has the depth of its own prediction. Raises UserError where the predictions are not finite.

@@ -88,7 +88,7 @@ def refined_by(
     The tracks' `camera` are indices of the reconstruction's cameras. `check` is called between steps and may raise.
     """
     adjusted = refine(reconstruction.cameras, tracks, settings_for(reconstruction, intrinsics), check)
-    return carried_along(reconstruction, adjusted)
+    return with_adjusted_cameras(reconstruction, adjusted)
 
 
 def settings_for(reconstruction: Reconstruction, intrinsics: str) -> AdjustmentSettings:
@@ -173,7 +173,7 @@ def with_depths(tracks: Tracks, reconstruction: Reconstruction) -> Tracks:
 
 
 # ----------------------------------------------------------------------------------------------- the result
-def carried_along(reconstruction: Reconstruction, adjusted: Refined) -> Reconstruction:
+def with_adjusted_cameras(reconstruction: Reconstruction, adjusted: Refined) -> Reconstruction:
     """The reconstruction with the adjusted cameras. Each point of pointmaps and cloud moves with its pixel's ray.
 
     The depths of a photo are multiplied by one factor, the median over its tracked points, so that the maps of several
