@@ -184,6 +184,15 @@ SURVEY = (
         file=True,
         box=KNOWN_BOX,
     ),
+    Option(
+        "scan",
+        "",
+        "Reference scan",
+        "A LiDAR or photogrammetry cloud (PLY, LAS, LAZ, E57) in the survey points' coordinates: the solve is fitted "
+        "to its surfaces, scale included.",
+        file=True,
+        box=KNOWN_BOX,
+    ),
 )
 
 

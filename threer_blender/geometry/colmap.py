@@ -1,21 +1,21 @@
-"""[R] pycolmap. Only this file imports it; all others import it from here.
+"""[R] pycolmap, which is imported here alone: whoever needs it takes it from here.
 
-pycolmap installs handlers for SIGTERM and for the signals of crashes. These handlers look up names and so allocate
-memory. If a crash occurs inside malloc, or the heap is corrupted, such a handler waits for ever, and so does everyone
-who waits for the process to end. Python's faulthandler replaces them: it restores the signal's default action, writes
-Python's stack to the log with write(2) alone, and raises the signal again.
+pycolmap installs handlers for the signals of a crash, and for SIGTERM, that look up names and so allocate. Where the
+crash hits inside malloc, or after it was corrupted, such a handler waits for ever, and with it whoever waits for the
+process. Python's faulthandler takes their place: it writes Python's stack to the log with write(2) alone, gives the
+signal its default action before it does so, and raises it again.
 """
 
 import faulthandler
 import signal
 import threading
 
-LOG = 2  # the descriptor of stderr, which is the worker's log
-faulthandler.enable(LOG)  # before the import, so that disabling it restores the system's handlers, not pycolmap's
+LOG = 2  # stderr's descriptor, which is a worker's log
+faulthandler.enable(LOG)  # before the import: the handlers that it will put back are the system's
 
 import pycolmap as pycolmap  # noqa: E402
 
 faulthandler.disable()
 faulthandler.enable(LOG)
-if threading.current_thread() is threading.main_thread():  # in other threads Python refuses to
+if threading.current_thread() is threading.main_thread():  # elsewhere Python refuses
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -16,10 +16,12 @@ from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera, Photo, Reconstruction, SurveyPoint
 from ..model.reconstruction_transform import transformed
+from . import scanning
 
 
 def check(options: Mapping[str, Any], photos: Sequence[Photo]) -> None:
     """Called before anything is solved. Raises UserError where the lists cannot be read or belong to other photos."""
+    scanning.check(options)
     lists = _lists(options)
     if lists is None:
         return
@@ -46,10 +48,12 @@ def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Recon
     offset = survey.offset(surveyed)
     views = _views(reconstruction, sightings)
     fitted = survey.fit(surveyed - offset, [views[name] for name in points])
+    fitted, of_scan = scanning.refined(reconstruction, options, fitted, offset)
+    fitted = replace(fitted, residuals=np.linalg.norm(fitted.triangulated - (surveyed - offset), axis=1))
     moved = transformed(reconstruction, fitted.matrix)
     after = _views(moved, sightings)
     entries = [_entry(name, surveyed[index] - offset, fitted, index, after[name]) for index, name in enumerate(points)]
-    notes = [*_sentences(entries, offset), *moved.notes]
+    notes = [*_sentences(entries, offset), *of_scan, *moved.notes]
     return replace(moved, survey=entries, metric=True, z_up=True, notes=notes)
 
 

@@ -65,8 +65,7 @@ def with_lens(keys: Mapping[int, Camera], known: KnownLens) -> dict[int, Camera]
 
 
 def departure(known: KnownLens, cameras: Mapping[int, Camera]) -> str:
-    """A sentence where the solved focal length differs from the artist's, which was the start, by more than the share
-    FAR_FROM_START; else empty."""
+    """A sentence where the solved focal length is far from the artist's, which was the start; empty else."""
     if known.focal is None or known.holds_focal:
         return ""
     solved = float(np.median([camera.fx for camera in cameras.values()]))

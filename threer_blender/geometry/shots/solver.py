@@ -32,7 +32,7 @@ from .tracking import ShotTracks
 
 LEAST_TRACKS = 30  # of a shot that can be solved
 LEAST_FRAMES = 6  # of each part that a cut separates
-BRIDGED = 0.02  # of the median number of tracks from frame to frame: up to that, tracks cross a cut by accident
+BRIDGED = 0.02  # of the usual number of tracks from frame to frame: so few lead over a cut, by chance
 KEYS_SPREAD = 0.3  # standard deviation of the logarithm of a focal length that an engine solved
 # Standard deviations of an engine's cameras where the focal length does not change: rotations in radians, centres in
 # median depths, the logarithm of the focal length, each distortion term.
@@ -51,9 +51,8 @@ class ShotSolution:
     not move they lie on a dome around it. `motion` is one of `model.reconstruction.MOTIONS`, and `reason` a sentence or
     more that tell why. `errors` are those of the frames. `first_frame` (P,) is the number of the first frame that shows
     a point, and `first_pixel` (P, 2) its place there. `read_out` is the share of a frame's time in which its rows are
-    read, given or estimated; 0 without a rolling shutter. If the shot was solved again from other tracks, `spread` has
-    the differences for each frame number: of place (a share of the path), rotation (degrees) and focal length
-    (a share).
+    read, given or estimated; 0 without a rolling shutter. `spread` is by frame number, where the shot was solved again
+    from other tracks: by how much place (a share of the path), rotation (degrees) and focal length (a share) differ.
     """
 
     cameras: dict[int, Camera]

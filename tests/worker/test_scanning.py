@@ -1,0 +1,72 @@
+"""A result placed by roughly picked points comes onto the scan they were picked in; other scans are not used."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.geometry.clouds.test_scan_registration import surfaces
+from tests.worker.test_surveying import NAMES, POINTS, SOLVE_FROM_SURVEY, lists, solve, true
+from threer_blender.model.arrays import Array
+from threer_blender.model.errors import UserError
+from threer_blender.model.reconstruction import Camera, PointCloud, Reconstruction
+from threer_blender.worker import surveying
+
+
+@pytest.fixture
+def photos() -> dict[str, Camera]:
+    return {camera.photo: camera for camera in true(NAMES)}
+
+
+def dense(cameras: list[Camera]) -> Reconstruction:
+    """The solve with a cloud of the room's surfaces, 1 cm of noise on them."""
+    places = surfaces(700, 4)
+    places = places + 0.01 * np.random.default_rng(6).standard_normal(places.shape)
+    there = (places @ SOLVE_FROM_SURVEY[:3, :3].T + SOLVE_FROM_SURVEY[:3, 3]).astype(np.float32)
+    count = len(there)
+    cloud = PointCloud(
+        there,
+        np.zeros_like(there),
+        np.zeros((count, 3), np.uint8),
+        np.ones(count, np.float32),
+        np.zeros(count, np.int32),
+    )
+    return replace(solve(cameras), cloud=cloud)
+
+
+def ply(places: Array, file: Path) -> str:
+    rows = "".join(f"{x:.5f} {y:.5f} {z:.5f}\n" for x, y, z in places)
+    head = f"ply\nformat ascii 1.0\nelement vertex {len(places)}\n"
+    file.write_text(f"{head}property float x\nproperty float y\nproperty float z\nend_header\n{rows}")
+    return str(file)
+
+
+def off(result: Reconstruction, photos: dict[str, Camera]) -> float:
+    """By how many metres a camera stands off at most."""
+    there = [camera.world_from_camera[:3, 3] for camera in photos.values()]
+    here = [camera.world_from_camera[:3, 3] for camera in result.cameras]
+    return float(np.linalg.norm(np.subtract(here, there), axis=1).max())
+
+
+def test_rough_picks_and_a_scan_place_the_solve(photos: dict[str, Camera], tmp_path: Path) -> None:
+    options = lists(tmp_path, photos, POINTS, noise=2.5)
+    result = dense(list(photos.values()))
+    rough = off(surveying.applied(result, options), photos)
+    fitted = surveying.applied(result, {**options, "scan": ply(surfaces(6000, 2), tmp_path / "room.ply")})
+    assert off(fitted, photos) < min(0.012, 0.5 * rough)
+    assert fitted.notes[1].startswith("The solve is fitted to the scan 'room.ply'")
+    assert "by the survey points alone" in fitted.notes[1]
+
+
+def test_a_scan_of_another_place_is_not_used(photos: dict[str, Camera], tmp_path: Path) -> None:
+    options = lists(tmp_path, photos, POINTS)
+    scan = ply(surfaces(3000, 2) + 50, tmp_path / "far.ply")
+    result = surveying.applied(dense(list(photos.values())), {**options, "scan": scan})
+    assert off(result, photos) < 1e-3
+    assert "does not lie near the scan 'far.ply'" in result.notes[1]
+
+
+def test_a_scan_without_picked_points_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="three or more points that you pick both in it and in the photos"):
+        surveying.check({"scan": str(tmp_path / "room.ply")}, [])
