@@ -61,6 +61,15 @@ def test_the_spread_is_told_frame_by_frame() -> None:
     assert shot_spread.applied(bare, {}) is bare
 
 
+def test_solutions_without_a_common_frame_have_no_spread() -> None:
+    shot = synthetic_shots.shot(synthetic_shots.turning(12), points=500)
+    kind = solver.kind_of(shot.tracks, UNKNOWN)
+    first = solver.solve_turning(shot.tracks, kind, UNKNOWN)
+    elsewhere = replace(first, cameras={100 + number: camera for number, camera in first.cameras.items()})
+    solutions = iter([first, elsewhere])
+    assert shot_spread.with_spread(shot.tracks, 1, lambda _tracks: next(solutions)) is first
+
+
 def test_seeds_choose_other_tracks() -> None:
     tracks = synthetic_shots.shot(synthetic_shots.turning(12), points=500).tracks
     one, other = (shot_spread.random_half(tracks, seed) for seed in (1, 2))

@@ -53,13 +53,14 @@ def with_spread(
 ) -> ShotSolution | None:
     """The solution of the shot by `solve`; None where there is none.
 
-    Where `seeds` is above 0, the shot is solved so many times again, and the solution's reason also states the spread.
+    Where `seeds` is above 0, the shot is solved so many times again, and the solution's reason also states the spread,
+    unless no frame has a camera in all solutions.
     """
     first = solve(shot)
     if first is None or not seeds:
         return first
     others = [each for seed in range(seeds) if (each := solve(random_half(shot, seed + 1))) is not None]
-    if not others:
+    if not others or not set(first.cameras).intersection(*(other.cameras for other in others)):
         return first
     differences = spread(first, others)
     return replace(first, reason=f"{first.reason} {differences}", spread=differences.by_frame())
