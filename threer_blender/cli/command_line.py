@@ -19,6 +19,7 @@ from ..host import environment
 from ..jobs.messages import Bundled, Done, Failed, Message, Notice, Progress, to_line
 from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
+from ..reports.shot_report import report
 from . import resolving, scene_output, upkeep
 from .scene_output import Scene
 
@@ -189,7 +190,11 @@ def _summary(reconstruction: Reconstruction, output: Path) -> str:
     done = _done(reconstruction, output)
     errors = [c.reprojection_error for c in reconstruction.cameras if c.reprojection_error is not None]
     mean = f", reprojection error {sum(errors) / len(errors):.2f} px" if errors else ""
-    lines = [f"{done.registered} of {done.chosen} photos solved, {done.points:,} points{mean}"]
+    pictures = "photos and key frames" if reconstruction.shots else "photos"
+    lines = [f"{done.registered} of {done.chosen} {pictures} solved, {done.points:,} points{mean}"]
+    lines += [
+        f"  {each.name}: {each.frames}" for each in (report(s, reconstruction.cloud) for s in reconstruction.shots)
+    ]
     lines += [_quality(camera) for camera in reconstruction.cameras if _quality(camera)]
     lines += [
         f"  unregistered: {quoted(entry.photo)}: {entry.reason} {entry.advice}" for entry in reconstruction.unregistered

@@ -32,6 +32,7 @@ class THREER_OT_error_graph(OfShot, bpy.types.Operator):
         if context.window is None:
             return
         space = _graph_editor(context).spaces.active
+        space.show_region_ui = False
         space.dopesheet.show_only_selected = True
         space.dopesheet.filter_text = cameras.ERROR
         bpy.app.timers.register(_show_whole_curves, first_interval=SETTLED)
