@@ -12,8 +12,11 @@ from threer_blender.model.arrays import Array
 
 
 def static_camera(turning: bool, count: int = 24) -> list[Array]:
-    """Frames (320, 480, 3) of a camera that stands still, with grain. Before it something moves across, or a thing
-    with depth turns on the spot: what the sample's photos show in their middle, one photo after the other."""
+    """Frames (320, 480, 3) of a camera that stands still, with grain.
+
+    Before it something moves across; or, where `turning`, a thing with depth turns on the spot: the middles of the
+    sample's photos, one after the other.
+    """
     random = np.random.default_rng(0)
     pictures = []
     for path in SAMPLE:

@@ -7,7 +7,7 @@ from threer_blender.geometry.pairs.pairs import PairStore
 
 
 def objective(store: PairStore, alignment: Alignment) -> float:
-    """DUSt3R's loss of a solution over every pixel of the pairs it places (equation 5, as its code weighs it).
+    """DUSt3R's loss of a solution over every pixel of the pairs that it holds (equation 5, as its code weighs it).
 
     Logarithm of confidence times the distance between a photo's point and a pair's: the mean over the pixels of all
     first sides plus that over all second sides.

@@ -56,7 +56,7 @@ class Errors:
     - `noise`: the relative error of points. A part of it is smooth over the picture, as a network's is. It also tilts
       the second camera, by half as many radians on each axis (standard deviation).
     - `outliers`: the share of pixels whose depth is random.
-    - `wrong`: the share of unordered pairs that are wrong both ways and sure of it, as by repeated structure.
+    - `wrong`: the share of unordered pairs that are wrong both ways with high confidence, as by repeated structure.
     - `scale`: the standard deviation of the log of each pair's own unit.
     - `pixels`: the standard deviation of matches, in pixels.
     - `false_matches`: the share of matches that are random.

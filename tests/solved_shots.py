@@ -1,4 +1,4 @@
-"""Results with a shot whose tracks are made: an image sequence without a picture, solved from them."""
+"""Results with a shot that was solved from synthetic tracks: an image sequence without pictures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ FIRST, FRAMES, EVERY = 1001, 24, 5
 
 
 def silent(_done: int, _total: int) -> None:
-    """Hears how far it is."""
+    """A progress callback that does nothing."""
 
 
 def plate(folder: Path) -> Path:

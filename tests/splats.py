@@ -66,8 +66,8 @@ def codecs() -> Any:
     )
 
 
-def same(first: Any, second: Any, tolerance: float = 1e-5, opacity: float = 0.0) -> None:
-    """Whether two sets hold the same Gaussians in the same order: q and -q are one rotation."""
+def assert_same(first: Any, second: Any, tolerance: float = 1e-5, opacity: float = 0.0) -> None:
+    """Two sets hold the same Gaussians in the same order; a quaternion and its negative are the same rotation."""
     dots = np.abs((first.rotations * second.rotations).sum(axis=1))
     np.testing.assert_allclose(first.means, second.means, atol=tolerance)
     np.testing.assert_allclose(first.scales, second.scales, rtol=max(tolerance, 1e-5))

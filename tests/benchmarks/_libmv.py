@@ -1,10 +1,10 @@
 """[B] Blender's own camera tracking (libmv) on a plate, as an artist would use it: prints its cameras as JSON.
 
-python _libmv.py PLATE MOVE PIXEL_ASPECT
+python _libmv.py PLATE KIND PIXEL_ASPECT
 
-Features are detected anew every few frames and tracked to the end, tracks with a large error are deleted and the rest
-is solved again. The focal length is refined from the plate's width, as nothing is told of it. Needs the bpy module: a
-clip editor exists without a window on the screen.
+Features are detected anew every few frames and tracked to the end. Tracks with a large error are deleted, and the rest
+is solved again. The focal length is unknown: it begins as the plate's width and is refined. This needs the bpy module,
+in which a clip editor exists without a window on the screen.
 """
 
 import json

@@ -1,5 +1,4 @@
-"""The common part of the benchmarks: where the real photos are, their measures, and a child process that is measured
-whole."""
+"""The common part of the benchmarks: folders of real photos, tables, metrics, and child processes measured whole."""
 
 import argparse
 import importlib.util

@@ -104,7 +104,10 @@ def _as_alignment(
 
 
 def _tree(ends: Array, predictions: list[Any], count: int) -> tuple[Array, Array, Array, Similarities]:
-    """World from cameras (N, 4, 4), focals, depths (N, H, W) and world from pairs along the surest spanning tree."""
+    """World from cameras (N, 4, 4), focals, depths (N, H, W) and world from pairs.
+
+    They are chained along the spanning tree of highest confidence.
+    """
     score = np.array([np.nanmean(p.confidence_first) * np.nanmean(p.confidence_second) for p in predictions])
     label, tree = np.arange(count), []
     for index in np.argsort(-score):  # Kruskal

@@ -3,7 +3,7 @@
 The comparison for `sparse_alignment`. Facts after naver/mast3r f5209af, cloud_opt/sparse_ga: canonical pointmaps are
 means weighed by confidence - 0.999, their depth is optimised on one anchor of each 8 × 8 cell and the cell's other
 pixels keep their ratio to it; focal lengths by Weiszfeld; cameras hang in a maximum spanning tree of match scores,
-turned about the middle of what they see (focal length over its start times median depth); losses are
+rotated about the middle of what they see (focal length over its start times median depth); losses are
 (|r| + o)^g - o^g with o = (1 / g)^(1 / (g - 1)), g = 1.5 in space and 0.5 in pictures; Adam with betas 0.9 and 0.9,
 rates 0.07 and 0.01 falling to 0 as a cosine; the first stage moves poses and scales, the second focal lengths,
 principal points and depths as well. The smallest scale is 1. Maps have one size.

@@ -142,7 +142,7 @@ class Row:
         return replace(solved, cameras=cameras)
 
     def difference(self, a: Reconstruction, b: Reconstruction) -> float:
-        """Largest angle in degrees between the cameras of two results, after a turn that all of them share."""
+        """Largest angle in degrees between the cameras of two results, after one rotation for all of them."""
         worlds = sum(
             p.world_from_camera[:3, :3] @ q.world_from_camera[:3, :3].T
             for p, q in zip(a.cameras, b.cameras, strict=True)

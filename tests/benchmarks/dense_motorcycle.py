@@ -107,7 +107,10 @@ def _cropped(view: View) -> View:
 
 
 def _picture(view: View, estimated: DepthMap, error: NDArray[np.float64]) -> Image.Image:
-    """Photo, inverse depth, trusted inverse depth and error (black none, green to red at 2 px) in a square."""
+    """Two rows of three pictures: photo, inverse depth, normals; confidence, trusted inverse depth, error.
+
+    The error is green at 0 and red from 2 px on; it is black where nothing is trusted or known.
+    """
     inverse = 1 / np.maximum(estimated.depth, 1e-9)
     low, high = np.percentile(inverse, [1, 99])
     shade = np.clip((inverse - low) / (high - low), 0, 1)

@@ -70,7 +70,7 @@ def at_truth(pointmap: PointMap, depth: Array) -> tuple[Array, Array]:
 
 
 def gaps(cloud: Array, surface: Array) -> tuple[Array, Array]:
-    """From each point of the cloud to the nearest of the surface, and the other way round."""
+    """Distances of the cloud's points from the surface's nearest, and of the surface's from the cloud's nearest."""
     return kd_tree.Tree(surface).nearest(cloud)[1], kd_tree.Tree(cloud).nearest(surface)[1]
 
 

@@ -45,7 +45,7 @@ def differences(poses: FloatArray, truth: FloatArray) -> tuple[float, float]:
 
 def focal(view: View) -> float:
     """Focal length over the picture's larger side."""
-    width, height = (view.lens.width, view.lens.height) if view.lens.width else (2832, 2128)
+    width, height = (view.lens.width, view.lens.height) if view.lens.width else (2832, 2128)  # Sceaux's photos
     return view.lens.intrinsics(width, height)[0] / max(width, height)
 
 

@@ -1,10 +1,11 @@
-"""Networks for many views beside a straightforward way to run them: all layers kept, attention matrices, heads at once.
+"""Networks for many views beside a straightforward way to run them, which spares no memory.
 
 nox -s benchmarks -- feedforward
 
-Both ways run the same network with the same random weights on the same random pictures, each in a process of its own;
-seconds are CPU-seconds of the forward pass, memory is the most that the process held, weights included and, in
-brackets, beside them. A checkpoint of VGGT's layout, 5 GB of zeros, is loaded and every weight read once.
+The straightforward way keeps the tokens of all layers, makes attention's matrices, and gives its heads all views at
+once. Both ways run the same network with the same random weights on the same random pictures, each in a process of its
+own. Seconds are CPU-seconds of the forward pass. Memory is the most that the process held, with the weights and, in
+brackets, without them. A checkpoint of VGGT's layout, 5 GB of zeros, is loaded and every weight read once.
 """
 
 import json
@@ -98,7 +99,7 @@ def straightforward(network: torch.nn.Module, backbone: str) -> None:
 # Network -> how it is built, and what of it keeps layers.
 PUBLISHED = {"Depth Anything 3": (depth_anything3.DepthAnything3, "backbone"), "VGGT": (vggt.VGGT, "aggregator")}
 
-# What is kept and held at a time does not depend on depth, so shallow networks of the published widths tell.
+# How much memory a view takes does not depend on the number of layers: shallow networks of the published widths do.
 SHALLOW_SIZE = TransformerSize(1024, 4, 16)
 SHALLOW_DENSE = vggt.VGGTConfig().dense._replace(layers=(0, 1, 2, 3))
 SHALLOW = {
@@ -113,7 +114,7 @@ SHALLOW = {
 
 
 def sides(name: str) -> tuple[int, int]:
-    """Of pictures in whole patches, about SIZE."""
+    """Height and width of pictures: whole patches, about SIZE."""
     return (160, 224) if name in ("VGGT-Omega", "Fast3R") else SIZE
 
 

@@ -70,7 +70,7 @@ def predictions(views: list[oracle.View], errors: oracle.Errors, pairs: scene_gr
 
 
 def scores(actual: Alignment, views: list[oracle.View]) -> dict[str, float]:
-    """AUC@5, and the medians of relative focal and depth errors; photos without a place count as 180 degrees."""
+    """AUC@5, and the medians of relative focal and depth errors; unregistered photos count as 180 degrees."""
     poses: list[Any] = [None] * len(views)
     for view in actual.views:
         poses[view.photo] = np.linalg.inv(view.world_from_camera)

@@ -1,7 +1,7 @@
 """Lenses of every kind with known truth: right, warned of or refused. `python -m tests.benchmarks.lens_kinds`. [R]
 
-The photos are synthetic: points, cameras and their matches, with a quarter of a pixel of noise. A result is bad that is
-shown without a warning though a rotation between two photos is off by over a degree, or a focal length by over 5 %.
+The photos are synthetic: points, cameras and their matches, with a quarter of a pixel of noise. A result is bad
+where a rotation between two photos is off by over a degree, or a focal length by over 5 %, and no note warns of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from threer_blender.model.errors import UserError
 CENTRE = (WIDTH / 2, HEIGHT / 2)
 PHOTOS = 6
 NEAR, ROOM = (1.5, 1.5, 1.5), (5.0, 4.0, 2.0)
-ROTATION, FOCAL = 1.0, 0.05
+ROTATION, FOCAL = 1.0, 0.05  # the largest good errors: degrees, and a share of the focal length
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class LensKind:
 
 
 def kinds() -> list[LensKind]:
-    """Twenty-six of them."""
-    made = [
+    """All lenses of the benchmark."""
+    collected = [
         LensKind("ordinary", f"{focal} px, k1 {k1:+}", "SIMPLE_RADIAL", (focal, *CENTRE, k1))
         for focal in (650.0, 900.0, 1400.0)
         for k1 in (-0.15, 0.0, 0.08)
     ]
-    made += [
+    collected += [
         LensKind(
             "ordinary, k2 or off centre",
             f"{k1:+}, {k2:+}, {x:+} px",
@@ -60,8 +60,8 @@ def kinds() -> list[LensKind]:
         "slow": (1.0, 1.05, 1.1, 1.15, 1.2, 1.25),
         "creeping": (1.0, 1.01, 1.02, 1.03, 1.04, 1.05),
     }
-    made += [LensKind("zoom", name, "SIMPLE_RADIAL", (900.0, *CENTRE, 0.0), zoom) for name, zoom in zooms.items()]
-    made += [
+    collected += [LensKind("zoom", name, "SIMPLE_RADIAL", (900.0, *CENTRE, 0.0), zoom) for name, zoom in zooms.items()]
+    collected += [
         LensKind(
             "fisheye",
             f"{focal:.0f} px, k1 {k1:+}",
@@ -72,7 +72,7 @@ def kinds() -> list[LensKind]:
         for focal in (330.0, 360.0, 420.0, 520.0)
         for k1 in (-0.02, 0.03)
     ]
-    return made
+    return collected
 
 
 def outcome(kind: LensKind) -> tuple[str, str]:

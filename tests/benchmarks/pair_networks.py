@@ -54,7 +54,7 @@ def cpu_seconds() -> float:
 
 
 def status(name: str) -> int:
-    """Bytes that /proc says of this process."""
+    """Bytes of memory, as a row of this process's /proc/self/status says."""
     row = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(name))
     return int(row.split()[1]) * 1024
 
@@ -70,7 +70,7 @@ def cost(work: Callable[[], Any]) -> tuple[Any, float, float, float]:
 
 
 def random_network() -> dust3r.PairNetwork[Any]:
-    """DUSt3R 224 with numbers in place of weights, that keep activations in size."""
+    """DUSt3R 224 with random weights, scaled so that activations neither grow nor vanish."""
     with torch.device("meta"):
         network = dust3r.linear_224()
     network = network.to_empty(device="cpu").eval().requires_grad_(False)
@@ -151,7 +151,10 @@ def released_nearest(first: Tensor, second: Tensor) -> Tensor:
 
 
 def released_matches(first: Tensor, second: Tensor) -> set[tuple[int, int]]:
-    """From a grid in either picture back and forth until it rests; every step asks for all that still move."""
+    """Goes from a grid of either picture to nearest descriptors back and forth until points stay where they are.
+
+    Every round searches for the points that still move alone.
+    """
     collected = set()
     for swapped, (one, two) in enumerate(((first, second), (second, first))):
         height, width = one.shape[:2]

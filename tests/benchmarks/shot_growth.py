@@ -1,9 +1,9 @@
-"""Does a long shot cost more a frame? CPU-seconds and memory of camera tracking's solver, on made tracks.
+"""Does a long shot cost more a frame? CPU-seconds and memory of camera tracking's solver, on synthetic tracks.
 
     nox -s benchmarks -- shot_growth
     python -m tests.benchmarks.shot_growth FRAMES …
 
-The tracks of a camera that moves to and fro, about 400 in each frame, with key cameras every fifth frame. Following
+The tracks of a camera that moves to and fro, about 400 in each frame, with key cameras every fifth frame. Tracking
 points through the pictures is not part of it: that holds two frames at a time.
 """
 

@@ -4,7 +4,7 @@
     python -m tests.benchmarks.shots walk … --side ours   some, by one side
 
 The plate alone goes in, through the public call. Shots are rendered on demand (tests/data/make_shots.py). Ours is
-told the read-out time of a rolling shutter, and nothing else. libmv is told the pixel aspect and which shots are nodal,
+given the read-out time of a rolling shutter, and nothing else. libmv knows the pixel aspect and which shots are nodal,
 as it does not find out; it knows no zoom.
 """
 

@@ -2,8 +2,8 @@
 
 nox -s benchmarks -- sparse_alignment
 
-Cameras go around a room; the oracle's answers are noisy (see tests/oracle.py). AUC@5 is of all pairs of photos; photos
-without a place count as 180 degrees. Seconds are CPU-seconds of the process after the network, both ways on the same
+Cameras go around a room; the oracle's answers are noisy (see tests/oracle.py). AUC@5 is of all pairs of photos;
+unregistered photos count as 180 degrees. Seconds are CPU-seconds of the process after the network, both ways on one
 store and one thread. The last table is of maps as large as the network's.
 """
 

@@ -51,14 +51,14 @@ def unknown(script: str) -> list[str]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             exec(compile(ast.Module([node], []), "script", "exec"), scope)
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    made = {node.id for node in names if isinstance(node.ctx, ast.Store)} | GIVEN
-    made |= {
+    defined = {node.id for node in names if isinstance(node.ctx, ast.Store)} | GIVEN
+    defined |= {
         node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ExceptHandler) and node.name
     }
-    made |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    missing = [node.id for node in names if node.id not in made | scope.keys() | vars(builtins).keys()]
+    defined |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    missing = [node.id for node in names if node.id not in defined | scope.keys() | vars(builtins).keys()]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in made:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in defined:
             owner = scope.get(node.value.id)
             if (inspect.ismodule(owner) or inspect.isclass(owner)) and not hasattr(owner, node.attr):
                 missing.append(f"{node.value.id}.{node.attr}")

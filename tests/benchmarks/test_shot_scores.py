@@ -55,7 +55,7 @@ def test_errors_that_were_put_in_are_measured() -> None:
     }
     measured = scores(shaken, right)
     assert measured.rotation == pytest.approx(np.degrees(1e-3 * np.sqrt(3)), rel=0.25)
-    assert measured.jitter == pytest.approx(0.5 * np.sqrt(2) * np.sqrt(1.5), rel=0.35)  # 0.5 px a radian / 1000, 2 axes
+    assert measured.jitter == pytest.approx(0.5 * np.sqrt(2) * np.sqrt(1.5), rel=0.35)  # 500 px · 1e-3, on 2 axes
     longer = {n: replace(elsewhere(camera), fx=505.0, fy=505.0) for n, camera in true_cameras(right).items()}
     assert scores(longer, right).focal == pytest.approx(1.0)
 

@@ -12,9 +12,9 @@ def evaluated(obj: Any) -> Any:
     Keep it as long as anything that is read from it, for Blender frees them together.
     """
     graph = bpy.context.evaluated_depsgraph_get()
-    made = obj.evaluated_get(graph)
-    if hasattr(made, "evaluated_geometry"):
-        return made.evaluated_geometry()
+    evaluated_object = obj.evaluated_get(graph)
+    if hasattr(evaluated_object, "evaluated_geometry"):
+        return evaluated_object.evaluated_geometry()
     # Blender 4.2 shows the parts of a geometry only as if they were objects of their own.
     parts = {part.object.type: part.object.data for part in graph.object_instances if part.object.original == obj}
     return SimpleNamespace(mesh=parts.get("MESH"), pointcloud=parts.get("POINTCLOUD"))

@@ -47,8 +47,8 @@ def enable(repository: Path) -> ModuleType:
     """Enables the add-on from `repository`, and returns its package."""
     repositories = bpy.context.preferences.extensions.repos
     if REPOSITORY not in [known.module for known in repositories]:
-        made = repositories.new(name="3R tests", module=REPOSITORY, source="USER", custom_directory=str(repository))
-        made.enabled = True
+        added = repositories.new(name="3R tests", module=REPOSITORY, source="USER", custom_directory=str(repository))
+        added.enabled = True
     assert bpy.ops.preferences.addon_enable(module=ADDON) == {"FINISHED"}
     return importlib.import_module(f"{ADDON}.threer_blender")
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.blender.world import camera, looking_at, reconstruct, trace
 from threer_blender.model.reconstruction import Photo, Shot
+from threer_blender.scene import layers
 
 SIZE = (320, 240)
 COUNT = 6
@@ -55,3 +56,13 @@ def filmed(folder: Path, **values: Any) -> Any:
     }
     shot = Shot("clip.mp4", str(path), Fraction(24), COUNT, solved, "free", "Points shift.", **{**errors, **values})
     return reconstruct(photos, [solved[1], solved[COUNT]], step=4, shots=[shot])
+
+
+def curves(camera_object: Any) -> Any:
+    """The F-curves of a camera's solved action."""
+    action, slot = layers.action(camera_object)
+    if hasattr(action, "fcurves"):
+        return list(action.fcurves)
+    from bpy_extras import anim_utils  # Blender 5: F-curves are a slot's
+
+    return list(anim_utils.action_get_channelbag_for_slot(action, slot).fcurves)

@@ -86,7 +86,7 @@ def test_cameras_in_the_file_are_those_that_took_the_photos(opened: bpy.types.Sc
             aside.append(np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))))
     assert np.median(turned) < 0.15
     assert np.median(aside) < 0.25
-    assert max(turned) < 0.6  # the portrait photo is alone with its lens: its centre cannot be told
+    assert max(turned) < 0.6  # one photo alone has the portrait lens: its principal point cannot be determined
     assert max(aside) < 2.0
 
 

@@ -25,6 +25,7 @@ def test_tracks_and_frames_to_leave_out_are_asked_for(result: Path, tmp_path: Pa
     tracks = bundle.read(result).shots[0].tracks
     assert tracks is not None
     worse = {str(number) for number in np.flatnonzero(tracks.errors > 1.5)}
+    assert worse
     for listed in (str(tmp_path / "bad.txt"), "3,5,17"):
         parsed = command_line.parser().parse_args([*verb, "--without-tracks", listed, *more])
         request = resolving.request_from(parsed)

@@ -53,9 +53,10 @@ def test_a_second_run_replaces_what_the_first_has_written(project: Path) -> None
         bpy.ops.wm.open_mainfile(filepath=str(project / "shot.blend"))
         (root,) = [obj for obj in bpy.context.scene.objects if obj.get("threer_role") == "root"]
         assert root["threer_bundle"] == "//shot.3r"
-        for camera_object in root.children:
-            if camera_object.type == "CAMERA":
-                assert Path(bpy.path.abspath(camera_object.data.background_images[0].image.filepath)).is_file()
+        camera_objects = [child for child in root.children if child.type == "CAMERA"]
+        assert len(camera_objects) == 3
+        for camera_object in camera_objects:
+            assert Path(bpy.path.abspath(camera_object.data.background_images[0].image.filepath)).is_file()
 
 
 def test_cameras_without_points_get_their_picture(project: Path) -> None:

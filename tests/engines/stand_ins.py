@@ -1,5 +1,4 @@
-"""Stand-ins for the networks that answer for many photos at once: they answer from a known world, each in its own
-network's output format."""
+"""Stand-ins for networks on many photos: they answer from a known world, each in its network's output format."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,7 +52,10 @@ UNIT = 0.37
 
 
 def answers(views: list[oracle.View], scales: Callable[..., Any], height: int, width: int) -> list[Answer]:
-    """`scales(w, h)`: network pixels per photo pixel along x and y. Inputs are cut and bordered about their middles."""
+    """The truth of each view in a network's pictures, which show the middles of the photos.
+
+    `scales(w, h)` gives network pixels per photo pixel along x and y.
+    """
     collected = []
     for view in views:
         tall, wide = view.depth.shape
@@ -70,7 +72,7 @@ def answers(views: list[oracle.View], scales: Callable[..., Any], height: int, w
 
 
 class StandIn(torch.nn.Module):
-    """Answers for the world instead of looking."""
+    """A network whose answers to pictures are the truth of a known world; `asked` counts the pictures of each call."""
 
     def __init__(self, answer: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -83,7 +85,7 @@ class StandIn(torch.nn.Module):
 
 
 def confidence_of(actual: list[Answer]) -> torch.Tensor:
-    """Confidences: doubtful in the top rows."""
+    """Confidences, which are low in the top rows."""
     confidence = torch.full((len(actual), *actual[0].depth.shape), 5.0)
     confidence[:, : len(actual[0].depth) // 5] = 1.01
     return confidence
@@ -114,7 +116,7 @@ def depth_anything3_stand_in(known: World) -> StandIn:
 
 
 def map_anything_stand_in(known: World) -> StandIn:
-    """The lowest rows are nonsense, and told to be."""
+    """The lowest rows are nonsense, and masked out."""
 
     def answer(images: torch.Tensor) -> map_anything.Prediction:
         height, width = images.shape[2:]
@@ -182,7 +184,7 @@ def vggt_omega_stand_in(known: World) -> StandIn:
 
 
 def fast3r_stand_in(known: World) -> StandIn:
-    """Own pointmaps have a unit each; the shared ones are coarser, and wrong in a corner."""
+    """Each photo's local pointmap has a unit of its own. The shared pointmaps are coarser, and wrong in a corner."""
 
     def answer(images: list[torch.Tensor]) -> list[fast3r.Prediction]:
         views = [known.views_of((image[None] + 1) / 2)[0] for image in images]

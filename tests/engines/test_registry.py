@@ -1,4 +1,4 @@
-"""Every engine's declaration is complete, and options are checked at the door."""
+"""Every engine's declaration is complete, and options are checked before an engine runs."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""A result to hand on: photos of two shapes with principal points off the middle, and a shot that begins at 1001."""
+"""A result to export: photos of two shapes with principal points off the middle, and a shot that begins at 1001."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Case(NamedTuple):
 
 
 def drawn(kind: Kind, examples: Sequence[Parts], seed: int) -> Case:
-    """The case of that number."""
+    """The case of seed `seed`: always the same."""
     rng = random.Random(f"{kind.name} {seed}")
     example = rng.randrange(len(examples))
     part = "" if kind.packed and rng.random() < 0.4 else rng.choice(sorted(examples[example]))

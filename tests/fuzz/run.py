@@ -2,7 +2,7 @@
 
 Prints a row a kind: how many were tried, read and refused, and how many ended in another exception (or a crash), took
 over 600 MB or over 10 seconds of the processor. Bad inputs are listed with their seeds; `--inputs 1 --first S` repeats
-it.
+one of them.
 """
 
 import argparse

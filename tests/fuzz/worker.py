@@ -25,7 +25,7 @@ def main(name: str, first: int, last: int) -> None:
     kind = kinds.KINDS[name]
     examples = kind.examples()
     warnings.simplefilter("ignore")
-    for example in range(len(examples)):  # what valid inputs take is no news
+    for example in range(len(examples)):  # first the valid inputs, before memory is limited
         _read(kind, examples, inputs.Case(example, "", []))
     _limit()
     for seed in range(first, last):

@@ -1,4 +1,4 @@
-"""Up and the ground from made evidence whose truth is known; and where nothing tells, that is what is reported."""
+"""Up and the ground from synthetic evidence with known truth. Where nothing shows what is up, that is reported."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,11 +16,11 @@ UP = np.array((0.0, -1.0, 0.0))  # in the world of `looking_at`
 def circle(count: int, part: float = 1.0, roll: float = 0.0) -> Any:
     """Cameras around the origin that look down by 30 degrees."""
     rng = np.random.default_rng(0)
-    made = []
+    cameras = []
     for at in np.linspace(0, 2 * np.pi * part, count, endpoint=False):
         eye = np.array((4 * np.sin(at), -4 * np.tan(np.radians(30)), -4 * np.cos(at)))
-        made.append(camera(f"{at}", 320, 240, 300, pose=looking_at(eye, (0, 0, 0), roll=rng.normal(0, roll))))
-    return made
+        cameras.append(camera(f"{at}", 320, 240, 300, pose=looking_at(eye, (0, 0, 0), roll=rng.normal(0, roll))))
+    return cameras
 
 
 def tilted(degrees: float) -> Any:
@@ -30,15 +30,15 @@ def tilted(degrees: float) -> Any:
 def planes_of(lines: Any, cameras: Any, noise: float) -> Any:
     """The planes through each camera and each line (M, 2, 3), and the edges' lengths."""
     rng = np.random.default_rng(1)
-    made = []
+    collected = []
     for each in cameras:
         ends = lines - each.world_from_camera[:3, 3]
         normals = np.cross(ends[:, 0], ends[:, 1])
         normals = normals / np.linalg.norm(normals, axis=1, keepdims=True) + rng.normal(
             0, np.radians(noise), (len(lines), 3)
         )
-        made.append(normals / np.linalg.norm(normals, axis=1, keepdims=True))
-    return made, [np.full(len(lines), 0.05) for _ in cameras]
+        collected.append(normals / np.linalg.norm(normals, axis=1, keepdims=True))
+    return collected, [np.full(len(lines), 0.05) for _ in cameras]
 
 
 def random_lines(count: int, seed: int = 0) -> Any:

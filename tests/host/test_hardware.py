@@ -1,4 +1,4 @@
-"""Graphics cards are found as the drivers report them. Running out of memory is told from other errors."""
+"""Graphics cards are found as the drivers report them. Running out of memory is distinguished from other errors."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ ELSEWHERE = {
     "lenses/nuke.py": "lenses/test_export.py",
     "reports/files.py": "reports/test_shot_report.py",
     "reports/shot_page.py": "reports/test_shot_report.py",
-    # Parts of a module that was one
+    # Modules that another module's test tests
     "geometry/correspondences.py": "docs/test_documents.py",  # the name that other programs know
     "geometry/global_alignment.py": "docs/test_documents.py",
     "pipelines/survey_marks.py": "worker/test_surveying.py",

@@ -1,4 +1,4 @@
-"""Tests reach the package by its public names: a private name may change without a test that notices."""
+"""Tests use public names alone, of the package and of each other: a private name may change at any time."""
 
 import ast
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 FILES = sorted(path for path in TESTS.rglob("*.py") if "threer_blender" not in path.relative_to(TESTS).parts)
-PACKAGE = "threer_blender"
+PACKAGES = ("threer_blender", "tests")
 PATCHING = {"setattr", "delattr", "getattr"}
 
 
@@ -18,13 +18,13 @@ def is_private(name: str) -> bool:
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """The names that a file takes from the package: as the package calls them, and as the file does."""
+    """The imports of a file from the package or the tests: each whole dotted name, and its name in the file."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            yield from ((alias.name, alias.asname or alias.name) for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
+            yield from ((f"{node.module}.{alias.name}", alias.asname or alias.name) for alias in node.names)
         if isinstance(node, ast.Import):
-            modules = (alias for alias in node.names if alias.name.split(".")[0] == PACKAGE)
-            yield from ((alias.name, alias.asname or PACKAGE) for alias in modules)
+            modules = (alias for alias in node.names if alias.name.split(".")[0] in PACKAGES)
+            yield from ((alias.name, alias.asname or alias.name.split(".")[0]) for alias in modules)
 
 
 def belongs(node: ast.expr, names: set[str]) -> bool:
@@ -36,10 +36,14 @@ def belongs(node: ast.expr, names: set[str]) -> bool:
     return isinstance(node, ast.Name) and node.id in names
 
 
-def private_names(text: str) -> Iterator[str]:
+def private_names(text: str, folder: str = "") -> Iterator[str]:
+    """The private names of others that a file of `folder` (as in "tests.benchmarks") uses, but for its neighbours."""
     tree = ast.parse(text)
     pairs = list(imported(tree))
-    yield from (name for name, _ in pairs if is_private(name.rpartition(".")[2]))
+    for dotted, _ in pairs:
+        module, _, last = dotted.rpartition(".")
+        if is_private(last) and module != folder:
+            yield dotted
     names = {name for _, name in pairs}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr) and belongs(node.value, names):
@@ -51,7 +55,11 @@ def private_names(text: str) -> Iterator[str]:
 
 
 def test_no_test_touches_a_private_name() -> None:
-    touched = {path.relative_to(TESTS).as_posix(): list(private_names(path.read_text("utf-8"))) for path in FILES}
+    touched = {}
+    for path in FILES:
+        name = path.relative_to(TESTS).as_posix()
+        folder = ".".join(path.relative_to(TESTS.parent).parent.parts)
+        touched[name] = list(private_names(path.read_text("utf-8"), folder))
     assert {path: names for path, names in touched.items() if names} == {}
 
 
@@ -62,6 +70,8 @@ def test_no_test_touches_a_private_name() -> None:
         "from threer_blender.host import hardware\nhardware._nvidia()",
         "from threer_blender.host import hardware as cards\nmonkeypatch.setattr(cards, '_nvidia', None)",
         "part('ui.work')._start()",
+        "from tests import oracle\noracle._rays()",
+        "from tests.benchmarks import _measure",
     ],
 )
 def test_a_private_name_is_noticed(text: str) -> None:

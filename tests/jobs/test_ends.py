@@ -25,12 +25,12 @@ INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_r
 
 def start(tmp_path: Path, run: str = "a run", held: bool = False, **options: object) -> Job:
     """Starts a runtime that puts a finished bundle in place, and then ends without saying so."""
-    made = tmp_path / "made"
-    if not made.exists():
-        bundle.write(example(tmp_path), made, run="a run")
+    finished = tmp_path / "made"
+    if not finished.exists():
+        bundle.write(example(tmp_path), finished, run="a run")
     output = tmp_path / "out" / "result"
     staging = Staging(output, run)
-    options |= {"staging": str(staging.path), "marker": removal.TEXT, "made": str(made)}
+    options |= {"staging": str(staging.path), "marker": removal.TEXT, "made": str(finished)}
     options |= {"place": str(staging.new if held else output)}
     return Job(
         ReconstructionRequest([], "fake", str(output), options, run=run, held=held), INTERPRETER, tmp_path / "home"

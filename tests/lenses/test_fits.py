@@ -1,4 +1,4 @@
-"""One lens model fitted to another: exact where it can be, and its residual is what it says."""
+"""One lens model fitted to another: exact where it can be, and its residual is the one it reports."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def filmed(model: str, params: tuple[float, ...], fx: float = 500) -> Camera:
 
 @pytest.mark.parametrize("model", LENSES)
 def test_a_richer_model_is_an_exact_copy(model: str) -> None:
-    """Brown's holds OpenCV's; and each model that is fitted to what it can hold gives the parameters back."""
+    """Each model, fitted to itself, gives the parameters back; Brown's, which holds OpenCV's, gives the same lens."""
     camera = filmed(model, LENSES[model])
     assert fits.fit(camera, model).distortion == camera.distortion
     if model == "OPENCV":

@@ -72,12 +72,15 @@ def cases(*models: str) -> list[Any]:
     if "PARITY_CASES" in os.environ:
         folders["large"] = Path(os.environ["PARITY_CASES"])
         assert folders["large"].is_dir(), f"PARITY_CASES names {folders['large']}, which is no folder"
-    return [
-        pytest.param(_case(path), id=f"{size}-{path.stem}")
-        for model in models
-        for size, folder in folders.items()
-        for path in sorted(folder.glob(f"{model}.*.safetensors"))
-    ]
+    collected = []
+    for model in models:
+        assert list(SMALL_CASES.glob(f"{model}.*.safetensors")), f"{model} has no case in {SMALL_CASES}"
+        collected += [
+            pytest.param(_case(path), id=f"{size}-{path.stem}")
+            for size, folder in folders.items()
+            for path in sorted(folder.glob(f"{model}.*.safetensors"))
+        ]
+    return collected
 
 
 class Networks:

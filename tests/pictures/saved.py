@@ -1,4 +1,4 @@
-"""Pictures for tests of the door: a scene without symmetry, EXIF, files of any kind, and what is read from them."""
+"""Pictures for tests of reading them: a scene without symmetry, EXIF, files of any kind, and what is read from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threer_blender.pictures import photos
 
 
 class Warned:
-    """Collects what the artist is told."""
+    """Collects the warnings to the artist: each sentence, and the photo that it is about."""
 
     def __init__(self) -> None:
         self.sentences: list[tuple[str, str]] = []

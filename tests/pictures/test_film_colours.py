@@ -1,4 +1,4 @@
-"""Colours of films: their matrix and range, told or by size, and HDR as a display without it shows it."""
+"""Colours of films: their matrix and range, declared or by size, and HDR as a display without it shows it."""
 
 from __future__ import annotations
 

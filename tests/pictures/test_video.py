@@ -1,4 +1,4 @@
-"""Videos at the door: which frames are chosen, that each is the frame it says it is, and bad files."""
+"""Reading videos: which frames are chosen, that each is the frame it says it is, and bad files."""
 
 import subprocess
 import sys

@@ -16,13 +16,13 @@ from threer_blender.files.scene_camera_files import SceneCamera
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
-from threer_blender.pictures import photos as door
+from threer_blender.pictures import photos as photo_reader
 from threer_blender.pipelines import against
 from threer_blender.runtime.report import MessageReport
 
 WIDTH, HEIGHT = 360, 270
 COUNT, NEW = 5, (1, 3)
-SCALE = 2.5  # metres for a unit of the made world
+SCALE = 2.5  # metres for a unit of the synthetic world
 SHIFT = np.array([10.0, -20.0, 5.0])
 
 
@@ -42,7 +42,7 @@ def photos(taken: list[synthetic.Shot], tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("photos")
     for number, shot in enumerate(taken):
         Image.fromarray(shot.image).save(folder / f"{number}.png")
-    return door.read(sorted(folder.iterdir()), lambda _text, _photo: None).accepted
+    return photo_reader.read(sorted(folder.iterdir()), lambda _text, _photo: None).accepted
 
 
 def camera(photo: Photo, shot: synthetic.Shot) -> Camera:
@@ -100,7 +100,7 @@ def test_a_reference_that_does_not_fit_its_photos_is_refused(
 def test_photos_of_another_place_are_refused(earlier: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT // 4, WIDTH // 4, 3), np.uint8)
     Image.fromarray(noise).resize((WIDTH, HEIGHT)).save(tmp_path / "elsewhere.png")
-    (photo,) = door.read([tmp_path / "elsewhere.png"], lambda _text, _photo: None).accepted
+    (photo,) = photo_reader.read([tmp_path / "elsewhere.png"], lambda _text, _photo: None).accepted
     with pytest.raises(UserError, match="None of the new photos could be solved against the reference"):
         solved([photo], earlier)
 

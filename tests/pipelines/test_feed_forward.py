@@ -56,9 +56,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
 
 
 def check_cameras(result: Reconstruction, known: World, angle: float = 0.1, place: float = 0.005) -> None:
-    """Asserts that cameras are the world's: lenses within 0.5 %, turns within `angle` degrees, places within `place`.
+    """Asserts that cameras are the world's: focal lengths within 0.5 %, rotations within `angle` degrees.
 
-    `place` is a share of the extent of all true places.
+    Camera centres lie within `place` of the true ones, as a share of the extent of all of them.
     """
     assert [camera.photo for camera in result.cameras] == [path.name for path in known.paths]
     for camera, view in zip(result.cameras, known.views, strict=True):
@@ -172,7 +172,7 @@ def test_many_photos_on_a_small_card_go_in_chunks(
 EVENLY = (0, 2, 4, 6, 8, 11, 13, 15, 17, 19)  # ten of twenty
 
 
-def test_photos_out_of_order_go_through_in_the_order_of_their_looks(
+def test_photos_out_of_order_go_through_in_the_order_of_what_they_show(
     run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The photos are also refined as a whole. Some of them have depth maps."""

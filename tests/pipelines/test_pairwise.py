@@ -37,9 +37,9 @@ def network() -> dust3r.PairNetwork[Any]:
 
 
 def report(messages: list[Any] | None = None) -> MessageReport:
-    made = MessageReport((messages if messages is not None else []).append)
-    made.plan(pairwise.plan(4, 12))
-    return made
+    message_report = MessageReport((messages if messages is not None else []).append)
+    message_report.plan(pairwise.plan(4, 12))
+    return message_report
 
 
 def test_each_photo_is_encoded_once_and_batches_change_nothing(
@@ -71,19 +71,19 @@ def test_of_all_predictions_one_batch_is_held(
     photos: list[inputs.Input], network: dust3r.PairNetwork[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded = pairwise.encode(network, CPU, photos, report())
-    decode, made = network.decode, []
+    decode, batches = network.decode, []
 
     def remembered(first: dust3r.Encoded, second: dust3r.Encoded) -> tuple[Any, ...]:
         sides = decode(first, second)
-        made.append(weakref.ref(sides[0].points))
+        batches.append(weakref.ref(sides[0].points))
         return sides
 
     monkeypatch.setattr(network, "decode", remembered)
     monkeypatch.setattr(pairwise, "CPU_TOKENS", 1)
     held = [
-        sum(batch() is not None for batch in made) for _ in pairwise.predict(network, CPU, encoded, PAIRS, report())
+        sum(batch() is not None for batch in batches) for _ in pairwise.predict(network, CPU, encoded, PAIRS, report())
     ]
-    assert len(made) == len(PAIRS)
+    assert len(batches) == len(PAIRS)
     assert max(held) == 1
 
 
@@ -141,12 +141,12 @@ def test_other_errors_are_not_tried_again(
 
 def test_heads_stay_in_full_precision() -> None:
     torch.manual_seed(0)
-    made = mast3r.metric_512(TINY).eval()
-    made.place(torch.device("cpu"), torch.bfloat16)
+    network = mast3r.metric_512(TINY).eval()
+    network.place(torch.device("cpu"), torch.bfloat16)
     one = torch.rand(1, 3, 32, 48) * 2 - 1
     with torch.inference_mode():
-        encoded = made.encode(one)
-        first, second = made.decode(encoded, encoded)
+        encoded = network.encode(one)
+        first, second = network.decode(encoded, encoded)
     assert encoded.tokens.dtype == torch.bfloat16
     assert all(part.dtype == torch.float32 for part in (*first, *second))
     torch.testing.assert_close(first.descriptors.norm(dim=-1), torch.ones(1, 32, 48))

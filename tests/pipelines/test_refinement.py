@@ -86,7 +86,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
     return Reconstruction("network", "MIT", photos, cameras, pointmaps, cloud, metric=True)
 
 
-def turned(actual: list[Camera], truth: list[Camera]) -> Float:
+def rotation_errors(actual: list[Camera], truth: list[Camera]) -> Float:
     """Degrees by which the relative rotations of all pairs are off."""
     first, second = np.triu_indices(len(truth), 1)
     ours, true = (np.array([camera.world_from_camera[:3, :3] for camera in side]) for side in (actual, truth))
@@ -97,7 +97,7 @@ def turned(actual: list[Camera], truth: list[Camera]) -> Float:
 
 
 def seams(reconstruction: Reconstruction) -> float:
-    """The median distance, in pixels, between a pointmap's points and where the next photo's map has the same depth."""
+    """The median relative difference between the depths of a pointmap's points and of the next photo's map there."""
     off = []
     for here, there, camera in zip(
         reconstruction.pointmaps, reconstruction.pointmaps[1:], reconstruction.cameras[1:], strict=False
@@ -125,8 +125,8 @@ def better(start: Reconstruction) -> Reconstruction:
 
 def test_a_networks_errors_are_undone(start: Reconstruction, better: Reconstruction) -> None:
     truth = [true_camera(camera.photo) for camera in start.cameras]
-    assert np.median(turned(start.cameras, truth)) > 1
-    assert turned(better.cameras, truth).max() < 0.1
+    assert np.median(rotation_errors(start.cameras, truth)) > 1
+    assert rotation_errors(better.cameras, truth).max() < 0.1
     assert max(abs(camera.fx / true.fx - 1) for camera, true in zip(better.cameras, truth, strict=True)) < 0.005
 
 
@@ -180,7 +180,9 @@ def test_the_engine_refines_a_classical_result_and_reports_each_photo(
     better, output = bundle.read(fine), capfd.readouterr().out
     assert better.engine == "colmap"
     assert [camera.photo for camera in better.cameras] == [camera.photo for camera in rough.cameras]
-    assert turned(better.cameras[:3], truth[:3]).max() < 0.1 < turned(rough.cameras[:3], truth[:3]).max()
+    assert (
+        rotation_errors(better.cameras[:3], truth[:3]).max() < 0.1 < rotation_errors(rough.cameras[:3], truth[:3]).max()
+    )
     for camera, true in zip(better.cameras[:3], truth, strict=False):
         assert (camera.fx, camera.distortion) == (true.fx, true.distortion)
         assert (fine / camera.plate).is_file()

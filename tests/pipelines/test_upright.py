@@ -1,4 +1,4 @@
-"""From a solved scene and its photos to what is up: the made world, whose floor and cameras are known."""
+"""From a solved scene and its photos to what is up: a synthetic world, whose floor and cameras are known."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -39,11 +39,9 @@ def shot(first: int = 1001, **values: Any) -> Shot:
     cameras = {first + i: camera(0.01 * i) for i in range(FRAMES)}
     scales = {"median_error": 0.2, "p95_error": 0.6, "worst_error": 1.5, "inliers": 300.0, "coverage": 0.8}
     errors: dict[str, Any] = {name: (scale * spread).astype(np.float32) for name, scale in scales.items()}
-    similarity, reason = "free", "Points shift against each other."
-    made = Shot(
-        "plate.####.png", "/plate", Fraction(24), FRAMES, cameras, similarity, reason, **errors, first_frame=first
-    )
-    return replace(made, **values)
+    motion, reason = "free", "Points shift against each other."
+    plain = Shot("plate.####.png", "/plate", Fraction(24), FRAMES, cameras, motion, reason, **errors, first_frame=first)
+    return replace(plain, **values)
 
 
 def test_smooth_shot_has_no_jitter_and_nothing_suspicious() -> None:
@@ -80,14 +78,14 @@ def test_the_spread_of_each_frame_is_on_the_page_and_in_json(tmp_path: Path) -> 
 
 
 def test_bad_frames_are_named_with_the_reason() -> None:
-    made = shot()
-    assert made.median_error is not None
-    assert made.coverage is not None
-    made.median_error[5], made.coverage[9] = 0.9, 0.1
-    cameras = dict(made.cameras)
+    solved = shot()
+    assert solved.median_error is not None
+    assert solved.coverage is not None
+    solved.median_error[5], solved.coverage[9] = 0.9, 0.1
+    cameras = dict(solved.cameras)
     cameras[1021] = camera(0.20 + 0.02)  # 2.5 px at 4 m
     del cameras[1031], cameras[1033]
-    actual = report(replace(made, cameras=cameras, missing=(1033,)), cloud()).suspicious
+    actual = report(replace(solved, cameras=cameras, missing=(1033,)), cloud()).suspicious
     assert actual[1006] == ["error 0.90 px"]
     assert actual[1010] == ["tracks cover 10% of the picture"]
     assert actual[1031] == ["no camera"]
@@ -101,18 +99,18 @@ def result(*shots: Shot) -> Reconstruction:
 
 
 def test_files_hold_the_numbers(tmp_path: Path) -> None:
-    made = shot()
-    html, numbers = files.write(result(made, shot(1, median_error=None)), tmp_path / "walk.html")
+    solved = shot()
+    html, numbers = files.write(result(solved, shot(1, median_error=None)), tmp_path / "walk.html")
     document = json.loads(numbers.read_text("utf-8"))
     first, second = document["shots"]
     assert [entry["frame"] for entry in first["by_frame"]] == list(range(1001, 1001 + FRAMES))
-    assert made.p95_error is not None
-    np.testing.assert_allclose([entry["p95_error"] for entry in first["by_frame"]], made.p95_error, atol=1e-5)
+    assert solved.p95_error is not None
+    np.testing.assert_allclose([entry["p95_error"] for entry in first["by_frame"]], solved.p95_error, atol=1e-5)
     assert second["reprojection_error_px"]["median"] is None
-    assert files.write(result(made), tmp_path / "walk.html") == [html, numbers]  # ours are replaced
+    assert files.write(result(solved), tmp_path / "walk.html") == [html, numbers]  # ours are replaced
     html.write_text("my notes")
     with pytest.raises(UserError, match="choose another name"):
-        files.write(result(made), tmp_path / "walk.html")
+        files.write(result(solved), tmp_path / "walk.html")
     assert html.read_text() == "my notes"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["walk.html", "walk.json"]
 
@@ -123,15 +121,15 @@ def test_a_result_without_a_shot_has_no_report(tmp_path: Path) -> None:
 
 
 def test_graphs_show_every_known_value() -> None:
-    made = shot(video="<plate> & co")
-    assert made.median_error is not None
-    made.median_error[10:12] = np.nan
-    text = page(result(made))
+    solved = shot(video="<plate> & co")
+    assert solved.median_error is not None
+    solved.median_error[10:12] = np.nan
+    text = page(result(solved))
     assert "&lt;plate&gt; &amp; co" in text
     graph = ET.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
     lines = graph.findall("polyline")
     counts = [len(line.attrib["points"].split()) for line in lines]
     assert counts == [FRAMES, 10, FRAMES - 12]  # the 95th percentile in one piece, the median in two
     heights = [float(point.split(",")[1]) for point in lines[1].attrib["points"].split()]
-    order = np.argsort(made.median_error[:10])
+    order = np.argsort(solved.median_error[:10])
     assert np.argsort([-height for height in heights]).tolist() == order.tolist()

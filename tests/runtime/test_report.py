@@ -1,4 +1,4 @@
-"""Progress only ever grows, knows the time left, and cancelling stops the engine at its next word."""
+"""Progress only ever grows, knows the time left, and cancelling stops the engine at its next report."""
 
 import tempfile
 from pathlib import Path

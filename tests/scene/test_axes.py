@@ -20,11 +20,11 @@ def degrees(a: Any, b: Any) -> Any:
 def circle(count: int, pitch_down: float = 30.0, roll: float = 0.0, seed: int = 0) -> Any:
     """Cameras around the origin, all looking down by the same angle."""
     rng = np.random.default_rng(seed)
-    made = []
+    cameras = []
     for angle in np.linspace(0, 2 * np.pi, count, endpoint=False):
         eye = np.array((4 * np.sin(angle), -4 * np.tan(np.radians(pitch_down)), -4 * np.cos(angle)))
-        made.append(camera(f"{angle}.jpg", 320, 240, 300, pose=looking_at(eye, (0, 0, 0), roll=rng.normal(0, roll))))
-    return made
+        cameras.append(camera(f"{angle}.jpg", 320, 240, 300, pose=looking_at(eye, (0, 0, 0), roll=rng.normal(0, roll))))
+    return cameras
 
 
 def test_up_from_a_circle() -> None:
@@ -65,7 +65,7 @@ def test_up_from_one_camera_and_from_opposite_ones() -> None:
     assert np.isfinite(axes.up_direction([one, camera("2", 320, 240, 300, pose=half_turn)])).all()
 
 
-def turned(reconstruction: Reconstruction, seed: int) -> Any:
+def in_another_world(reconstruction: Reconstruction, seed: int) -> Any:
     """The same reconstruction in another world frame, as structure from motion makes them."""
     rng = np.random.default_rng(seed)
     rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
@@ -88,7 +88,7 @@ def turned(reconstruction: Reconstruction, seed: int) -> Any:
 @pytest.mark.parametrize("seed", range(3))
 def test_root(reconstruction: Reconstruction, seed: int) -> None:
     """Whatever the world frame: floor flat at z = 0, ball above it, first camera looking along +y, a handy size."""
-    moved = turned(reconstruction, seed)
+    moved = in_another_world(reconstruction, seed)
     matrix = np.array(axes.root_matrix(moved))
     scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
     assert moved.cloud is not None

@@ -154,11 +154,11 @@ def test_any_name(photos: list[Photo], tmp_path: Path) -> None:
     solved = [replace(CAMERAS[0], photo=name, fx=300.0 + i, fy=300.0 + i) for i, name in enumerate(NAMES)]
     for _ in range(2):
         root = build.build(Reconstruction("test", "", named, solved), tmp_path)
-        obj = build.solved_cameras(root)
-        assert [s["threer_photo"] for s in obj] == NAMES
-        assert [s.data.lens * 320 / 36 for s in obj] == pytest.approx([c.fx for c in solved], rel=1e-6)
+        camera_objects = build.solved_cameras(root)
+        assert [each["threer_photo"] for each in camera_objects] == NAMES
+        assert [each.data.lens * 320 / 36 for each in camera_objects] == pytest.approx([c.fx for c in solved], rel=1e-6)
         assert len([o for o in bpy.data.objects if o.type == "CAMERA"]) == len(NAMES) + 1
-    assert obj[6].name == "one/IMG.jpg"
+    assert camera_objects[6].name == "one/IMG.jpg"
 
 
 def test_copies_of_one_photo_have_a_camera_each(photos: list[Photo], tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_second_solve_updates_the_same_objects(
     # What an artist may do in between.
     root.name = "My set"
     root.matrix_basis = Matrix.Translation((1, 2, 3)) @ Matrix.Rotation(0.5, 4, "Z") @ root.matrix_basis
-    obj = root.matrix_basis.copy()
+    aligned = root.matrix_basis.copy()
     solved["landscape.png"].name = "Hero"
     solved["landscape.png"].data.dof.use_dof = True
     lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
@@ -212,7 +212,7 @@ def test_a_second_solve_updates_the_same_objects(
     again = build.build(better, tmp_path)
     assert again == root
     assert root.name == "My set"
-    assert root.matrix_basis == obj
+    assert root.matrix_basis == aligned
     assert [s["threer_photo"] for s in build.solved_cameras(root)] == [c.photo for c in better.cameras]
     for camera_object, camera in zip(build.solved_cameras(root), better.cameras, strict=True):
         assert camera_object == solved[camera.photo]

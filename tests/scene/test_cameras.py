@@ -127,6 +127,5 @@ def test_a_rendered_marker(photos: list[Photo], tmp_path: Path, number: int) -> 
     assert brightness.shape == (camera.height, camera.width)
     rows, columns = np.indices(brightness.shape) + 0.5
     centre = np.array([(brightness * columns).sum(), (brightness * rows).sum()]) / brightness.sum()
-    print(f"off by {centre - aim} px")
     assert 3 < brightness.sum() < 15  # about the size that was asked for
     assert np.abs(centre - aim).max() < 0.01

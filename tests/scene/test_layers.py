@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from tests.blender.filmed import COUNT, filmed
+from tests.blender.filmed import COUNT, curves, filmed
 from threer_blender.scene import axes, build, layers, shot_errors
 
 
@@ -105,8 +105,7 @@ def test_frames_without_a_camera_have_no_keys(displayed: Any, tmp_path: Path) ->
     result, _, camera = displayed
     some = {number: each for number, each in result.shots[0].cameras.items() if number not in (3, 4)}
     build.build(replace(result, shots=[replace(result.shots[0], cameras=some, bad=((3, 4),))]), tmp_path)
-    action, _ = layers.action(camera)
-    curves = action.fcurves if hasattr(action, "fcurves") else []
-    for curve in curves:
-        if curve.data_path == "rotation_quaternion":
-            assert [round(key.co[0]) for key in curve.keyframe_points] == [1, 2, 5, 6]
+    rotations = [curve for curve in curves(camera) if curve.data_path == "rotation_quaternion"]
+    assert len(rotations) == 4
+    for curve in rotations:
+        assert [round(key.co[0]) for key in curve.keyframe_points] == [1, 2, 5, 6]

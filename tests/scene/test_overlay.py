@@ -21,20 +21,20 @@ def read(path: Path) -> Any:
 
 def test_points_lie_where_the_camera_projects_them(tmp_path: Path) -> None:
     """Three points that all frames see, on the true plate; the rest of the picture is the plate."""
-    made = filmed(tmp_path)
+    result = filmed(tmp_path)
     positions = np.array([(0.0, -1.2, -0.9), (-0.8, -0.9, 0.5), (0.9, -0.4, 0.2)], np.float32)
     cloud = replace(
-        made.cloud, **{name: getattr(made.cloud, name)[:3] for name in ("normals", "colors", "confidence", "photo")},
-        positions=positions,
+        result.cloud, positions=positions,
+        **{name: getattr(result.cloud, name)[:3] for name in ("normals", "colors", "confidence", "photo")},
     )  # fmt: skip
-    root = build.build(replace(made, cloud=cloud), tmp_path)
+    root = build.build(replace(result, cloud=cloud), tmp_path)
     (obj,) = build.filming_cameras(root)
     scene, blocks = bpy.context.scene, set(bpy.data.user_map())
     before = scene.frame_current, scene.camera
     overlay.write(root, obj, tmp_path / "overlay.mp4")
     assert set(bpy.data.user_map()) == blocks
     assert (scene.frame_current, scene.camera) == before
-    film, plate = read(tmp_path / "overlay.mp4"), read(made.shots[0].path)
+    film, plate = read(tmp_path / "overlay.mp4"), read(result.shots[0].path)
     assert len(film) == COUNT
     assert film[0].shape[:2] == SIZE[::-1]
     for number, picture in enumerate(film, start=1):

@@ -118,9 +118,9 @@ def test_nothing_to_make_a_mesh_of(reconstruction: Reconstruction) -> None:
 
 def test_proxies_stand_under_the_root_and_replace_earlier_ones(reconstruction: Reconstruction, tmp_path: Path) -> None:
     root = build.build(reconstruction, tmp_path)
-    made = proxies.of_photos(root, reconstruction, proxies.HOLDOUT)
-    assert len(made) == len(CAMERAS)
-    assert all(obj.is_holdout and not obj.is_shadow_catcher for obj in made)
+    holdouts = proxies.of_photos(root, reconstruction, proxies.HOLDOUT)
+    assert len(holdouts) == len(CAMERAS)
+    assert all(obj.is_holdout and not obj.is_shadow_catcher for obj in holdouts)
     (one,) = proxies.fused(root, reconstruction, proxies.SHADOWS)
     assert one.is_shadow_catcher
     assert not one.is_holdout

@@ -44,7 +44,7 @@ def filmed(tmp_path: Path, cameras: dict[int, Camera], plate_size: Any = None) -
     return root, shot, photo
 
 
-def lights(solved: Any, root: Path) -> Any:
+def lights(solved: Any, root: Any) -> Any:
     """Small white squares before the camera, at a grid of the plate's pixels; their places in the plate."""
     x, y = np.meshgrid(np.linspace(12, SIZE[0] - 12, 9), np.linspace(12, SIZE[1] - 12, 7))
     pixels = np.stack([x, y], axis=-1).reshape(-1, 2)
@@ -109,7 +109,6 @@ def test_redistorted_cg_lies_on_the_plate(tmp_path: Path) -> None:
     assert picture.shape == (SIZE[1], SIZE[0], 3)
     assert picture[0, 0] == pytest.approx([0.25] * 3, abs=2e-3)  # the plate is untouched
     error = distances(picture, expected)
-    print("RMS", np.sqrt((error**2).mean()), "worst", error.max())
     assert np.sqrt((error**2).mean()) <= 0.1
     assert error.max() <= 0.3
 

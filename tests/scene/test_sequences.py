@@ -86,8 +86,8 @@ def test_the_plate_shows_its_own_frame_and_nothing_in_a_hole(plate: Any, tmp_pat
     root = build.build(solved(plate), tmp_path)
     (background,) = moving(root).data.background_images
     assert Path(bpy.path.abspath(background.clip.filepath)).name == "plate.1001.exr"
-    obj = {number: plate_value(background.clip, number, tmp_path) for number in range(1001, 1008)}
-    assert {number: value for number, value in obj.items() if value is not None} == {
+    values = {number: plate_value(background.clip, number, tmp_path) for number in range(1001, 1008)}
+    assert {number: value for number, value in values.items() if value is not None} == {
         number: pytest.approx((number - 1000) / 10, abs=1e-3) for number in NUMBERS
     }
 

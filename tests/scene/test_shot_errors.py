@@ -18,11 +18,11 @@ def built(reconstruction: Reconstruction) -> Any:
 
 
 def test_each_frame_has_its_error(tmp_path: Path) -> None:
-    made = filmed(tmp_path)
-    obj = built(made)
+    result = filmed(tmp_path)
+    obj = built(result)
     for number in range(1, COUNT + 1):
         bpy.context.scene.frame_set(number)
-        assert obj[cameras.ERROR] == pytest.approx(float(made.shots[0].median_error[number - 1]))
+        assert obj[cameras.ERROR] == pytest.approx(float(result.shots[0].median_error[number - 1]))
     curve = shot_errors.curve(obj)
     assert curve is not None
     assert [round(key.co[0]) for key in curve.keyframe_points] == list(range(1, COUNT + 1))

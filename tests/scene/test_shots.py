@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.blender.filmed import curves
 from tests.blender.world import camera, looking_at, reconstruct
 from tests.scene.test_cameras import POINTS, blender_pixels
 from threer_blender.model.lens import Distortion
@@ -42,8 +43,8 @@ def write_film(path: Path, pictures: Any) -> Any:
         stream = container.add_stream("libx264", rate=30, options={"qp": "1"})
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         for picture in pictures:
-            obj = np.repeat(picture[:, :, None], 3, axis=2)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(obj, format="rgb24")))
+            colour = np.repeat(picture[:, :, None], 3, axis=2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
         container.mux(stream.encode())
     return path
 
@@ -61,7 +62,7 @@ def moving(root: bpy.types.Object) -> Any:
     return obj
 
 
-def pixel_errors(root: Path, frames: Any) -> Iterator[Any]:
+def pixel_errors(root: Any, frames: Any) -> Iterator[Any]:
     """Pixels between Blender's and the Reconstruction's projection, at each frame."""
     scene = bpy.context.scene
     for number, solved in frames.items():
@@ -151,7 +152,7 @@ def test_a_camera_that_only_turns_has_keys_for_its_rotation_alone(filmed: Any, t
         each.world_from_camera[:3, 3] = (1.0, 2.0, 3.0)
     turning = replace(filmed, shots=[replace(filmed.shots[0], cameras=still, motion="nodal")])
     camera = moving(build.build(turning, tmp_path / "bundle"))
-    assert {curve.data_path for curve in camera.animation_data.action.fcurves} == {"rotation_quaternion"}
+    assert {curve.data_path for curve in curves(camera)} == {"rotation_quaternion"}
     places = []
     for number in still:
         bpy.context.scene.frame_set(number)
@@ -213,9 +214,9 @@ def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, m
     rows, columns = np.mgrid[:height, :width] + 0.5
     dots = [np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8) for x, y in distorted.project(points)]
     picture = (255 * np.sum(dots, axis=0)).clip(0, 255).astype(np.uint8)
-    path = write_film(tmp_path / "bent.mp4", 3 * [picture])
+    path = write_film(tmp_path / "distorted.mp4", 3 * [picture])
     photo = Photo(distorted.photo, str(path), *SIZE, sha256=f"{1:064x}", frame=1)
-    shot = Shot("bent.mp4", str(path), Fraction(30), 3, {1: distorted})
+    shot = Shot("distorted.mp4", str(path), Fraction(30), 3, {1: distorted})
     root = build.build(reconstruct([photo], [distorted], step=4, shots=[shot]), tmp_path)
     (background,) = moving(root).data.background_images
     assert background.clip_user.use_render_undistorted

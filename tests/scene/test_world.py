@@ -62,11 +62,11 @@ def test_the_second_solve_stands_on_the_first(
     """Points and cameras, to the pixel; and again, after a third solve and one that is the first once more."""
     root = build.build(reconstruction, tmp_path)
     root.matrix_basis = Matrix.Rotation(0.4, 4, "X") @ root.matrix_basis
-    obj = root.matrix_basis.copy()
+    aligned = root.matrix_basis.copy()
     again = reconstruct(photos, CAMERAS, step=5)
     for matrix in (similar(0.8, 1.3, (3, -2, 7)), similar(-2.5, 0.2, (0, 1, 0)), np.eye(4)):
         assert build.build(transformed(again, matrix), tmp_path) == root
-        assert root.matrix_basis == obj
+        assert root.matrix_basis == aligned
         cloud = next(child for child in root.children if child.type in ("MESH", "POINTCLOUD"))
         assert off(positions(cloud.data)).max() < 1e-4
         camera_object = build.solved_cameras(root)[number]
@@ -85,8 +85,8 @@ def test_what_is_made_of_the_bundle_follows(
     other = transformed(reconstruct(photos, CAMERAS, step=4), similar(0.8, 1.3, (3, -2, 7)))
     second = bundle.write(other, tmp_path / "second")
     build.build(bundle.read(second), second)
-    made = proxies.of_photos(root, world.under(root, bundle.read(second)), proxies.HOLDOUT)
-    assert off(np.concatenate([positions(proxy.data) for proxy in made])).max() < 1e-3
+    holdouts = proxies.of_photos(root, world.under(root, bundle.read(second)), proxies.HOLDOUT)
+    assert off(np.concatenate([positions(proxy.data) for proxy in holdouts])).max() < 1e-3
 
 
 def test_without_common_cameras_a_solve_stays_in_its_own_world(reconstruction: Reconstruction, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from threer_blender.model.errors import UserError
 MOST = 200 << 20  # bytes that a small file may take while it is read
 
 
-def refused(path: Path, match: Any = None) -> None:
+def assert_refused(path: Path, match: Any = None) -> None:
     """Asserts that reading raises a UserError that blames the file, and takes little memory."""
     tracemalloc.start()
     try:
@@ -91,7 +91,7 @@ def test_counts_and_compression(tmp_path: Path, name: Any) -> None:
         assert tracemalloc.get_traced_memory()[1] < MOST
         tracemalloc.stop()
     else:
-        refused(tmp_path / name)
+        assert_refused(tmp_path / name)
 
 
 def test_one_section_is_not_read_many_times(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_one_section_is_not_read_many_times(tmp_path: Path) -> None:
     section = struct.pack("<IIIIfHxxI4xIIH", count, 0, 0, 0, 1.0, 12, 0, 0, 0, 0).ljust(1024, b"\0")
     head = struct.pack("<BBxxIIIIH", 0, 1, 2000, 2000, count, count, 0).ljust(4096, b"\0")
     (tmp_path / "a.ksplat").write_bytes(head + section * 2000 + bytes(row * count))
-    refused(tmp_path / "a.ksplat", "claims to hold")
+    assert_refused(tmp_path / "a.ksplat", "claims to hold")
 
 
 # ------------------------------------------------------------------ SOG
@@ -133,7 +133,7 @@ def sog_with(**changes: Any) -> Any:
 )
 def test_descriptions_of_sogs(tmp_path: Path, changes: Any) -> None:
     (tmp_path / "a.sog").write_bytes(variants.zipped(sog_with(**changes)))
-    refused(tmp_path / "a.sog")
+    assert_refused(tmp_path / "a.sog")
 
 
 def big_webp() -> Any:
@@ -145,7 +145,7 @@ def test_a_picture_of_many_pixels(tmp_path: Path, name: str) -> None:
     picture = big_webp()
     assert len(picture) < 100_000
     (tmp_path / "a.sog").write_bytes(variants.zipped(sog_with() | {name: picture}))
-    refused(tmp_path / "a.sog", "claims to hold 256,000,000 bytes")
+    assert_refused(tmp_path / "a.sog", "claims to hold 256,000,000 bytes")
 
 
 def test_a_member_that_inflates(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_member_that_inflates(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.sog", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in sog_with().items():
             archive.writestr(name, data + bytes(200 << 20) if name == "scales.webp" else data)
-    refused(tmp_path / "a.sog", "claims to hold")
+    assert_refused(tmp_path / "a.sog", "claims to hold")
 
 
 @pytest.mark.parametrize("name", ["../secret.webp", "/etc/passwd", "c:\\secret.webp", "link.webp"])
@@ -165,9 +165,9 @@ def test_names_outside_of_a_sogs_folder(tmp_path: Path, name: str) -> None:
         if os.name == "nt":
             pytest.skip("links take a right on Windows")
         (tmp_path / "sog" / "link.webp").symlink_to(tmp_path / "secret.webp")
-    refused(meta, "names a file outside of its folder")
+    assert_refused(meta, "names a file outside of its folder")
     (tmp_path / "a.sog").write_bytes(variants.zipped(sog_with(scales={"files": [name]})))
-    refused(tmp_path / "a.sog")
+    assert_refused(tmp_path / "a.sog")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such files in folders")
@@ -180,8 +180,8 @@ def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
         (tmp_path / "it.webp").symlink_to("/dev/zero")
     else:
         (tmp_path / "it.webp").mkdir()
-    refused(meta, "is no regular file|outside of its folder")
-    refused(tmp_path / "it.webp", "is no regular file")
+    assert_refused(meta, "is no regular file|outside of its folder")
+    assert_refused(tmp_path / "it.webp", "is no regular file")
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,6 @@ def test_levels_that_repeat_themselves(tmp_path: Path, repeated: Any) -> None:
     meta = {"lodLevels": 1, "filenames": ["a/meta.json"], "tree": tree}
     (tmp_path / "lod-meta.json").write_text(json.dumps(meta))
     if repeated["0"]["offset"]:
-        refused(tmp_path / "lod-meta.json")
+        assert_refused(tmp_path / "lod-meta.json")
     else:
         assert len(splat_files.read(tmp_path / "lod-meta.json", codecs()).gaussians) == 40

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from tests.splats import DATA, SCENE, codecs, same
+from tests.splats import DATA, SCENE, assert_same, codecs
 from threer_blender import splat_files
 from threer_blender.splat_files.checks import only
 
@@ -64,7 +64,7 @@ def test_the_scene_is_what_it_was_made_from(name: Any) -> None:
 def test_a_sog_may_be_a_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(SCENE / "scene.sog") as archive:
         archive.extractall(tmp_path)
-    same(read(tmp_path / "meta.json").gaussians, read(SCENE / "scene.sog").gaussians, 0)
+    assert_same(read(tmp_path / "meta.json").gaussians, read(SCENE / "scene.sog").gaussians, 0)
 
 
 # gaussforge 0.6.0 knows no SPZ of version 4, and misplaces splats in buckets of a .ksplat that are not full.
@@ -82,4 +82,4 @@ def test_gaussforge_agrees(tmp_path: Path, path: Any) -> None:
     theirs = splat_files.read(tmp_path / "theirs.ply").gaussians
     # gaussforge leaves SPZ's axes as they are, and opacities of 1 become 0.999
     ours = splat_files.read(path, codecs(), spz_is_y_up=False).gaussians
-    same(ours, theirs, 3e-5, opacity=1.1e-3)
+    assert_same(ours, theirs, 3e-5, opacity=1.1e-3)

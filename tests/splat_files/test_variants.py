@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import splat_variants as variants
-from tests.splats import codecs, colors, covariances, matrices, random_gaussians, same
+from tests.splats import assert_same, codecs, colors, covariances, matrices, random_gaussians
 from threer_blender import splat_files
 from threer_blender.model import spherical_harmonics
 from threer_blender.model.arrays import Array
@@ -50,7 +50,7 @@ def test_line_ends_orders_and_types(tmp_path: Path, seed: int) -> None:
     file = read(tmp_path, variants.ply(named, order=order, newline=newline, text=text))
     assert file.notes == []
     moved = replace(file.gaussians, means=(file.gaussians.means + file.origin).astype(np.float32))
-    same(moved, gaussians, 2e-6)
+    assert_same(moved, gaussians, 2e-6)
 
 
 @TWENTY
@@ -63,7 +63,9 @@ def test_other_elements_first_and_last(tmp_path: Path, seed: int) -> None:
     lists = (["element face 50", "property list uchar int vertex_indices", "property uchar flag"], faces)
     none = (["element nothing 0", "property list uint double values"], b"")
     before = [[camera], [lists], [camera, lists, none], [none, lists, camera]][seed % 4]
-    same(read(tmp_path, variants.ply(variants.columns(gaussians), before=before, after=[camera])).gaussians, gaussians)
+    assert_same(
+        read(tmp_path, variants.ply(variants.columns(gaussians), before=before, after=[camera])).gaussians, gaussians
+    )
 
 
 @TWENTY
@@ -86,7 +88,7 @@ def test_flat_splats(tmp_path: Path, seed: int) -> None:
     file = read(tmp_path, variants.ply(named))
     assert len(file.notes) == 1
     assert "flat splats (2DGS)" in file.notes[0]
-    same(file.gaussians, replace(gaussians, scales=np.float32(gaussians.scales * (1, 1, 0) + (0, 0, 1e-6))))
+    assert_same(file.gaussians, replace(gaussians, scales=np.float32(gaussians.scales * (1, 1, 0) + (0, 0, 1e-6))))
 
 
 @TWENTY
@@ -130,7 +132,7 @@ def test_logits_stay_logits(tmp_path: Path, seed: int) -> None:
     assert file.notes == []
     if len(gaussians) > 1:
         inside[0] = 0.4
-    same(read(tmp_path, variants.ply(variants.columns(replace(gaussians, opacities=inside)))).gaussians,
+    assert_same(read(tmp_path, variants.ply(variants.columns(replace(gaussians, opacities=inside)))).gaussians,
          replace(gaussians, opacities=inside), 2e-6)  # fmt: skip
 
 
@@ -138,7 +140,7 @@ def test_logits_stay_logits(tmp_path: Path, seed: int) -> None:
 def test_harmonics_of_degree_4(tmp_path: Path, seed: int) -> None:
     gaussians = example(seed, 4)
     file = read(tmp_path, variants.ply(variants.columns(gaussians)))
-    same(file.gaussians, replace(gaussians, sh=gaussians.sh[:, :16]), 2e-6)
+    assert_same(file.gaussians, replace(gaussians, sh=gaussians.sh[:, :16]), 2e-6)
     assert "of degree 4; those above degree 3 were left out" in file.notes[0]
 
 
@@ -222,7 +224,7 @@ def test_coordinate_systems_of_spz(tmp_path: Path, number: int, version: int) ->
     gaussians = random_gaussians(60, 2, number)
     gaussians = replace(gaussians, sh=gaussians.sh.clip(-1, 1))
     matrix = axes_of(SYSTEMS[number])
-    stored = projected_covariances(gaussians, matrix)
+    stored = in_axes(gaussians, matrix)
     data = variants.spz(stored, version, number, zstd=zstandard.ZstdCompressor().compress)
     file = read(tmp_path, data, "a.spz", codecs=codecs(), spz_is_y_up=number == 0)
     assert file.notes == []
@@ -235,10 +237,10 @@ def test_coordinate_systems_of_spz(tmp_path: Path, number: int, version: int) ->
     assert colors(file.gaussians.sh, directions) == pytest.approx(colors(gaussians.sh, directions), abs=0.06)
 
 
-def projected_covariances(gaussians: Gaussians, matrix: Array) -> Any:
+def in_axes(gaussians: Gaussians, matrix: Array) -> Any:
     """`gaussians` in axes that are the rows of `matrix`."""
     proper = matrix * np.linalg.det(matrix)
-    axes = proper @ np.moveaxis(np.array(_axes(gaussians.rotations)), -1, 0)
+    axes = proper @ matrices(gaussians.rotations)
     directions = np.random.default_rng(1).normal(size=(400, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     before, after = _basis(directions), _basis(directions @ matrix.T)
@@ -255,10 +257,6 @@ def _basis(directions: Array) -> Any:
     x, y, z = directions.T
     functions = spherical_harmonics.basis(x, y, z, 2)
     return np.stack([np.broadcast_to(function, len(directions)) for function in functions], axis=1)
-
-
-def _axes(rotations: Array) -> Any:
-    return np.moveaxis(matrices(rotations), 0, -1)
 
 
 def _quaternion(matrix: Array) -> Any:
@@ -331,8 +329,8 @@ def test_gaussforge_agrees_on_sog(tmp_path: Path) -> None:
     """That our own SOGs, which the tests above rest on, are such."""
     gaussforge = pytest.importorskip("gaussforge")
     gaussians = random_gaussians(200, 2)
-    made = gaussforge.GaussForge().convert(variants.zipped(variants.sog(gaussians)), "sog", "ply")
-    same_as_sog(read(tmp_path, made["data"]), gaussians)
+    converted = gaussforge.GaussForge().convert(variants.zipped(variants.sog(gaussians)), "sog", "ply")
+    same_as_sog(read(tmp_path, converted["data"]), gaussians)
 
 
 @TWENTY

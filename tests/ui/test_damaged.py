@@ -122,5 +122,4 @@ def test_whatever_stands_in_a_result_it_is_built_or_refused(tmp_path: Path) -> N
                 built += 1
                 bpy.ops.wm.read_factory_settings()
     assert all(sentence.endswith(".") for sentence in refused)
-    print(f"{len(refused)} refused, {built} built")
     assert len(refused) > 2 * built > 0

@@ -97,12 +97,12 @@ def test_from_nothing_to_nothing(without_pycolmap: None, data_folder: Path, tmp_
     assert arrived.items() <= times(data_folder).items()  # nothing was fetched twice
 
     bpy.ops.threer.set_up()  # for all engines
-    made = environment.private(data_folder)
-    assert made.works
-    assert made.versions["torch"].startswith("2.13.0")
+    private = environment.private(data_folder)
+    assert private.works
+    assert private.versions["torch"].startswith("2.13.0")
     assert not (data_folder / "environment.unfinished").exists()
     assert "The environment is complete" in panel()
-    assert f"torch {made.versions['torch']} on {made.device}" in doctor.lines(data_folder)[-1]
+    assert f"torch {private.versions['torch']} on {private.device}" in doctor.lines(data_folder)[-1]
 
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -112,14 +112,14 @@ def test_from_nothing_to_nothing(without_pycolmap: None, data_folder: Path, tmp_
     scene = bpy.context.scene
     scene.threer.options_colmap.quality = "preview"
     scene.threer.options_colmap.matching = "learned"  # by trained networks
-    assert part("headless").environment.choose(("pycolmap", "torch"), data_folder).python == made.executable
+    assert part("headless").environment.choose(("pycolmap", "torch"), data_folder).python == private.executable
     bpy.ops.threer.reconstruct()
     assert part("ui.summary").summary(roots()[0]).registered == 4
 
     scene.threer.engine = "dust3r"
     (tmp_path / "alone").mkdir()
     choose(Path(shutil.copy(SAMPLE[0], tmp_path / "alone")).parent)
-    blank_weights(made.executable, tmp_path / "blank.safetensors")
+    blank_weights(private.executable, tmp_path / "blank.safetensors")
     bpy.ops.threer.use_weights(name=WEIGHTS, filepath=str(tmp_path / "blank.safetensors"))
     with pytest.raises(RuntimeError, match="The network has no answer for"):  # it ran, and knows nothing
         bpy.ops.threer.reconstruct()
@@ -127,10 +127,10 @@ def test_from_nothing_to_nothing(without_pycolmap: None, data_folder: Path, tmp_
     imported = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
     assert not [file for file in imported if Path(file).is_relative_to(data_folder)]
 
-    made.executable.unlink()
+    private.executable.unlink()
     assert "threer.set_up" in panel()
     bpy.ops.threer.set_up(engine="colmap")
-    assert environment.private(data_folder).versions == made.versions
+    assert environment.private(data_folder).versions == private.versions
     assert "threer.reconstruct" in panel()
 
     bpy.ops.threer.remove_environment()

@@ -1,7 +1,6 @@
 """Faults: whatever is killed, hidden, hung or moved, the scene is untouched or complete, and the next run works.
 
-Each test prints how many faults were survived. Cancelling and mistakes in what was chosen are in
-tests/worker/test_bad_input.py.
+Cancelling and mistakes in what was chosen are in tests/worker/test_bad_input.py.
 """
 
 import contextlib
@@ -101,7 +100,7 @@ def test_a_runtime_killed_at_any_moment(addon: ModuleType, small: Path, temporar
     run(addon, small)
     whole = time.monotonic() - began
     rng = random.Random(0)
-    survived = killed = 0
+    killed = 0
     for number in range(KILLED_RUNTIMES):
         task = run(addon, small, kill_after=whole * (number + rng.random()) / KILLED_RUNTIMES)
         if addon.current().error:
@@ -110,11 +109,8 @@ def test_a_runtime_killed_at_any_moment(addon: ModuleType, small: Path, temporar
             assert task.job.log.is_file()
         assert group_gone(task.job.pid)
         assert_nothing_left(small, temporary)
-        survived += 1
     run(addon, small)
     assert addon.current().error == ""
-    print(f"{survived} of {KILLED_RUNTIMES} kills of the runtime survived, {killed} of them before the run had ended")
-    assert survived == KILLED_RUNTIMES
     assert killed > 0  # the rest were quicker than when they were measured
 
 
@@ -146,12 +142,12 @@ class AnotherBlender:
         env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile), "TMPDIR": str(temporary)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
 
-    def hear(self, message: Any) -> Any:
-        """Waits for the next thing said of which `message` holds."""
+    def hear(self, is_wanted: Any) -> Any:
+        """The next message that `is_wanted` accepts; waits for it."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             word, _, values = line.partition(" ")
-            if word == "said" and message(heard := json.loads(values)):
+            if word == "said" and is_wanted(heard := json.loads(values)):
                 return heard
         raise AssertionError(f"it ended with {self.process.wait()}")
 
@@ -172,7 +168,6 @@ def offered(profile: Path, temporary: Path) -> Any:
 
 def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, temporary: Path) -> None:
     rng = random.Random(0)
-    survived = 0
     for number in range(KILLED_BLENDERS):
         reached = 0.9 * (number + rng.random()) / KILLED_BLENDERS
         blender = AnotherBlender(profile, temporary, small)
@@ -181,7 +176,6 @@ def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, te
         assert group_gone(heard["runtime"])
         assert_nothing_left(small, temporary)
         shutil.rmtree(heard["output"], ignore_errors=True)  # where it was quicker than the kill
-        survived += 1
     assert offered(profile, temporary) == []
 
     blender = AnotherBlender(profile, temporary, small)  # the next run works, and its result outlives Blender
@@ -191,8 +185,6 @@ def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, te
     assert offered(profile, temporary) == [ended["output"]]
     assert len(bundle.read(ended["output"]).cameras) == 3
     shutil.rmtree(ended["output"])
-    print(f"{survived} of {KILLED_BLENDERS} kills of Blender survived; 1 of 1 results of a killed Blender found again")
-    assert survived == KILLED_BLENDERS
 
 
 def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Path) -> None:
@@ -210,7 +202,6 @@ def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Pa
     assert sorted(offered(profile, temporary)) == sorted(heard["output"] for heard in ended)
     for heard in ended:
         shutil.rmtree(heard["output"])
-    print("2 of 2 Blenders that share a folder finished")
 
 
 # A full disk
@@ -235,7 +226,6 @@ def test_a_full_disk(addon: ModuleType, small: Path, temporary: Path, tmp_path: 
         assert addon.current().error == ""
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
-    print("1 of 1 full disks survived")
 
 
 # A runtime that is not as it should be
@@ -248,7 +238,7 @@ def test_a_missing_wheel(
     environment = part("host.environment")
     engine = part("engines.registry").engine("colmap")
     whole = environment.built_in(engine.requires)
-    survived = 0
+    assert engine.requires
     for module in engine.requires:
         hiding = tmp_path / f"without {module}"
         hiding.mkdir()
@@ -263,12 +253,9 @@ def test_a_missing_wheel(
             patch.setitem(sys.modules, module, None)
             assert f"needs {module} first." in panel()
             assert "threer.reconstruct" not in panel()
-        survived += 1
     assert "threer.reconstruct" in panel()
     run(addon, small)
     assert addon.current().error == ""
-    print(f"{survived} of {len(engine.requires)} missing wheels survived")
-    assert survived == len(engine.requires) > 0
 
 
 def test_a_runtime_of_another_version(
@@ -286,14 +273,12 @@ def test_a_runtime_of_another_version(
         assert_nothing_left(small, temporary)
     run(addon, small)
     assert addon.current().error == ""
-    print("1 of 1 runtimes of another version survived")
 
 
 def test_a_hung_runtime(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that lives and says nothing, and one that is stopped altogether; the minute is the clock's, not ours."""
     later = 0.0
     monkeypatch.setattr(part("ui.queue"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
-    survived = 0
     for stopped in (False, True):
         later = 0.0
         task = start(addon, shot)
@@ -315,13 +300,10 @@ def test_a_hung_runtime(addon: ModuleType, shot: Path, monkeypatch: pytest.Monke
         assert lines() == before
         assert not (shot / "3R results").exists()
         (shot / "silent").unlink()
-        survived += 1
     (shot / "go").touch()
     later = 0.0
     start(addon, shot)
     until(addon, roots)
-    print(f"{survived} of 2 hung runtimes were said to be and cancelled")
-    assert survived == 2
 
 
 # A project that moves

@@ -82,11 +82,11 @@ def test_every_option_is_declared_once() -> None:
     """The properties are the declaration's: names, defaults, choices and bounds."""
     registry, properties = part("engines.registry"), part("ui.properties")
     for engine in registry.engines().values():
-        held = properties.options_of(bpy.context.scene, engine)
-        assert set(held.__annotations__) == {option.name for option in engine.options}
+        options = properties.options_of(bpy.context.scene, engine)
+        assert set(options.__annotations__) == {option.name for option in engine.options}
         for option in engine.options:
-            declared = held.bl_rna.properties[option.name]
-            assert getattr(held, option.name) == option.default
+            declared = options.bl_rna.properties[option.name]
+            assert getattr(options, option.name) == option.default
             assert declared.description + "." == option.tooltip
             if option.choices is not None:
                 assert {item.identifier: item.name for item in declared.enum_items} == option.choices
@@ -136,9 +136,9 @@ def test_the_panel_says_how_good_the_cameras_are(reconstruction: Reconstruction,
     cameras[0] = replace(cameras[0], reprojection_error=0.5, error_before=12.0)
     cameras[1] = replace(cameras[1], reprojection_error=0.7)
     part("scene.build").build(replace(reconstruction, cameras=cameras), tmp_path)
-    obj = panel()
-    assert "Reprojection error 0.60 px (12.0 before refinement)" in obj
-    assert f"{len(cameras) - 2} cameras of layout quality, not refined" in obj
+    text = panel()
+    assert "Reprojection error 0.60 px (12.0 before refinement)" in text
+    assert f"{len(cameras) - 2} cameras of layout quality, not refined" in text
 
 
 def test_with_the_engine_itself(addon: ModuleType, tmp_path: Path) -> None:
@@ -374,6 +374,7 @@ def test_next_steps(shot: Path) -> None:
     )
     bpy.ops.threer.look_through(step=-2)
     assert scene.camera == solved[-1]
+    scene.view_settings.view_transform = "AgX"
     bpy.ops.threer.match_colors()
     assert scene.view_settings.view_transform == "Standard"
     bpy.ops.threer.view_per_frame()

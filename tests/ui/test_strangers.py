@@ -37,20 +37,16 @@ def built(reconstruction: Reconstruction, tmp_path: Path) -> Any:
 @pytest.mark.usefixtures("addon")
 def test_no_custom_property_breaks_the_panel(built: Any) -> None:
     """Every key of ours with values of every type, on the root and on what stands under it."""
-    drawn = 0
     for key in KEYS:
         for value in VALUES:
             for obj in (built, *built.children[:2], built.children[-1]):
                 before = obj.get(key)
                 obj[key] = value
                 panel()
-                drawn += 1
                 if before is None:
                     del obj[key]
                 else:
                     obj[key] = before
-    print(f"{drawn} of {drawn} panels drawn over custom properties of strangers' files")
-    assert drawn == len(KEYS) * len(VALUES) * 4
 
 
 JSON = ["{", "[" * 100_000, "7", "null", "[7]", '[["a"]]', '[["a", 7]]', '{"a": 1}', '{"1": {}}', '{"1": ["x", 2]}']

@@ -132,15 +132,15 @@ def test_a_file_of_ones_own_is_used_instead_of_a_download(
 
 def test_a_hash_that_nobody_published_is_forgotten_on_a_click(declare: Any, data_folder: Path) -> None:
     (weights,) = declare(sha256="", size=0).weights
-    held = part("host.store").default(data_folder)
-    held.path(weights).parent.mkdir(parents=True)
-    held.path(weights).write_bytes(CONTENT)
-    held.verify(weights, held.path(weights))
+    store = part("host.store").default(data_folder)
+    store.path(weights).parent.mkdir(parents=True)
+    store.path(weights).write_bytes(CONTENT)
+    store.verify(weights, store.path(weights))
     assert "threer.forget_hash" not in panel()
-    held.note_opened(weights, held.path(weights))
-    assert held.pinned(weights) == HASH
+    store.note_opened(weights, store.path(weights))
+    assert store.pinned(weights) == HASH
     bpy.ops.threer.forget_hash(name=weights.name)
-    assert held.pinned(weights) == ""
+    assert store.pinned(weights) == ""
 
 
 def test_a_gated_file_needs_the_users_own_token(declare: Any, server: Any, data_folder: Path) -> None:
@@ -186,12 +186,12 @@ def test_the_weights_folder_can_be_chosen(declare: Any, tmp_path: Path) -> None:
 )
 def test_an_engine_says_what_it_makes_and_on_what_terms(engine: str, terms: str, size: str) -> None:
     bpy.context.scene.threer.engine = engine
-    obj = engines().replace("- ", "-")  # where lines break
-    assert part("engines.registry").engine(engine).summary in obj
-    assert "Makes cameras, depth, points" in obj
-    assert terms in obj
-    assert not size or f"Weights of {size}" in obj
-    assert "Classical" in obj
+    text = engines().replace("- ", "-")  # where lines break
+    assert part("engines.registry").engine(engine).summary in text
+    assert "Makes cameras, depth, points" in text
+    assert terms in text
+    assert not size or f"Weights of {size}" in text
+    assert "Classical" in text
 
 
 def test_the_commercial_filter_hides_and_refuses(declare: Any, data_folder: Path, tmp_path: Path) -> None:

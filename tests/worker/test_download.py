@@ -319,7 +319,6 @@ def test_eight_processes_fetch_one_file(server: Server, target: Path, known: boo
     assert target.read_bytes() == CONTENT
     assert left_beside(target) == ["net.bin"]
     assert len([headers for _, headers in server.asked if "Range" not in headers]) == 1
-    print(f"{sum(each != HASH for each in outputs)} of 8 concurrent downloads bad")
 
 
 def test_a_killed_download_lets_the_next_one_in(server: Server, target: Path) -> None:

@@ -146,7 +146,7 @@ def test_plate_names_are_safe(photo: str, expected: str) -> None:
 
 
 def solved(tmp_path: Path) -> Reconstruction:
-    """Three photos, of which the first and the last have a camera: one bent, one not."""
+    """Three photos, of which the first and the last have a camera: one with distortion, one without."""
     chosen = [photographed(tmp_path / f"{i}.png", taken(camera(NO_DISTORTION)) // (i + 1)) for i in range(3)]
     cameras = [camera(DISTORTIONS[0], "2.png"), camera(NO_DISTORTION, "0.png")]
     return Reconstruction("test", "", chosen, cameras)

@@ -24,20 +24,20 @@ POINTS = {
 LENS = Distortion("RADIAL", (-0.1, 0.02))
 
 
-def look(number: int) -> Array:
+def pose(number: int) -> Array:
     """World from camera, z up."""
     centre = np.array([-6.0 + 3 * number, -9.0, 1.7])
     forward = np.array([0.5, 0.5, 1.0]) - centre
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])
-    return pose
+    world_from_camera = np.eye(4)
+    world_from_camera[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])
+    return world_from_camera
 
 
 def true(names: list[str]) -> list[Camera]:
-    return [Camera(name, 640, 480, 600, 600, 322, 238, look(i), LENS) for i, name in enumerate(names)]
+    return [Camera(name, 640, 480, 600, 600, 322, 238, pose(i), LENS) for i, name in enumerate(names)]
 
 
 NAMES = [f"IMG_{number}.jpg" for number in range(4)]
@@ -107,7 +107,7 @@ def test_points_that_contradict_the_others_are_named(photos: dict[str, Camera], 
     result = surveying.applied(solve(list(photos.values())), lists(tmp_path, photos, wrong))
     assert [point.name for point in result.survey if not point.agrees] == ["roof"]
     assert "contradict the others and were not used: 'roof' by 1 units" in result.notes[1]
-    assert np.abs(result.cameras[0].world_from_camera - look(0)).max() < 1e-4
+    assert np.abs(result.cameras[0].world_from_camera - pose(0)).max() < 1e-4
 
 
 def test_points_that_all_contradict_each_other_are_refused(photos: dict[str, Camera], tmp_path: Path) -> None:
@@ -161,6 +161,6 @@ def test_coordinates_far_from_the_origin_are_moved(photos: dict[str, Camera], tm
     far = {name: (x + 412_345.0, y + 5_312_345.0, z) for name, (x, y, z) in POINTS.items()}
     result = surveying.applied(solve(list(photos.values())), lists(tmp_path, photos, far))
     assert "(412000, 5.312e+06, 0) was taken from all coordinates" in result.notes[-1]
-    expected = look(2)[:3, 3] + (345, 345, 0)
+    expected = pose(2)[:3, 3] + (345, 345, 0)
     assert np.abs(result.cameras[2].world_from_camera[:3, 3] - expected).max() < 1e-3
     assert replace(result.survey[0], error=None, pixel_error=None).position == pytest.approx((345, 345, 0))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.blender.world import reconstruct
+from tests.lensed import centres
 from threer_blender import bundle
 from threer_blender.files import exr_file
 from threer_blender.jobs.messages import Undistort
@@ -26,7 +27,7 @@ PATTERN = "plate.####.exr"
 
 
 class Silent(MessageReport):
-    """Tells nobody, and knows what was said last."""
+    """Sends no message, and keeps the last progress."""
 
     def __init__(self) -> None:
         super().__init__(lambda _message: None)
@@ -41,10 +42,6 @@ def light(rays: Array, number: int) -> Array:
     u, v = rays[..., 0], rays[..., 1]
     waves = [np.sin(9 * u + number), np.cos(7 * v), np.sin(5 * u - 6 * v)]
     return (2 + 1.5 * np.stack(waves, axis=-1)).astype(np.float32)
-
-
-def centres(width: int, height: int) -> Array:
-    return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ COUNT = 60
 def cameras(distortion: Distortion, centre: tuple[float, float] = (WIDTH / 2, HEIGHT / 2)) -> list[Camera]:
     """Cameras on an arc about the points, each turned a little otherwise."""
     random = np.random.default_rng(1)
-    made = []
+    collected = []
     for number, name in enumerate(NAMES):
         angle = 0.3 * number - 0.5
         pose = np.eye(4)
@@ -30,8 +30,8 @@ def cameras(distortion: Distortion, centre: tuple[float, float] = (WIDTH / 2, HE
             random.normal(size=3) * 0.05
         )
         pose[:3, 3] = 5 * np.sin(angle), 0.3 * number, 5 - 5 * np.cos(angle)
-        made.append(Camera(name, WIDTH, HEIGHT, FOCAL, FOCAL, *centre, pose, distortion))
-    return made
+        collected.append(Camera(name, WIDTH, HEIGHT, FOCAL, FOCAL, *centre, pose, distortion))
+    return collected
 
 
 def points() -> FloatArray:

@@ -152,7 +152,7 @@ def test_a_false_loop_is_not_believed() -> None:
 
 
 class Jumbled(Capture):
-    """Of a capture whose photos are out of order; photos that nothing connects to a chunk's first come out anywhere."""
+    """Predictions of photos out of order; photos that no overlap connects to a chunk's first have wrong poses."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)

@@ -53,7 +53,7 @@ def align(
 
 
 def rotation_errors(actual: Alignment, views: Sequence[oracle.View]) -> Float:
-    """Degrees by which the relative rotations of all pairs of placed photos are off."""
+    """Degrees by which the relative rotations of all pairs of registered photos are off."""
     ours = np.array([view.world_from_camera[:3, :3] for view in actual.views])
     true = np.array([views[view.photo].world_from_camera[:3, :3] for view in actual.views])
     i, j = np.triu_indices(len(ours), 1)

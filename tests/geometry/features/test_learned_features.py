@@ -168,7 +168,7 @@ def test_pixels_have_their_centres_at_a_half(tmp_path: Path) -> None:
 def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
     """SIFT's features come first, learned ones after them, in pixels of SIFT's copies; matches of both agree.
 
-    Learned ones are of the photo left out, 0, and of the one that it matches, 1.
+    Learned matches are of photo 0, which is unregistered, and of photo 1, which it matches.
     """
     photos = [*wide.photos, *read(SAMPLE / "photos" / "IMG_2050.jpg")]
     sift = features.extract_and_match(

@@ -41,8 +41,11 @@ def test_few_photos_are_matched_each_with_each() -> None:
 
 def test_of_many_photos_pairs_are_within_a_scene_or_neighbours_by_name() -> None:
     pairs = choose_pairs(12, FEW, scenes)
-    assert all(i < j for i, j in pairs)
-    assert all((j - i) % 2 == 0 or j - i <= NEXT_BY_NAME for i, j in pairs)
+    neighbours = {(i, j) for i in range(12) for j in range(i + 1, 12) if j - i <= NEXT_BY_NAME}
+    similar = set(pairs) - neighbours
+    assert neighbours <= set(pairs)
+    assert {photo for pair in similar for photo in pair} == set(range(12))
+    assert all(i < j and (j - i) % 2 == 0 for i, j in similar)
     assert len(pairs) <= pair_count(12, FEW)
 
 

@@ -21,7 +21,7 @@ POSES = (
 
 
 def pose(turned: Any, shift: Any) -> Array:
-    """(3, 4) camera_from_board of a rotation vector in radians and a translation in fields of the board."""
+    """(3, 4) camera_from_board of a rotation vector in radians and a translation in squares of the board."""
     return np.column_stack([rotations.from_vectors(np.array([turned]))[0], shift])
 
 
@@ -39,9 +39,9 @@ def photo(
     nested: bool = False,
     scale: int = 1,
 ) -> Array:
-    """(H, W, 3) uint8 picture of a board of so many fields, each 1 unit wide, with grey around it.
+    """(H, W, 3) uint8 picture of a board of so many squares, each 1 unit wide, with grey around it.
 
-    Where `nested`, the middle four fields hold a finer board of 1/6 a unit. `scale` enlarges the picture.
+    Where `nested`, the middle four squares hold a finer board of 1/6 a unit. `scale` enlarges the picture.
     """
     y, x = np.mgrid[: HEIGHT * scale, : WIDTH * scale] + 0.5
     plane = lens.undistort(distortion, (np.stack([x, y], axis=-1) / scale - CENTRE) / FOCAL)
@@ -57,9 +57,9 @@ def photo(
 
 
 def _squares(board: Array) -> Array:
-    """(H, W) the share of white in each pixel, where `board` (H, W, 2) is the pixel's place on the board in fields.
+    """(H, W) the share of white in each pixel, where `board` (H, W, 2) is the pixel's place on the board in squares.
 
-    The edge between two fields is a pixel wide.
+    The edge between two squares is a pixel wide.
     """
     waves = []
     for axis in (0, 1):

@@ -59,7 +59,7 @@ def test_a_nested_board_is_one_of_its_own() -> None:
     camera_from_board = pose((0.1, 0.1, 0.0), (0.0, 0.0, 6.0))
     large, fine = boards.find(photo(camera_from_board, nested=True))
     sizes = sorted([large, fine], key=lambda board: float(np.ptp(board.pixels[:, 0])))
-    assert np.percentile(errors(sizes[0], camera_from_board, 1 / 6), 90) < 0.4  # px, of fields of about 11 px
+    assert np.percentile(errors(sizes[0], camera_from_board, 1 / 6), 90) < 0.4  # px, of squares of about 11 px
     assert errors(sizes[1], camera_from_board).max() < 0.15
 
 

@@ -13,7 +13,7 @@ SIZE = (24, 32)
 
 
 def landmarks(views: Any, seed: int = 0, count: int = 1000, size: int = 64) -> Any:
-    """Local features of each view: descriptors of the landmarks that it sees, noisy, with much in common to all."""
+    """Local features of each view: noisy descriptors of the landmarks that it sees. All descriptors are much alike."""
     random = np.random.default_rng(seed)
     points = np.concatenate([view.points[::2, ::2].reshape(-1, 3) for view in views])
     places = points[random.choice(len(points), min(count, len(points)), replace=False)]

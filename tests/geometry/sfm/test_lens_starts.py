@@ -1,4 +1,4 @@
-"""Lenses that differ from photo to photo, and fisheyes: solved as such where the matches ask for it, and told.
+"""Lenses that differ from photo to photo, and fisheyes: solved as such where the matches ask for it, and reported.
 
 The photos are synthetic: points, cameras and their matches, with a quarter of a pixel of noise.
 """

@@ -224,7 +224,7 @@ def test_telephoto_is_found_without_exif(tmp_path: Path) -> None:
 
 @pytest.mark.real_data
 def test_a_coarse_pass_that_leaves_photos_unregistered_is_followed_by_a_finer_one() -> None:
-    """Doubled copies place all thirteen of these photos; single ones place ten. The progress bar never goes back."""
+    """Doubled copies register at least twelve of these thirteen photos, single ones ten. Progress never goes back."""
     photos = read(real_data.FOLDER / "alicevision_buddha" / "images")
     sent: list[Message] = []
     options = colmap.ENGINE.checked_options({"quality": "preview"})

@@ -1,4 +1,4 @@
-"""Tracks of a made world with exact truth: points in a box, seen for a while each by a camera that is known. [S]"""
+"""Tracks of a synthetic world with exact truth: points in a box, each visible for a while to a known camera. [S]"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The camera of every frame from made tracks: each kind of move is named, and found to what the noise allows."""
+"""The camera of every frame from synthetic tracks: each kind of motion is named, and as exact as the noise allows."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The CPU's kernel: one Gaussian by its formula, and the same result whatever the order of tiles."""
+"""The CPU's kernel: one Gaussian by its formula, and of two the nearer one covers the farther one."""
 
 import numpy as np
 import pytest

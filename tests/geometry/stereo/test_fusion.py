@@ -54,7 +54,7 @@ def test_each_surface_appears_once() -> None:
     maps = [exact_map(shot) for shot in shots]
     cloud = fusion.fuse(views, maps)
     pixels = shots[0].depth.size
-    assert 1.0 * pixels < len(cloud.positions) < 2.0 * pixels < 4 * pixels
+    assert pixels < len(cloud.positions) < 2 * pixels
     same = fusion.fuse([views[0]] * 3, [maps[0]] * 3)
     assert len(same.positions) == pixels
     assert np.all(distance_to_world(same.positions.astype(float)) < 1e-4)

@@ -14,7 +14,7 @@ from tests import splat_variants as variants
 from tests.blender.evaluated import get_input
 from tests.blender.world import looking_at
 from tests.reference_rasteriser import psnr, render
-from tests.splats import SCENE, codecs, covariances, random_gaussians, same
+from tests.splats import SCENE, assert_same, codecs, covariances, random_gaussians
 from threer_blender import addon, bundle, splat_files
 from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import transformed
@@ -36,7 +36,7 @@ def test_import_and_export_return_the_file(tmp_path: Path, ending: str) -> None:
     assert obj.name in bpy.context.scene.objects
     files.export_file(obj, tmp_path / f"b{ending}")
     first, second = (splat_files.read(tmp_path / f"{name}{ending}").gaussians for name in "ab")
-    same(second, first, 1e-5 if ending == ".ply" else 2e-3)
+    assert_same(second, first, 1e-5 if ending == ".ply" else 2e-3)
 
 
 def test_up_in_the_file_is_up_in_blender(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_splats_far_from_zero_stand_there_and_lose_nothing(tmp_path: Path, comme
     bpy.context.view_layer.update()
     matrix = np.array(obj.matrix_world, np.float64)
     upright = np.eye(3) if comment else UPRIGHT[:3, :3]
-    camera_object = splats.read(obj.data).means.astype(np.float64)
-    assert camera_object @ matrix[:3, :3].T + matrix[:3, 3] == pytest.approx(means @ upright.T, abs=1e-5)
+    stored = splats.read(obj.data).means.astype(np.float64)
+    assert stored @ matrix[:3, :3].T + matrix[:3, 3] == pytest.approx(means @ upright.T, abs=1e-5)
     files.export_file(obj, tmp_path / "b.ply")
     again = splat_files.read(tmp_path / "b.ply")
     expected = means @ upright.T @ UPRIGHT[:3, :3]  # y down
@@ -158,7 +158,7 @@ def test_blender_decodes_sog_and_new_spz() -> None:
     images = len(bpy.data.images)
     for name in ("scene.sog", "scene.v4.spz"):
         ours = splat_files.read(SCENE / name, blenders.available()).gaussians
-        same(ours, splat_files.read(SCENE / name, codecs()).gaussians, 0)
+        assert_same(ours, splat_files.read(SCENE / name, codecs()).gaussians, 0)
     obj, _ = files.import_file(SCENE / "scene.sog", bpy.context.scene)
     assert obj.name == "scene"
     assert len(bpy.data.images) == images
@@ -185,7 +185,7 @@ def test_a_reconstructions_splats_stand_under_its_root(with_splats: Reconstructi
     obj = splats_of(root)
     actual = splats.read(obj.data)
     assert with_splats.gaussians is not None
-    same(actual, with_splats.gaussians, 0)
+    assert_same(actual, with_splats.gaussians, 0)
     for name in ("confidence", "photo"):
         assert np.array_equal(getattr(actual, name), getattr(with_splats.gaussians, name))
     assert np.array(obj.matrix_world) == pytest.approx(np.array(root.matrix_world), abs=1e-6)
@@ -204,7 +204,7 @@ def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats: 
     assert splats_of(root) == obj
     assert obj.name == "my splats"
     assert get_input(obj.modifiers[0], nodes.SIZE) == 0.5
-    same(splats.read(obj.data), more.gaussians, 0)
+    assert_same(splats.read(obj.data), more.gaussians, 0)
     assert len(bpy.data.meshes) == meshes
     cloud = next(child for child in root.children if child[identity.ROLE] == identity.CLOUD)
     cloud.hide_render = False  # the artist wants both

@@ -63,11 +63,11 @@ def test_again_is_the_same_and_an_artists_compositor_stays() -> None:
     layers.use_separate_layer(scene)
     layers.use_separate_layer(scene)
     assert len(scene.view_layers) == 2
-    obj = {
+    children = {
         layer.name: [child.name for child in layer.layer_collection.children if not child.exclude]
         for layer in scene.view_layers
     }
-    assert obj == {"ViewLayer": ["Collection"], layers.LAYER: [layers.LAYER]}
+    assert children == {"ViewLayer": ["Collection"], layers.LAYER: [layers.LAYER]}
     bpy.ops.wm.read_factory_settings()
     scene = bpy.context.scene
     place(random_gaussians(3))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mathutils import Euler
 
-from tests.splats import random_gaussians, same
+from tests.splats import assert_same, random_gaussians
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Gaussians
 from threer_blender.scene.splats import native, splats
@@ -72,7 +72,7 @@ def test_there_and_back(as_mesh: bool) -> None:
     assert converted.parent == root
     assert np.array(converted.matrix_world) == pytest.approx(stands, abs=1e-6)
     assert not converted.modifiers
-    same(splats.read(converted.data), gaussians, 0)
+    assert_same(splats.read(converted.data), gaussians, 0)
     documented = {"position", "scale", "rotation", "radiance:base", *(f"radiance:sh_{i}" for i in range(15))}
     assert documented <= {name for name, _ in converted.data.attributes.items()}
     kinds = {name: attribute.data_type for name, attribute in converted.data.attributes.items()}
@@ -82,7 +82,7 @@ def test_there_and_back(as_mesh: bool) -> None:
     back = native.to_nodes(converted)
     assert not native.is_native(back)
     assert [m.name for m in back.modifiers] == [splats.MODIFIER]
-    same(splats.read(back.data), gaussians, 0)
+    assert_same(splats.read(back.data), gaussians, 0)
     native.to_nodes(back)
     assert len(back.modifiers) == 1
 

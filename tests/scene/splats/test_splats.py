@@ -15,7 +15,7 @@ from mathutils import Euler, Matrix, Vector
 from tests.blender.evaluated import evaluated
 from tests.blender.world import looking_at
 from tests.reference_rasteriser import psnr, render
-from tests.splats import colors, random_gaussians, same
+from tests.splats import assert_same, colors, random_gaussians
 from threer_blender.model.reconstruction import Camera, Gaussians
 from threer_blender.scene import axes, cameras, points
 from threer_blender.scene.splats import look, nodes, splats
@@ -82,7 +82,7 @@ def rendered(path: Path, engine: str = "CYCLES") -> Any:
 def test_attributes_hold_the_splats_under_blender_5_3s_names(as_mesh: Any, degree: int) -> None:
     gaussians = random_gaussians(100, degree)
     geometry = splats.new_geometry("splats", gaussians, as_mesh)
-    same(splats.read(geometry), gaussians, 0)
+    assert_same(splats.read(geometry), gaussians, 0)
     harmonics = {f"radiance:sh_{index}" for index in range((degree + 1) ** 2 - 1)}
     names = {"position", "scale", "rotation", "radiance:base", *harmonics}
     assert names <= set(geometry.attributes.keys())
@@ -218,14 +218,14 @@ def test_viewports_show_points_in_the_splats_colors() -> None:
     obj = place(gaussians)
     geometry = evaluated(obj)
     assert geometry.mesh is None or not len(geometry.mesh.vertices)
-    made = geometry.pointcloud
-    assert len(made.points) == 200 - (gaussians.opacities < 1 / 255).sum()
+    point_cloud = geometry.pointcloud
+    assert len(point_cloud.points) == 200 - (gaussians.opacities < 1 / 255).sum()
     color = np.empty(4 * 200, np.float32)
-    made.attributes[nodes.COLOR].data.foreach_get("color", color)
+    point_cloud.attributes[nodes.COLOR].data.foreach_get("color", color)
     expected = np.maximum(0.5 + 0.28209479177387814 * gaussians.sh[:, 0], 0)
     assert color.reshape(-1, 4)[:, :3] == pytest.approx(expected, abs=1e-6)
     radius = np.empty(200, np.float32)
-    made.attributes["radius"].data.foreach_get("value", radius)
+    point_cloud.attributes["radius"].data.foreach_get("value", radius)
     assert radius == pytest.approx(gaussians.scales.mean(axis=1), rel=1e-5)
 
 
