@@ -14,7 +14,7 @@ from ..lenses import export
 from ..model.reconstruction import Shot
 from .shots import Progress, TrackedVideo
 
-SHOT_SHARE = 0.2  # of a shot's frames: lasting tracks must show something that moves in more of them
+SHOT_SHARE = 0.2  # of a shot's frames: proven tracks must show something that moves in more of them
 
 
 def write(videos: Mapping[str, TrackedVideo], shots: Sequence[Shot], folder: Path, report: Progress) -> list[str]:
@@ -27,8 +27,7 @@ def write(videos: Mapping[str, TrackedVideo], shots: Sequence[Shot], folder: Pat
     for index, shot in enumerate(shots):
         tracked, stem = videos[shot.path].tracks, export.stem(index, shot.video)
         tracks, cameras = tracked.tracks, [shot.cameras.get(int(number)) for number in tracked.numbers]
-        independent = moving_objects.unexplained(tracks, cameras)[tracks.point]
-        proven = independent & moving_objects.lasting(tracks)[tracks.point]
+        independent, proven = (by_track[tracks.point] for by_track in moving_objects.judged(tracks, cameras))
         areas, certain = [], 0
         for frame in range(len(cameras)):
             report(index, len(shots))

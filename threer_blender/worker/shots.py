@@ -170,11 +170,10 @@ def _from_tracks(tracked: TrackedVideo, options: Mapping[str, Any], check: Calla
     frames, or not well."""
     assert tracked.kind is not None
     keys = bootstrapping.keys(tracked.tracks, tracked.known.focal, check)
-    if len(keys.cameras) < 2:
+    if len(keys) < 2:
         return None
-    read_out = _read_out(tracked, options)
-    reason = f"{tracked.kind.reason} {keys.remark}".strip()
-    solution = solver.solve_moving(tracked.tracks, keys.cameras, reason, False, read_out, check, tracked.known)
+    read_out, reason = _read_out(tracked, options), tracked.kind.reason
+    solution = solver.solve_moving(tracked.tracks, keys, reason, False, read_out, check, tracked.known)
     error = float(np.nanmedian(solution.errors.median))
     if error > TURNING_ERROR * max(tracked.tracks.size) or 2 * len(solution.cameras) < len(tracked.tracks.numbers):
         return None

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...model.arrays import Array, BoolArray, FloatArray
 from ...model.engine import Check, unchecked
+from ..robust_losses import Cauchy
 from . import banded
 from .shot_problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
 from .tracks import Tracks
@@ -16,8 +17,10 @@ WIDE, NARROW = 4.0, 2.0  # times the median error: scales of the robust loss, in
 OUTLIER = 4.0  # times the loss: observations with a larger error are dropped
 LEAST_SHARE = 0.5  # of a point's observations that must fit; else the point moves, or its track is wrong
 WIDE_TRIALS, NARROW_TRIALS = 12, 25  # of a descent
+SMALLEST, LARGEST = 1e-6, 1e3  # px: bounds of the error of a track that is weighed
 LONGEST = 120  # frames that a track spans in an adjustment; longer ones are split, which bounds the time for a frame
-ZOOM_SPREAD = 1e-3  # deviation of a focal length's logarithm from the line through those of both neighbouring frames
+ZOOM_SPREAD = 3e-3  # deviation of a focal length's logarithm from the line through those of both neighbouring frames
+HELD = 1e6  # factor of a prior that holds an unknown
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,13 @@ def adjust(
     """
     chosen, rows, points = tracks, np.arange(len(tracks.point)), state.points
     smallest = noise = NOISE * max(shot_lens.size)
-    for times, trials in ((WIDE, WIDE_TRIALS), (NARROW, NARROW_TRIALS), (NARROW, NARROW_TRIALS)):
+    stages = ((WIDE, WIDE_TRIALS, False), (NARROW, NARROW_TRIALS, False), (NARROW, NARROW_TRIALS, True))
+    for times, trials, by_track in stages:
         problem = ShotProblem(chosen, frames, shot_lens, freedom, noise)
-        loss = max(smallest, times * _median(problem.errors(state)))
+        errors = problem.errors(state)
+        loss = max(smallest, times * _median(errors))
+        if by_track and not freedom.zooms:  # the tracks that disagree may be those that tell a zoom
+            problem = ShotProblem(weighed(chosen, errors), frames, shot_lens, freedom, noise)
         state = problem.descend(state, loss, check, trials)
         errors = problem.errors(state)
         loss = max(smallest, min(loss, NARROW * _median(errors)))
@@ -66,6 +73,18 @@ def adjust(
     return Adjusted(state, shot_lens, chosen, inliers, ShotProblem(chosen, frames, shot_lens, freedom).errors(state))
 
 
+def weighed(tracks: Tracks, errors: FloatArray) -> Tracks:
+    """The tracks, those counting less that are off more than the usual one, by their `errors` (M,) in pixels.
+
+    Cauchy's weight of a whole track: one that slips along an outline is wrong where it seems to fit, too.
+    """
+    count = np.bincount(tracks.point, minlength=len(tracks))
+    square = np.bincount(tracks.point, np.minimum(errors, LARGEST) ** 2, len(tracks)) / np.maximum(count, 1)
+    usual = float(np.median(np.sqrt(square))) if len(square) else 1.0
+    counts = Cauchy(max(usual, SMALLEST)).weight(np.sqrt(square))[tracks.point]
+    return replace(tracks, weight=counts if tracks.weight is None else counts * tracks.weight)
+
+
 def smooth_zoom(numbers: Array) -> banded.Priors:
     """Priors that the logarithm of the focal length is linear over each three successive frames. `numbers` (F,) are the
     frames' numbers; gaps are allowed."""
@@ -75,6 +94,11 @@ def smooth_zoom(numbers: Array) -> banded.Priors:
     whole = before + after
     factors = np.stack([after / whole, -np.ones(len(first)), before / whole], axis=1)
     return banded.Priors(slots, factors / (ZOOM_SPREAD * before * after)[:, None])
+
+
+def zoom_held(frame: int) -> banded.Priors:
+    """A prior that holds the zoom of a frame at 0: so the lens' focal length is that frame's."""
+    return banded.one_unknown_each(np.array([frame * POSE + ZOOM]), np.array([HELD]))
 
 
 def split_long(tracks: Tracks) -> Tracks:

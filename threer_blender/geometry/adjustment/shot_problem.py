@@ -168,7 +168,7 @@ class ShotProblem:
         place = np.searchsorted(self._free, priors.slots % POSE)
         slots = priors.slots // POSE * len(self._free) + place
         # The cost is in pixels², and priors are in standard deviations: a deviation costs as much as the noise.
-        noise = noise or NOISE * max(shot_lens.size)
+        self.noise = noise = noise or NOISE * max(shot_lens.size)
         self._priors, self._targets = banded.Priors(slots, noise * priors.factors), noise * self._targets
         free = shot_lens.spread > 0
         self._lens_held = ~free
@@ -199,6 +199,29 @@ class ShotProblem:
         priors = (self._prior_residuals(state) ** 2).sum()
         priors += (self._lens_prior * (state.lens - self.lens.start) ** 2).sum()
         return float((self._counts * Cauchy(loss).cost(errors)).sum() + 0.5 * priors)
+
+    def focal_deviation(self, state: ShotState, loss: float) -> float:
+        """The standard deviation of the logarithm of the lens' focal factor, all else being free.
+
+        Errors of a track go together, for it slips as a whole; so each track counts as one observation (the variance of
+        clustered data: Liang & Zeger, "Longitudinal Data Analysis Using Generalized Linear Models", 1986), where that
+        says more than the noise of single observations.
+        """
+        system = self._linear(state, loss)
+        rows, towards = system.rows, np.zeros(len(state.lens))
+        towards[0] = -1.0
+        of_focal = replace(
+            system,
+            rows=rows._replace(residuals=np.zeros_like(rows.residuals)),
+            prior_residuals=np.zeros_like(system.prior_residuals),
+            lens_gradient=towards,
+        )
+        of_frames, of_lens, of_points = banded.solve(of_focal, 0.0)
+        by_frames = of_frames.reshape(self.frames, -1)[self.tracks.camera]
+        changes = np.einsum("mrk,mk->mr", rows.outer, by_frames) + rows.lens @ of_lens
+        changes += np.einsum("mrk,mk->mr", rows.inner, of_points[self.tracks.point])
+        by_track = np.bincount(self.tracks.point, (rows.residuals * changes).sum(axis=1), len(self.tracks))
+        return float(np.sqrt(max(self.noise**2 * of_lens[0], (by_track**2).sum())))
 
     # ------------------------------------------------------------------------------------------- model
     def _distorted(self, state: ShotState) -> tuple[FloatArray, FloatArray, Array]:

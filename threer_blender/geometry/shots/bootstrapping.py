@@ -10,9 +10,7 @@ after the other, and each may have a focal length of its own. The solution that 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -34,23 +32,13 @@ LEAST_MATCHES = 60  # of a pair; and points of a solution
 FOCALS = (0.6, 0.9, 1.3, 2.0, 3.0)  # times the longer side: focal lengths that are tried
 SPREAD = (1.0, 0.005, 0.005, 0.1)  # as in `moving.start`; the middle two times the longer side
 RANSAC_ERROR = 1e-3  # of the longer side
-ALIKE = 1.02  # times the least cost: solutions up to there explain the tracks as well as the best
-DECIDED = 1.03  # times the smallest focal length of those: if the largest is below, the tracks decide the focal length
 MOST_OBSERVATIONS = 4000  # of the tracks, about; only a part of the points is used where there are more
 ROUNDS = 3  # of posing and adjusting all frames again: lost frames come back, and focal lengths converge slowly
 
 
-class Keys(NamedTuple):
-    """`cameras` of some frames, by frame number, in an arbitrary world. `remark` is a sentence where other focal
-    lengths explain the tracks as well, else empty."""
-
-    cameras: dict[int, Camera]
-    remark: str
-
-
-def keys(shot: ShotTracks, focal: float | None, check: Check = unchecked) -> Keys:
-    """The key cameras; none where no pair of frames determines them. `focal` is the known focal length in pixels, if
-    there is one.
+def keys(shot: ShotTracks, focal: float | None, check: Check = unchecked) -> dict[int, Camera]:
+    """The key cameras by frame number, in an arbitrary world; none where no pair of frames determines them. `focal` is
+    the known focal length in pixels, if there is one.
 
     `check()` is called now and then and may raise.
     """
@@ -59,7 +47,7 @@ def keys(shot: ShotTracks, focal: float | None, check: Check = unchecked) -> Key
     tracks = tracks.only(tracks.point % -(-len(tracks.point) // MOST_OBSERVATIONS) == 0)
     pair = _pair(tracks, len(frames), max(shot.size))
     if pair is None:
-        return Keys({}, "")
+        return {}
     tried = []
     for pixels in [factor * max(shot.size) for factor in FOCALS] if focal is None else [focal]:
         solution = 0.0, _first_cameras(tracks, numbers, pair, pixels, shot.size)
@@ -69,20 +57,7 @@ def keys(shot: ShotTracks, focal: float | None, check: Check = unchecked) -> Key
     best = min(tried, key=lambda each: each[0])
     for _ in range(ROUNDS):
         best = min(best, _posed_and_adjusted(tracks, numbers, best[1], shot.size, check), key=lambda each: each[0])
-    alike = [cameras for score, cameras in [*tried, best] if cameras and score < best[0] * ALIKE]
-    return Keys(best[1], _remark(alike))
-
-
-def _remark(alike: Sequence[Mapping[int, Camera]]) -> str:
-    """A sentence with the range of the focal lengths of solutions that explain the tracks alike; empty where these
-    nearly agree."""
-    focals = [float(np.median([camera.fx for camera in cameras.values()])) for cameras in alike]
-    if not focals or max(focals) < DECIDED * min(focals):
-        return ""
-    return (
-        f"The tracks do not decide its focal length: from {min(focals):.0f} to {max(focals):.0f} px, and how far it "
-        "moves, explain them as well; enter the focal length where it is known."
-    )
+    return best[1]
 
 
 def _matches(tracks: Tracks, first: int, second: int) -> tuple[FloatArray, FloatArray]:

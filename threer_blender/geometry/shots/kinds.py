@@ -18,9 +18,8 @@ import numpy as np
 from ...model import lens
 from ...model.arrays import Array, FloatArray
 from ...model.engine import Check, unchecked
-from ..adjustment import banded
-from ..adjustment.shot_adjustment import Adjusted, adjust, smooth_zoom
-from ..adjustment.shot_problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
+from ..adjustment.shot_adjustment import Adjusted, adjust, smooth_zoom, zoom_held
+from ..adjustment.shot_problem import NOISE, Freedom, ShotLens, ShotProblem, ShotState
 from ..adjustment.tracks import Tracks
 from ..colmap import pycolmap
 from . import rotating
@@ -34,7 +33,6 @@ SEED = 1
 STILL = 1e-3  # of the longer side: if most points move by less in the whole shot, the camera stands still
 WRONG_FOCAL = 1.1  # factor of the focal lengths that are tried, to see whether the tracks determine it
 OBSERVABLE = 9.0  # squares of the noise: they do where the cost of a wrong focal length is that much higher
-ANCHOR = 1e6  # factor of the prior that holds a frame's focal length while another lens is tried
 LOSS_OVER_NOISE = 3.0  # the scale of the robust loss
 LEAST_ZOOM = 1.02  # of a moving camera; a smaller factor is lens breathing, or the effect of a rolling shutter
 LABELS = {"free": "a move", "nodal": "turning alone", "zoom": "turning and zooming"}
@@ -267,10 +265,9 @@ def score(errors: FloatArray, noise: float, dimension: int) -> float:
 def _is_focal_observable(turning: Adjusted, zooms: bool, numbers: Array, noise: float) -> bool:
     """Whether the frames determine the focal length: wrong ones explain the points noticeably worse."""
     middle = len(numbers) // 2
-    anchor = banded.Priors(np.full((1, 3), middle * POSE + ZOOM), np.array([[ANCHOR, 0.0, 0.0]]))
     freedom = turning_freedom(numbers, zooms)
     if zooms:  # or the frames' own focal lengths would compensate for the lens'
-        freedom = replace(freedom, priors=freedom.priors.joined(anchor))
+        freedom = replace(freedom, priors=freedom.priors.joined(zoom_held(middle)))
 
     def cost(factor: float) -> float:
         state, solved = turning.state, turning.lens

@@ -18,6 +18,7 @@ from .moving import crossings
 EXPLAINED = 8e-4  # of the longer side: the largest root mean square error of an explained track
 QUARTILES = 6.0  # the same as a multiple of the lower quartile of all tracks' errors; the larger limit counts
 LASTING_FRAMES = 8  # of a track that proves that something moves; shorter ones are often lost at an edge
+PROVEN = 3e-3  # of the longer side: the least error of such a track; those that slip along an outline have less
 GRID = 160  # cells along the picture's longer side, each of which moves or not
 REACH = 0.025  # of the longer side: the standard deviation of a track's weight around its place
 LEAST_TRACKS = 3  # that must move within four times the reach of each other; fewer are wrong tracks
@@ -51,17 +52,19 @@ def explained(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[FloatAr
 
 def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
     """(P,) bool: the tracks that no point explains. `cameras` are as for `explained`."""
+    return judged(tracks, cameras)[0]
+
+
+def judged(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[BoolArray, BoolArray]:
+    """(P,) bool each: the tracks that no point explains, and those of them that prove that something moves, as they are
+    long and far off. `cameras` are as for `explained`."""
     _, error, observations = explained(tracks, cameras)
     longer = max((max(camera.width, camera.height) for camera in cameras if camera is not None), default=0)
     usual = float(np.quantile(error[observations >= 2], 0.25)) if (observations >= 2).any() else 0.0
     independent: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, QUARTILES * usual))
-    return independent
-
-
-def lasting(tracks: Tracks) -> BoolArray:
-    """(P,) bool: the tracks that are long enough to prove that something moves."""
-    long: BoolArray = np.bincount(tracks.point, minlength=len(tracks)) >= LASTING_FRAMES
-    return long
+    long = np.bincount(tracks.point, minlength=len(tracks)) >= LASTING_FRAMES
+    proven: BoolArray = independent & long & (error > PROVEN * longer)
+    return independent, proven
 
 
 def area(places: FloatArray, independent: BoolArray, size: tuple[int, int]) -> BoolArray:

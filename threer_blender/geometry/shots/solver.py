@@ -27,7 +27,7 @@ from ..adjustment.frame_errors import FrameErrors, measure
 from ..adjustment.shot_adjustment import Adjusted, adjust, split_long
 from ..adjustment.shot_problem import Anchors, Freedom, ShotState
 from ..adjustment.tracks import Tracks
-from . import kinds, known_lens, moving, rolling_shutter, rotating, stretches
+from . import kinds, known_lens, moving, open_focal, rolling_shutter, rotating, stretches
 from .tracking import ShotTracks
 
 LEAST_TRACKS = 30  # of a shot that can be solved
@@ -214,6 +214,12 @@ def solve_moving(
     if not zooms:
         state = replace(state, zooms=np.zeros(frames))
     adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
+    if zooms:
+        there = open_focal.searched(adjusted, frames, freedom, check)
+        if there is not adjusted:
+            tracks = tracks.only(adjusted.inliers)
+            adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, there.state, read_out, check)
+        sentence += open_focal.sentence(open_focal.deviation(adjusted, frames, freedom))
     turning = stretches.turning_stretches(adjusted, shot.numbers)
     if turning:
         held = replace(freedom, priors=freedom.priors.joined(stretches.holding(turning)))
