@@ -61,14 +61,6 @@ def test_the_speed_within_a_frame_may_differ_from_the_one_between_frames() -> No
     assert np.nanmedian(solution.errors.median) < 0.06
 
 
-def test_between_frames_poses_follow_a_cubic_to_the_last_row() -> None:
-    times = np.array([0.0, 1.0, 2.0, 4.0, 5.0, 6.0])
-    moments = np.linspace(-0.3, 6.3, 40)
-    cubic = np.polynomial.Polynomial([0.3, -1.0, 0.2, 0.05])
-    between = rolling_shutter.spline(times, cubic(times)[:, None], moments)
-    np.testing.assert_allclose(between[:, 0], cubic(moments), atol=1e-9)
-
-
 def test_a_camera_that_rests_loses_nothing_by_its_rows() -> None:
     shot = synthetic_shots.shot([shaking(0)] * 6)
     state, solved, _ = moving.start(shot.tracks.tracks, shot.tracks.numbers, shot.cameras, np.ones(4))
