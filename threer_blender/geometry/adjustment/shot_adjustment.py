@@ -19,7 +19,8 @@ LEAST_SHARE = 0.5  # of a point's observations that must fit; else the point mov
 WIDE_TRIALS, NARROW_TRIALS = 12, 25  # of a descent
 SMALLEST, LARGEST = 1e-6, 1e3  # px: bounds of the error of a track that is weighed
 LONGEST = 120  # frames that a track spans in an adjustment; longer ones are split, which bounds the time for a frame
-ZOOM_SPREAD = 3e-3  # deviation of a focal length's logarithm from the line through those of both neighbouring frames
+ZOOM_SPREAD = 1e-3  # deviation of a focal length's logarithm from the line through those of both neighbouring frames
+MOVING_ZOOM_SPREAD = 3e-3  # the same where the camera moves: a dolly zoom starts and stops with the camera
 HELD = 1e6  # factor of a prior that holds an unknown
 
 
@@ -85,15 +86,15 @@ def weighed(tracks: Tracks, errors: FloatArray) -> Tracks:
     return replace(tracks, weight=counts if tracks.weight is None else counts * tracks.weight)
 
 
-def smooth_zoom(numbers: Array) -> banded.Priors:
+def smooth_zoom(numbers: Array, spread: float = ZOOM_SPREAD) -> banded.Priors:
     """Priors that the logarithm of the focal length is linear over each three successive frames. `numbers` (F,) are the
-    frames' numbers; gaps are allowed."""
+    frames' numbers; gaps are allowed. `spread` is the deviation from the line."""
     first = np.arange(len(numbers) - 2)
     slots = (first[:, None] + np.arange(3)) * POSE + ZOOM
     before, after = np.diff(numbers)[:-1].astype(float), np.diff(numbers)[1:].astype(float)
     whole = before + after
     factors = np.stack([after / whole, -np.ones(len(first)), before / whole], axis=1)
-    return banded.Priors(slots, factors / (ZOOM_SPREAD * before * after)[:, None])
+    return banded.Priors(slots, factors / (spread * before * after)[:, None])
 
 
 def zoom_held(frame: int) -> banded.Priors:

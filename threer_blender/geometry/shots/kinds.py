@@ -18,7 +18,7 @@ import numpy as np
 from ...model import lens
 from ...model.arrays import Array, FloatArray
 from ...model.engine import Check, unchecked
-from ..adjustment.shot_adjustment import Adjusted, adjust, smooth_zoom, zoom_held
+from ..adjustment.shot_adjustment import MOVING_ZOOM_SPREAD, Adjusted, adjust, smooth_zoom, zoom_held
 from ..adjustment.shot_problem import NOISE, Freedom, ShotLens, ShotProblem, ShotState
 from ..adjustment.tracks import Tracks
 from ..colmap import pycolmap
@@ -181,7 +181,7 @@ def choose_zoom(
 
 def moving_freedom(numbers: Array, zooms: bool) -> Freedom:
     """The unknowns of the frames of a shot whose camera translates."""
-    return Freedom(True, True, smooth_zoom(numbers)) if zooms else Freedom(True, False)
+    return Freedom(True, True, smooth_zoom(numbers, MOVING_ZOOM_SPREAD)) if zooms else Freedom(True, False)
 
 
 def _turning(
