@@ -21,9 +21,9 @@ def test_the_points_of_a_frame_lie_where_its_camera_shows_them() -> None:
     assert (record["fx"], record["fy"], record["cx"], record["cy"]) == (35.0, 70.0, 51.0, 30.0)
     pose = np.array(record["world_from_camera"])
     camera = Camera("", 96, 64, record["fx"], record["fy"], record["cx"], record["cy"], pose)
-    shown = camera.project(np.array(record["points"]))
+    projected = camera.project(np.array(record["points"]))
     columns, rows = (np.arange(count) + 0.5 for count in make_shots.GRID)
     x, y = np.meshgrid(np.floor(columns / len(columns) * 96) + 0.5, np.floor(rows / len(rows) * 64) + 0.5)
-    inside = np.abs(shown[:, None] - np.stack([x.ravel(), y.ravel()], axis=1)).max(axis=2).min(axis=1)
-    assert len(shown) > 60
+    inside = np.abs(projected[:, None] - np.stack([x.ravel(), y.ravel()], axis=1)).max(axis=2).min(axis=1)
+    assert len(projected) > 60
     assert inside.max() < 0.5

@@ -48,8 +48,8 @@ def test_the_search_comes_back_from_another_place_of_the_valley() -> None:
     deviation = open_focal.deviation(best, FRAMES, FREEDOM)
     assert abs(focal_errors(best)).max() < 3 * deviation
     astray = replace(best, state=open_focal.stretched(best.state, 5 * deviation))
-    found = open_focal.searched(astray, FRAMES, FREEDOM)
-    assert abs(focal_errors(found) - focal_errors(best)).max() < deviation
+    searched = open_focal.searched(astray, FRAMES, FREEDOM)
+    assert abs(focal_errors(searched) - focal_errors(best)).max() < deviation
 
 
 def test_what_is_left_open_grows_with_the_noise_and_is_said() -> None:

@@ -80,7 +80,7 @@ def stretched(state: ShotState, amount: float) -> ShotState:
     stretched along the mean line of sight, and turns across it are smaller."""
     factor = np.exp(amount)
     axes = rotations.nearest(state.rotations.sum(axis=0))  # of the mean view, from world
-    turns = rotations.to_vectors(state.rotations @ axes.T) / np.array([factor, factor, 1.0])
+    vectors = rotations.to_vectors(state.rotations @ axes.T) / np.array([factor, factor, 1.0])
     stretch = axes.T @ np.diag([1.0, 1.0, factor]) @ axes
     near = state.points[:, 3] > FARTHEST
     middle = np.median(state.points[near, :3] / state.points[near, 3:], axis=0) if near.any() else np.zeros(3)
@@ -90,7 +90,7 @@ def stretched(state: ShotState, amount: float) -> ShotState:
     values[0] += amount
     return replace(
         state,
-        rotations=rotations.from_vectors(turns) @ axes,
+        rotations=rotations.from_vectors(vectors) @ axes,
         centres=(state.centres - middle) @ stretch + middle,
         lens=values,
         points=points / np.linalg.norm(points, axis=1, keepdims=True),
