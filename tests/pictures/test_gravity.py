@@ -1,5 +1,6 @@
 """Gimbal angles and GPS, as files have them; what is absent or senseless is none."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,9 @@ def test_what_cannot_be_read_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"no picture")
     nothing = gravity.sensed(Photo("photo.jpg", str(tmp_path / "photo.jpg"), 80, 60, ""))
     assert nothing == gravity.sensed(Photo("film.mp4", "film.mp4", 80, 60, "", frame=1)) == (None, None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_a_pipe_in_place_of_the_photo_says_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "photo.jpg")
+    assert gravity.sensed(Photo("photo.jpg", str(tmp_path / "photo.jpg"), 80, 60, "")) == (None, None)

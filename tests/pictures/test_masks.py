@@ -1,5 +1,6 @@
 """Masks beside a plate: stills, sequences, folders, transparency; what does not fit is refused in a sentence."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,16 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="cannot be read"):
         excluded(options(tmp_path / "broken.png"), 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_a_mask_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    for number in (1, 2):
+        os.mkfifo(tmp_path / f"mask.{number}.png")
+    with pytest.raises(UserError):
+        excluded(options(tmp_path), 1)
+    with pytest.raises(UserError):
+        excluded(options(tmp_path / "mask.1.png"), 1)
 
 
 def test_a_relative_path_is_that_of_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "YCbCr
 
 
 @cache
-def _get_ready() -> None:
+def register_formats() -> None:
     """Registers all formats with Pillow, and removes its limit of pixels: we check MOST_PIXELS before decoding.
 
     That changes Pillow for the whole process, which is ours alone.
@@ -119,7 +119,7 @@ def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[Picture]
 
     Raises Unusable, and any error of the decoders.
     """
-    _get_ready()
+    register_formats()
     suffix = file.suffix.lower()
     if suffix in PLATE_SUFFIXES:
         yield _whole(Image.fromarray(_plate(file)))

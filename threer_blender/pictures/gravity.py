@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
 
+from ..files import bounded
 from ..model.arrays import FloatArray
 from ..model.reconstruction import Photo
+from .decoding import FORMATS, register_formats
 
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
 _MOST_XMP = 1_000_000  # bytes that are searched
@@ -35,8 +38,9 @@ def sensed(photo: Photo) -> Sensed:
     """Gravity and place from the photo's file. Both are None for frames of videos and files that Pillow cannot read."""
     if photo.frame is not None:
         return Sensed(None, None)
+    register_formats()
     try:
-        with Image.open(photo.path) as image:
+        with bounded.open_regular(Path(photo.path)) as file, Image.open(file, formats=FORMATS) as image:
             return Sensed(gimbal_up(_xmp(image.info)), gps_place(image.getexif().get_ifd(ExifTags.IFD.GPSInfo)))
     except (OSError, ValueError, SyntaxError, EOFError):
         return Sensed(None, None)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..files import sequence_files
+from ..files import bounded, sequence_files
 from ..files.photo_files import MOST_PIXELS
 from ..model.arrays import BoolArray
 from ..model.errors import UserError, quoted
@@ -141,7 +141,7 @@ def _read_mask(file: Path, excludes_black: bool) -> BoolArray:
         if file.suffix.lower() in sequence_files.PLATE_SUFFIXES:
             share = plate_files.pixels(file).mean(axis=2) / 255
         else:
-            with Image.open(file, formats=FORMATS) as image:
+            with bounded.open_regular(file) as opened, Image.open(opened, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise UserError(f"The mask {quoted(file.name)} has more than {MOST_PIXELS} pixels.")
                 if image.has_transparency_data:
