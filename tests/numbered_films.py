@@ -50,7 +50,7 @@ def number_of(displayed: Array) -> int:
 
 @dataclass(frozen=True)
 class Kind:
-    """How a film is made, and what it is.
+    """A kind of film: how it is encoded, and what it must be read as.
 
     `numbers` are those that its frames carry, `displayed` those of the frames that a player shows. `stamp` gives the
     time of a frame by its place, in units of 1 / `clock` seconds; `after` changes the finished file. `alike` is whether

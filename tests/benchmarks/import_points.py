@@ -24,7 +24,7 @@ ROUNDS = 5
 
 
 def synthetic() -> Reconstruction:
-    """Points without meaning, seen by ten cameras."""
+    """Random points of ten photos."""
     rng = np.random.default_rng(0)
     photos = [Photo(f"{i}.jpg", f"/{i}.jpg", 4000, 3000, sha256=str(i)) for i in range(10)]
     cameras = [Camera(p.name, 4000, 3000, 3000.0, 3000.0, 2000.0, 1500.0, np.eye(4)) for p in photos]

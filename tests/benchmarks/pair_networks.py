@@ -89,7 +89,7 @@ def materialised(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 def released_pairs(
     network: dust3r.PairNetwork[Any], photos: list[inputs.Input], pairs: list[tuple[int, int]]
 ) -> list[Any]:
-    """Every pair for itself, all predictions kept."""
+    """Predictions of each pair by itself, all in memory."""
     attend, transformer.attend = transformer.attend, materialised
     predictions = []
     with torch.inference_mode():
@@ -103,7 +103,7 @@ def released_pairs(
 def our_pairs(
     network: dust3r.PairNetwork[Any], photos: list[inputs.Input], pairs: list[tuple[int, int]], folder: str
 ) -> PairStore:
-    """As the engines do it."""
+    """Predictions by the pipeline of the engines."""
     report = MessageReport(lambda _message: None)
     report.plan(pairwise.plan(len(photos), len(pairs)))
     device, store = choose(), PairStore(Path(folder))

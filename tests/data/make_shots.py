@@ -29,7 +29,7 @@ from tests.data.shot_moves import FRAME_RATE, SHOTS, Shot
 Array = npt.NDArray[Any]
 
 ROOT = Path(os.environ.get("THREER_SHOTS", Path(tempfile.gettempdir()) / "threer_shots"))
-VERSION = 1  # of what is rendered: a folder of another one is made anew
+VERSION = 1  # of the pictures: a folder of another version is rendered anew
 GRAIN = 0.9  # grey levels of noise of the sensor
 CRF = 6  # of H.264: as good as lossless
 GRID = (12, 8)  # points of the surface that are written for each frame

@@ -76,7 +76,7 @@ def eased(share: float) -> float:
 
 
 def between(first: float, last: float, frames: int) -> Callable[[float], float]:
-    """From one value to the other over the shot, softly."""
+    """A value that goes from `first` to `last` over the shot, and starts and ends softly."""
     return lambda time: first + (last - first) * eased(min(max(time / (frames - 1), 0.0), 1.0))
 
 

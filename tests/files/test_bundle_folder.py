@@ -71,7 +71,7 @@ def edited_scene(folder: Path) -> None:
 
 
 def only_a_scene(folder: Path) -> None:
-    """As a game engine's or a web page's project has it."""
+    """The folder of a game engine's or a web page's project, which may have such a file."""
     shutil.rmtree(folder)
     folder.mkdir()
     (folder / bundle_folder.SCENE).write_text("{}")
@@ -160,7 +160,7 @@ def test_what_arrives_during_the_run_stays_and_so_does_the_result(
 
 
 def test_what_a_bundle_wrote_is_replaced_and_an_empty_folder_taken(tmp_path: Path, folder: Path) -> None:
-    (folder / "plates" / "0.jpg").unlink()  # what is missing is nobody's loss
+    (folder / "plates" / "0.jpg").unlink()  # a file that is missing cannot be lost
     (tmp_path / "empty").mkdir()
     for place in (folder, tmp_path / "empty"):
         assert bundle.write(replace(example(tmp_path), engine="new"), place) == place

@@ -41,7 +41,7 @@ def test_files_elsewhere(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("linked", ["plates", "plates/a.0001.png", "plates/a.0003.png"])
 def test_links(tmp_path: Path, linked: str) -> None:
-    """Of a folder, of the first frame, and of any other."""
+    """The folder, the first frame or another frame is a link."""
     private, folder = tmp_path / "private", tmp_path / "result"
     for place in (private, folder / "plates"):
         place.mkdir(parents=True)

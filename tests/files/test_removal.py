@@ -184,7 +184,7 @@ def test_one_module_deletes_and_one_renames_over() -> None:
     deletes: dict[str, list[str]] = {}
     for path in PACKAGE.rglob("*.py"):
         name = path.relative_to(PACKAGE).as_posix()
-        if name.startswith("geometry/"):  # which knows no files, and works in a folder of its caller's for one block
+        if name.startswith("geometry/"):  # it works in its callers' temporary folders alone
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):

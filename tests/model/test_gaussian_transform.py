@@ -37,7 +37,7 @@ def test_similarity(degree: int, rotation: Any) -> None:
 
 @pytest.mark.parametrize("signs", [(1, -1, -1), (-1, 1, 1), (-1, -1, -1), (1, 1, 1)])
 def test_mirrored(signs: tuple[int, int, int]) -> None:
-    """As `transformed` has it, with the axes of each splat in their order."""
+    """The result is that of `transformed`, and each splat's axes keep their order."""
     gaussians = random_gaussians(100)
     expected = transformed(gaussians, matrix(np.diag(np.array(signs, np.float64)), (0, 0, 0)))
     flipped = mirrored(gaussians, np.array(signs))

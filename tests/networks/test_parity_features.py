@@ -25,7 +25,7 @@ WIDTH, HEIGHT = 320, 240
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, torch.Tensor]:
-    """Of two pictures keypoints and descriptors, rounded to float16, and the pairs of them that match."""
+    """Keypoints and descriptors of two pictures, rounded to float16, and their matches."""
     case = load_file(Path(__file__).parent / "cases" / f"aliked_lightglue.2x{HEIGHT}x{WIDTH}.safetensors")
     return {name: values.float() for name, values in case.items()}
 

@@ -57,7 +57,7 @@ def save(path: Path, picture: Array | Image.Image, **options: Any) -> Path:
 
 
 def read_one(path: Path) -> Photo:
-    """The photo, of which nothing is said."""
+    """The photo in a file that is read without a warning."""
     warned = Warned()
     result = photos.read([path], warned)
     assert not result.unregistered

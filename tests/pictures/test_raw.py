@@ -126,7 +126,7 @@ def arw(orientation: int, order: str) -> bytes:
 
 def other_magic(magic: bytes) -> Callable[[int, str], bytes]:
     def make(orientation: int, _order: str) -> bytes:
-        """As TIFF, but for the maker's own magic number."""
+        """A TIFF with the maker's own magic number."""
         file = Tiff("<", magic)
         tags = [*file.linked(jpeg(FULL)), *file.camera(orientation)]
         return file.finished(file.directory(tags))

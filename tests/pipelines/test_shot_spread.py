@@ -46,7 +46,7 @@ def test_another_world_and_unit_count_nothing() -> None:
 
 
 def test_the_spread_is_told_frame_by_frame() -> None:
-    """As arrays of the shot: the frames' numbers from the first on, NaN where a solve has no camera."""
+    """The shot's arrays have a value for each frame from the first on, and NaN where a solve has no camera."""
     shot = synthetic_shots.shot(synthetic_shots.turning(12), points=500, noise=0.1)
     kind = solver.kind_of(shot.tracks, UNKNOWN)
     solved = shot_spread.with_spread(shot.tracks, 2, lambda tracks: solver.solve_turning(tracks, kind, UNKNOWN))

@@ -300,7 +300,7 @@ def test_deleted_objects_come_back(reconstruction: Reconstruction, tmp_path: Pat
 
 
 class Injected(Exception):
-    """Not one that any code could expect."""
+    """An exception that no code could expect."""
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, step: Any) -> None:

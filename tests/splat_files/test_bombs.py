@@ -85,7 +85,7 @@ def test_counts_and_compression(tmp_path: Path, name: Any) -> None:
     if "zstd" in name:
         pytest.importorskip("zstandard")
     (tmp_path / name).write_bytes(FILES[name]())
-    if name in ("bucket.ksplat", "full.ksplat"):  # of no harm: what they name is never made
+    if name in ("bucket.ksplat", "full.ksplat"):  # harmless: nothing of the size that they claim is allocated
         tracemalloc.start()
         splat_files.read(tmp_path / name)
         assert tracemalloc.get_traced_memory()[1] < MOST

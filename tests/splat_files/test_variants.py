@@ -122,7 +122,7 @@ def test_opacities_that_are_no_logits(tmp_path: Path, seed: int) -> None:
 
 @TWENTY
 def test_logits_stay_logits(tmp_path: Path, seed: int) -> None:
-    """Of our own files always, of others where there are few splats or one lies outside of [0, 1]."""
+    """Values from 0 to 1 are logits in our own files, and in others with few splats or with one value outside."""
     gaussians = example(seed)
     inside = np.linspace(0.51, 0.73, len(gaussians)).astype(np.float32)  # logits from 0.04 to 0.99
     ours = replace(gaussians, opacities=inside)

@@ -84,7 +84,7 @@ def assert_one_sentence(text: str) -> None:
 
 
 def assert_nothing_left(photos: Path, temporary: Path) -> None:
-    """No unfinished file; what there is of results is whole."""
+    """There is no unfinished file, and every result is whole."""
     assert list(temporary.glob("threer_*")) == []
     for folder in (photos / "3R results").glob("*"):
         assert not folder.name.startswith(".")
@@ -188,7 +188,7 @@ def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, te
 
 
 def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Path) -> None:
-    """Both compile into it, name results and write logs at the same time."""
+    """Both compile kernels, name results and write logs in it at the same time."""
     local_kernels = data_folder_of(profile) / "kernels"
     local_kernels.unlink()
     blenders = [AnotherBlender(profile, temporary, small) for _ in range(2)]
@@ -261,7 +261,7 @@ def test_a_missing_wheel(
 def test_a_runtime_of_another_version(
     addon: ModuleType, small: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after an update of the extension by another Blender, while this one has the earlier in memory."""
+    """Another Blender has updated the extension, while this one has the earlier version in memory."""
     genuine = part("headless").reconstruction_request
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -276,7 +276,7 @@ def test_a_runtime_of_another_version(
 
 
 def test_a_hung_runtime(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that lives and says nothing, and one that is stopped altogether; the minute is the clock's, not ours."""
+    """One runtime lives and sends nothing, one is stopped altogether. The clock is set forward by a minute."""
     later = 0.0
     monkeypatch.setattr(part("ui.queue"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
     for stopped in (False, True):

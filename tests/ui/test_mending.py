@@ -95,7 +95,7 @@ def test_solve_again_without_bad_tracks_and_frames(
 
 @pytest.mark.usefixtures("addon")
 def test_a_mask_drawn_in_blender_becomes_the_engines_mask(tmp_path: Path) -> None:
-    """Its button is where the engine's masks are; what it writes is read as masks of the plate."""
+    """The button writes masks of the plate, which the engine reads."""
     with pytest.raises(RuntimeError, match="poll"):
         bpy.ops.threer.use_drawn_mask()
     Image.new("RGB", (96, 48)).save(tmp_path / "plate.1001.png")

@@ -31,7 +31,7 @@ class Artist:
         self.pictures.mkdir(exist_ok=True)
 
     def keep(self, what: str) -> Array:
-        """A picture of the screen, kept; returned as (H, W, 3)."""
+        """Saves a picture of the screen, and returns it as (H, W, 3)."""
         self.window.ask(REDRAW, 600)
         path = self.pictures / f"{self.name} {what}.png"
         self.window.picture(path)
@@ -40,7 +40,7 @@ class Artist:
 
     def press(self, row: float, effect: str) -> None:
         """Clicks on a row of the panel and waits until `effect` is true in Blender."""
-        self.window.ask(REDRAW, 600)  # what scripts changed moves buttons only then
+        self.window.ask(REDRAW, 600)  # buttons move after a script's change only at a redraw
         self.click(*self.row(row), effect)
 
     def row(self, row: float, across: float = 0.45) -> tuple[float, float]:

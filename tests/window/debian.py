@@ -28,7 +28,7 @@ class Suite:
 
     @property
     def folder(self) -> Path:
-        """Where it is installed; made once and kept."""
+        """The folder of the installed system, which stays for the next run."""
         return Path(tempfile.gettempdir()) / f"window-{self.name}"
 
 

@@ -102,7 +102,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def refused(photos: list[Path], place: Place, **options: object) -> tuple[str, list[Notice]]:
-    """The sentence with which a reconstruction of `photos` is refused, and what was warned of before."""
+    """The sentence with which a reconstruction of `photos` is refused, and the warnings before it."""
     heard: list[Notice] = []
 
     def hear(message: Message) -> None:

@@ -118,7 +118,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_plate_in_a_read_only_folder(frames: list[Array], read_only: Path, tmp_path: Path) -> None:
-    """It is read there; a result beside it is refused before the work."""
+    """The plate is solved. A result in the same folder is refused before the work."""
     plate = sequence(frames, read_only / "shot")
     subprocess.run(["mount", "-o", "remount,ro", str(read_only)], check=True)
     result, _ = solved(plate, tmp_path / "result")

@@ -1,4 +1,4 @@
-"""A worker that has said its last word removes nothing, however late it ends and whatever its parent closes."""
+"""A worker that has sent its last message removes nothing, however late it ends and whatever its parent closes."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Where memory runs out, a lighter run is tried and said; where none is lighter, one sentence says what to do."""
+"""Where memory runs out, a lighter run is tried and reported; where none is lighter, one sentence says what to do."""
 
 from __future__ import annotations
 

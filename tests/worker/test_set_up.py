@@ -194,7 +194,7 @@ def test_uv_hears_nothing_of_the_users_configuration_but_what_is_documented(
 
 @pytest.mark.usefixtures("uv")
 def test_a_uv_that_is_not_the_published_one_is_never_started(tmp_path: Path) -> None:
-    """As where somebody else could write to the folder."""
+    """Somebody else could have written to the folder."""
     wheel = tmp_path / "environment.unfinished" / "uv.whl"
     with zipfile.ZipFile(wheel, "a") as packed:
         packed.writestr("more", "x")

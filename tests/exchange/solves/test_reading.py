@@ -16,7 +16,7 @@ from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 
 
 def registered(solve: Solve) -> Reconstruction:
-    """With all photos there."""
+    """The reconstruction of a solve whose photos are all there."""
     photos = [Photo(view.name, view.name, scene.WIDTH, scene.HEIGHT, str(i)) for i, view in enumerate(solve.views)]
     pictured = [Pictured(view, photo) for view, photo in zip(solve.views, photos, strict=True)]
     return registration.reconstruction(solve, pictured, [])

@@ -52,7 +52,7 @@ def camera_of(photo: Photo, matrix: FloatArray) -> Camera:
 
 
 def matches_of(cameras: Sequence[Camera], photos: Sequence[Photo], folder: Path) -> Matched:
-    """Of 600 points on a room's walls, each seen to a quarter of a pixel."""
+    """Matches of 600 points on a room's walls, with a quarter of a pixel of noise."""
     random = np.random.default_rng(0)
     directions = random.normal(size=(600, 3))
     points = directions / np.abs(directions / (rooms.SIZE / 2)).max(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""A lens that the artist knows stays in mapping; where the photos would prefer another one, that is said."""
+"""A lens that the artist knows stays as it is in mapping. Where the photos would prefer another one, a note says so."""
 
 from dataclasses import replace
 from pathlib import Path

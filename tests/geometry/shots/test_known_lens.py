@@ -1,4 +1,4 @@
-"""A lens that the artist knows stays as it is, and where the tracks would prefer another one that is said."""
+"""A lens that the artist knows stays as it is. Where the tracks would prefer another one, a note says so."""
 
 from dataclasses import replace
 from typing import Any

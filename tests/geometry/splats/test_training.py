@@ -106,7 +106,7 @@ def test_what_a_photo_does_not_show_does_not_count() -> None:
     for view in views:
         mask, picture = view.mask.copy(), view.picture.copy()
         mask[:, :20] = False
-        picture[:, :20] = 1.0  # of no meaning
+        picture[:, :20] = 1.0  # an arbitrary colour
         masked.append(replace(view, mask=mask, picture=picture))
     training = Training(truth, masked[:1], TrainingSettings(iterations=30, degree=0), CPU)
     for _ in range(30):
