@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.processes import alive, gone
+from threer_blender import __version__
 from threer_blender.files import removal
 from threer_blender.files.bundle_folder import Staging
 from threer_blender.host import hardware
 from threer_blender.host.environment import Interpreter
 from threer_blender.jobs.messages import Done, Failed, Message, Notice, Progress, ReconstructionRequest
-from threer_blender.jobs.process import GRACE, LOG_BEGINS, MOST_LOGS, Job
+from threer_blender.jobs.process import GRACE, KERNELS, LOG_BEGINS, MOST_LOGS, Job
 from threer_blender.model.errors import UserError
 
 INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
@@ -61,6 +62,12 @@ def test_progress_then_done(tmp_path: Path) -> None:
     assert job.ended == messages[-1] == Done(str(tmp_path / "out" / "result"), 1, 2, 3)
     assert_nothing_left(job, messages, tmp_path)
     assert job.poll() == []
+
+
+def test_each_version_compiles_kernels_of_its_own(tmp_path: Path) -> None:
+    """Kernels of another version may name types that are gone, at which numba fails."""
+    folders = [m.text for m in finish(start(tmp_path, kernels=True)) if isinstance(m, Notice) and "kernels" in m.text]
+    assert folders == [str(tmp_path / "home" / KERNELS / __version__)]
 
 
 def test_poll_never_blocks(tmp_path: Path) -> None:

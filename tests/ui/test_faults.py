@@ -189,7 +189,7 @@ def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, te
 
 def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Path) -> None:
     """Both compile kernels, name results and write logs in it at the same time."""
-    local_kernels = data_folder_of(profile) / "kernels"
+    local_kernels = data_folder_of(profile) / "kernels" / __version__
     local_kernels.unlink()
     blenders = [AnotherBlender(profile, temporary, small) for _ in range(2)]
     ended = [blender.hear(lambda messages: "failed" in messages) for blender in blenders]

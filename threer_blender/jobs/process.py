@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .. import __version__
 from ..files import bundle_folder, removal
 from ..files.bundle_folder import Staging
 from ..host import environment, hardware
@@ -277,7 +278,8 @@ def _environment(interpreter: Interpreter, temporary: Path, data_folder: Path) -
         "PYTHONPATH": os.pathsep.join(str(folder.absolute()) for folder in interpreter.search_path),
         "PYTHONUTF8": "1",
         "PYTHONFAULTHANDLER": "1",
-        "NUMBA_CACHE_DIR": str(data_folder.absolute() / KERNELS),
+        # Each version has its own: numba fails at kernels whose types are gone or have another name.
+        "NUMBA_CACHE_DIR": str(data_folder.absolute() / KERNELS / __version__),
         "GLOG_minloglevel": "2",  # of COLMAP's log, errors only
         "OMP_WAIT_POLICY": "passive",  # torch's idle threads would spin and take the cores from ours
         "THREER_HOME": str(data_folder.absolute()),

@@ -7,6 +7,7 @@
 - `made`, `place`: it copies the folder `made` to `place`.
 - `crash`: it ends by a signal ("kill", "segv") or with a status ("exit").
 - `babble`: it prints a line that is no message.
+- `kernels`: it reports the folder of compiled kernels.
 - `staging`, `marker`: it makes the folder `staging`, and writes `marker` into it to show that the folder is ours.
 """
 
@@ -54,6 +55,8 @@ if options.get("grandchild"):
     grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     say(type="warning", text=str(grandchild.pid))
 say(type="warning", text=tempfile.gettempdir(), photo="")
+if options.get("kernels"):
+    say(type="warning", text=os.environ["NUMBA_CACHE_DIR"])
 for step in range(options.get("steps", 3)):
     keeps = bool(options.get("keeps")) and not finishing.is_set()
     say(type="progress", stage="Working", fraction=step / 10, keeps=keeps)
