@@ -204,7 +204,12 @@ def window(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def fuzz(session: nox.Session) -> None:
-    """Give damaged files of every kind to their readers: `nox -s fuzz -- KIND … --inputs 2000 --seconds 600`."""
+    """Give damaged files of every kind to their readers: `nox -s fuzz -- KIND … --inputs 2000 --seconds 600`.
+
+    `nox -s fuzz -- kinds` tries all kinds of faults and prints their table.
+    """
     install(session, "blender,test")
     session.install(TORCH)
-    session.run("python", "-m", "tests.fuzz.run", *session.posargs)
+    table = session.posargs[:1] == ["kinds"]
+    module, arguments = ("table", session.posargs[1:]) if table else ("run", session.posargs)
+    session.run("python", "-m", f"tests.fuzz.{module}", *arguments)

@@ -62,9 +62,9 @@ def numbered_film(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
     @cache
     def written(name: str) -> Path:
-        from tests.numbered_films import CLOCKS, KINDS, write
+        from tests.numbered_films import CLOCKS, KINDS, OTHERS, write
 
-        kind = {**KINDS, **CLOCKS}[name]
+        kind = {**KINDS, **CLOCKS, **OTHERS}[name]
         return write(kind, tmp_path_factory.mktemp("films") / f"film{kind.suffix}")
 
     return written

@@ -205,3 +205,29 @@ KINDS = {
     "gif": Kind(".gif", "gif", "rgb8", rate=Fraction(25), alike=False),
     "ogv": Kind(".ogv", "libvpx", options={"deadline": "realtime", "cpu-used": "8"}, format="ogg", alike=False),
 }
+_OPEN = {"x265-params": "log-level=none:pools=1:open-gop=1:keyint=6:bframes=3"}
+# Kinds that are read; how Blender's clip shows them is not looked at.
+OTHERS = {
+    "mp4 av1": Kind(
+        ".mp4", "libsvtav1", options={"preset": "12", "svtav1-params": "hierarchical-levels=3"}, size=(128, 64)
+    ),
+    "mp4 fragmented": Kind(".mp4", "libx264", options=_B, container={"movflags": "frag_every_frame+empty_moov"}),
+    "ts wrapped clock": Kind(
+        ".ts", "libx264", options=_B, clock=90000, stamp=lambda place: 2**33 - 45000 + 3750 * place
+    ),
+    "mp4 fields": Kind(".mp4", "libx264", options={"flags": "+ildct+ilme", "x264-params": "tff=1"}),
+    "mkv hevc open groups": Kind(".mkv", "libx265", options=_OPEN),
+    "mp4 fine clock": Kind(".mp4", "libx264", options=_B, container={"video_track_timescale": "2000000000"}),
+    "mkv live": Kind(".mkv", "libx264", options=_B, container={"live": "1"}),
+    "dv": Kind(".dv", "dvvideo", rate=Fraction(25), size=(720, 576)),
+    "mp4 1 a second": Kind(".mp4", "libx264", options=_B, rate=Fraction(1)),
+    "mp4 1000 a second": Kind(".mp4", "libx264", options=_B, rate=Fraction(1000)),
+    "avi huffyuv": Kind(".avi", "huffyuv", "rgb24"),
+    "mov cineform": Kind(".mov", "cfhd", "yuv422p10le", size=(128, 64)),
+    "mov png": Kind(".mov", "png", "rgb24"),
+    "mkv vp9 hidden frames": Kind(
+        ".mkv", "libvpx-vp9", options={"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "16"}
+    ),
+    "ivf": Kind(".ivf", "libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}),
+    "raw h264": Kind(".h264", "libx264", options=_B, format="h264"),
+}

@@ -320,3 +320,25 @@ def test_tracked_points_that_make_no_sense_are_refused(tmp_path: Path, wrong: di
     folder = bundle.write(replace(result, shots=[shot]), tmp_path / "result")
     with pytest.raises(UserError, match="damaged"):
         bundle.read(folder)
+
+
+def test_a_description_without_end_is_refused_unread(tmp_path: Path) -> None:
+    folder = bundle.write(example(tmp_path), tmp_path / "result")
+    os.truncate(folder / bundle_folder.SCENE, bundle.LARGEST_SCENE + 1)
+    with pytest.raises(UserError, match="holds more than"):
+        bundle.read(folder)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT])
+def test_a_disk_that_fails_is_no_reason_to_delete_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    folder = bundle.write(example(tmp_path), tmp_path / "result")
+
+    def fails(*_: object) -> None:
+        raise OSError(code, os.strerror(code), str(folder))
+
+    monkeypatch.setattr(array_file, "read", fails)
+    with pytest.raises(UserError, match=r"could not be read \(.*\); see that its disk is there") as refused:
+        bundle.read(folder)
+    assert "delete" not in str(refused.value)

@@ -40,7 +40,7 @@ from .files.bundle_folder import (
 )
 from .model import lens
 from .model.arrays import Array
-from .model.errors import UserError, quoted
+from .model.errors import UserError, cause, quoted
 from .model.reconstruction import (
     MOTIONS,
     Camera,
@@ -58,6 +58,7 @@ from .model.reconstruction import (
 from .model.spherical_harmonics import COEFFICIENTS
 
 VERSION = 1
+LARGEST_SCENE = 1 << 28  # bytes of SCENE; some 200,000 frames of shots
 CONVENTIONS = (
     "OpenCV camera axes (x right, y down, z forward); world_from_camera is 4x4 row-major; pixels of the displayed "
     "photo with the centre of the top-left pixel at (0.5, 0.5); lens distortion by COLMAP model name; quaternions wxyz"
@@ -199,7 +200,9 @@ def read(folder: str | Path) -> Reconstruction:
     if not (folder / SCENE).is_file():
         raise UserError(f"{quoted(folder)} holds no reconstruction; choose the folder that has a {SCENE} in it.")
     try:
-        scene = json.loads((folder / SCENE).read_text("utf-8"))
+        with bounded.as_refusal(quoted(folder / SCENE)):
+            text = bounded.content(folder / SCENE, LARGEST_SCENE)
+        scene = json.loads(text)
         if not isinstance(scene, dict) or not isinstance(scene.get("version"), int):
             raise ValueError(f"{SCENE} is not a bundle's")
         if scene["version"] > VERSION:
@@ -210,7 +213,11 @@ def read(folder: str | Path) -> Reconstruction:
         return _reconstruction(scene, folder)
     except PermissionError as error:
         raise UserError(f"{quoted(folder)} may not be read; give yourself the right to read it.") from error
-    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
+    except OSError as error:  # a network's or a disk's: the result may be whole
+        raise UserError(
+            f"{quoted(folder)} could not be read ({cause(error)}); see that its disk is there, and try again."
+        ) from error
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         what = f"{ARRAYS} {what}" if isinstance(error, bounded.Damaged) else what
         raise UserError(

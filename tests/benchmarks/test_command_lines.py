@@ -26,7 +26,7 @@ CALL = re.compile(r"^ *end\(", re.MULTILINE)
 GIVEN = {"json", "resource", "sys", "time", "end", "__name__"}  # what `_measure.measured` puts before a script
 
 
-@pytest.mark.parametrize("name", [*BENCHMARKS, *MAKERS, "tests.fuzz.run"])
+@pytest.mark.parametrize("name", [*BENCHMARKS, *MAKERS, "tests.fuzz.run", "tests.fuzz.table"])
 def test_its_command_line_explains_it(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,6 +159,43 @@ def test_what_arrives_during_the_run_stays_and_so_does_the_result(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_what_a_run_reads_is_not_in_what_it_replaces(tmp_path: Path, folder: Path) -> None:
+    """Neither its photos nor what its options name; by whatever way they lead there."""
+    (tmp_path / "link").symlink_to(folder)
+    plate = folder / "plates" / "0.jpg"
+    for path in (plate, plate.parent, tmp_path / "link" / "plates" / "0.jpg", folder / "plates" / ".." / "plates"):
+        with pytest.raises(UserError, match="which the result would replace"):
+            bundle_folder.check_inputs(folder, [tmp_path / "photo.jpg", str(path)])
+    elsewhere = ("", "high", "plates/0.jpg", str(folder), str(tmp_path), f"{folder}/gone.jpg", "\0", "x" * 5000)
+    bundle_folder.check_inputs(folder, elsewhere)
+    bundle_folder.check_inputs(tmp_path / "new", [plate])
+
+
+@pytest.mark.parametrize("name", ["home", "photos", "photos/..", "home/disk", "photos/result/plates"])
+def test_a_folder_of_the_artists_is_never_the_result(tmp_path: Path, folder: Path, name: str) -> None:
+    for inner in ("home/.config", "home/disk/films", "photos/IMG_1"):
+        (tmp_path / inner).mkdir(parents=True)
+    shutil.copytree(folder, tmp_path / "photos" / "result")
+    before = everything(tmp_path)
+    with pytest.raises(UserError, match="holds something else"):
+        bundle.write(example(tmp_path), tmp_path / name)
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take a right on Windows")
+def test_hard_links_keep_what_they_name(tmp_path: Path, folder: Path) -> None:
+    """The artist's other name of a plate, and a file of the artist's under a plate's name."""
+    (tmp_path / "mine.jpg").hardlink_to(folder / "plates" / "0.jpg")
+    bundle.write(replace(example(tmp_path), engine="new"), folder)
+    assert (tmp_path / "mine.jpg").read_bytes() == b"picture"
+    (tmp_path / "precious.json").write_text("precious")
+    (folder / bundle_folder.SCENE).unlink()
+    (folder / bundle_folder.SCENE).hardlink_to(tmp_path / "precious.json")
+    with pytest.raises(UserError, match="holds something else"):
+        bundle.write(example(tmp_path), folder)
+    assert (tmp_path / "precious.json").read_text() == "precious"
+
+
 def test_what_a_bundle_wrote_is_replaced_and_an_empty_folder_taken(tmp_path: Path, folder: Path) -> None:
     (folder / "plates" / "0.jpg").unlink()  # a file that is missing cannot be lost
     (tmp_path / "empty").mkdir()

@@ -30,7 +30,8 @@ from threer_blender.jobs import messages
 from threer_blender.lenses import known
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
-from threer_blender.pictures import photos
+from threer_blender.model.reconstruction import Photo
+from threer_blender.pictures import masks, photos
 
 
 def _splats(path: Path) -> Any:
@@ -269,6 +270,32 @@ def _deep_photos(picture: Array) -> Sequence[Parts]:
     return [*files, {"DNG": tags + bytes(100) + file.getvalue() + bytes(100)}]
 
 
+def _masks() -> Sequence[Parts]:
+    """A small mask of each sort: black and white, grey, 16 bits, with transparency, with a palette."""
+    from PIL import Image
+
+    half = np.repeat(np.array([[0] * 32 + [255] * 32], np.uint8), 48, axis=0)
+    grey = Image.fromarray(half)
+    files = []
+    for picture, form in (
+        (grey, "PNG"),
+        (grey.convert("1"), "TIFF"),
+        (grey.convert("LA"), "PNG"),
+        (grey.convert("P"), "BMP"),
+        (Image.fromarray(half.astype(np.uint16) * 257), "PNG"),
+        (grey.convert("RGB"), "JPEG"),
+    ):
+        file = io.BytesIO()
+        picture.save(file, form)
+        files.append({form: file.getvalue()})
+    return files
+
+
+def _read_mask(path: Path) -> Any:
+    photo = Photo("a.jpg", "a.jpg", 64, 48, f"{0:064}")
+    return masks.Masks(path, {}, {}, False, 2).excluded(photo, None)
+
+
 def _photo_file(parts: Parts, folder: Path) -> Path:
     ((form, data),) = parts.items()
     return single(f".{form.lower()}")({"file": data}, folder)
@@ -312,6 +339,7 @@ _ROWS = [
     Kind("bundle", _bundle, _bundle_folder, bundle.read, (UserError,), packed=False),
     Kind("photo", _photos, _photo_file, _read_photos, (UserError,), packed=False),
     Kind("video", _videos, _photo_file, _read_photos, (UserError,), packed=False),
+    Kind("mask", _masks, _photo_file, _read_mask, (UserError,), packed=False),
     Kind("solve", _solves, _folder, reading.read, (UserError,), packed=False),
     Kind("scan", _scans, _folder, reading.read, (UserError,), packed=False),
     Kind("lens file", _lens_file, single(".json"), known.read, (UserError,), packed=False),

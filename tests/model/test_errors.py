@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from threer_blender.cli import command_line
-from threer_blender.model.errors import quoted, system_refusal
+from threer_blender.model.errors import cause, quoted, system_refusal
 
 PACKAGE = Path(__file__).parents[2] / "threer_blender"
 # The modules with `!r`: only developers see it, or it shows no path.
@@ -51,6 +51,11 @@ def test_what_the_system_refuses_is_one_sentence(code: int) -> None:
     assert system_refusal(error).startswith(r"'C:\photos\a.jpg' could not be used (")
     assert system_refusal(error).endswith(".")
     assert "\n" not in system_refusal(OSError("x"))
+
+
+def test_a_cause_says_no_path_again() -> None:
+    assert cause(FileNotFoundError(errno.ENOENT, "No such file", "C:\\photos\\a.jpg")) == "No such file"
+    assert cause(ValueError("it is cut off")) == "it is cut off"
 
 
 LONG = "n" * 300

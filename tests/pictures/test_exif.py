@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,21 @@ def test_the_sensor_of_a_named_camera_gives_the_focal_length() -> None:
     assert exif.focal_for_sensor(23.5, tags, 600, 400) == pytest.approx(600)
     assert exif.lens_tags({0x010F: "Canon", 0x0110: "Canon EOS 80D"}).camera == "Canon EOS 80D"
     assert exif.focal_for_sensor(23.5, exif.lens_tags({}), 600, 400) is None
+
+
+ODD = (0, -1, 1, 5, 65535, (1, 2), "50", "", b"\0\1", "nan", 3.5, "x" * 5000, *itertools.starmap(
+    TiffImagePlugin.IFDRational, [(0, 0), (1, 0), (-5, 3), (50, 1)]
+))  # fmt: skip
+TAGS = (
+    "FocalLength", "FocalLengthIn35mmFilm", "DigitalZoomRatio", "ExifImageWidth", "ExifImageHeight", "Make", "Model",
+    "FocalPlaneXResolution", "FocalPlaneYResolution", "FocalPlaneResolutionUnit", "LensModel", "LensSpecification",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_tags_of_any_type_leave_the_photo_readable(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    values = {name: draw.choice(ODD) for name in draw.sample(TAGS, 6)}
+    photo = read_one(save(tmp_path / "a.jpg", scene(), exif=tags(**values)))
+    assert photo.focal is None or 0.2 <= photo.focal / photo.width <= 50
+    assert photo.sensor_width is None or photo.sensor_width > 0

@@ -16,6 +16,7 @@ from tests.numbered_films import (
     HEIGHT,
     KINDS,
     MATRICES,
+    OTHERS,
     WIDTH,
     Kind,
     jittered,
@@ -41,6 +42,14 @@ def test_frames_are_in_the_order_of_showing(numbered_film: Written, name: str) -
     else:  # how much of it is left depends on the encoder
         assert len(displayed) >= 12
         assert set(np.diff(displayed)) == {1}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_frames_of_other_kinds_are_in_their_order_too(numbered_film: Written, name: str) -> None:
+    film, kind = Film(numbered_film(name)), OTHERS[name]
+    assert film.frame_rate == kind.rate
+    assert [number_of(film.picture(number)) for number in film.numbers] == list(kind.displayed)
+    assert [number_of(film.picture(number)) for number in film.numbers[::-1]] == list(kind.displayed)[::-1]
 
 
 @pytest.mark.parametrize("name", CLOCKS)

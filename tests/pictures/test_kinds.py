@@ -319,3 +319,18 @@ def test_srgb_as_a_profile_changes_nothing(tmp_path: Path, kind: str) -> None:
     photo = read_one(save(tmp_path / f"a.{kind}", PICTURE, icc_profile=profile, **options))
     assert difference(photos.pixels(photo), PICTURE) < 4
     assert photos.blender_shows(photo) == (kind not in ("heic", "avif"))
+
+
+@pytest.mark.parametrize("dtype", ["<u1", "<u2", "<f4", ">u1", ">u2", ">f4"])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_big_tiff_is_read_or_named(tmp_path: Path, dtype: str, planar: Any) -> None:
+    """Pillow reads none whose high bytes come first."""
+    path = tmp_path / "big.tif"
+    values = PICTURE if "1" in dtype else deep(dtype, PICTURE)
+    stored = np.ascontiguousarray(values.transpose(2, 0, 1)) if planar == "separate" else values
+    tifffile.imwrite(path, stored, photometric="rgb", planarconfig=planar, byteorder=dtype[0], bigtiff=True)
+    if dtype[0] == ">":
+        (refused,) = photos.read([path], lambda _text, _photo: None).unregistered
+        assert "BigTIFF" in refused.reason
+    else:
+        assert np.abs(reading(path)[0].astype(int) - PICTURE).max() <= 1

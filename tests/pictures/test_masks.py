@@ -1,6 +1,7 @@
 """Masks beside a plate: stills, sequences, folders, transparency; what does not fit is refused in a sentence."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,40 @@ def test_a_mask_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
         excluded(options(tmp_path), 1)
     with pytest.raises(UserError):
         excluded(options(tmp_path / "mask.1.png"), 1)
+
+
+BROKEN = (
+    b"",
+    b"no picture",
+    b"\x89PNG\r\n\x1a\n" + bytes(40),
+    b"II*\0\xff\xff\xff\xff",
+    b"BM" + bytes(60),
+    b"RIFF\0\0\0\0WEBP",
+)
+
+
+@pytest.mark.parametrize("content", BROKEN)
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr"])
+def test_a_mask_that_is_no_picture_is_one_sentence(tmp_path: Path, content: bytes, suffix: str) -> None:
+    file = tmp_path / f"broken{suffix}"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read") as refused:
+        excluded(options(file), 1)
+    assert "object at" not in str(refused.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes and devices in folders")
+@pytest.mark.parametrize("suffix", [".png", ".exr"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_mask_that_is_no_file_is_not_waited_for(tmp_path: Path, suffix: str, make: Callable[[Path], None]) -> None:
+    make(tmp_path / f"mask{suffix}")
+    with pytest.raises(UserError):
+        excluded(options(tmp_path / f"mask{suffix}"), 1)
+
+
+def test_a_mask_that_is_gone_is_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"cannot be read: [^\\:]*\.$"):
+        masks.Masks(Path(r"C:\masks\gone.png"), {}, {}, False, 0).excluded(PHOTO, 1)
 
 
 def test_a_relative_path_is_that_of_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

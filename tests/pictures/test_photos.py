@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.pictures.saved import Warned, read_one, save, scene, tags
-from threer_blender.files import photo_files
+from threer_blender.files import exr_file, photo_files
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.pictures import decoding, photos
@@ -349,10 +351,32 @@ def test_a_photo_replaced_by_one_of_the_same_size_is_noticed(tmp_path: Path) -> 
             use(photo)
 
 
+NO_FILES = ("a.jpg", "a.png", "a.tif", "a.dng", "a.exr", "a.dpx", "a.mp4", "a.mov", "a.gif", "a.avi")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes and devices in folders")
+@pytest.mark.parametrize("name", NO_FILES)
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_file_is_left_out_and_not_waited_for(
+    tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    """A pipe would be waited for, a device read without end."""
+    make(tmp_path / name)
+    assert re.search("no regular file|cannot be read", rejected(tmp_path / name))
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
-def test_a_pipe_named_as_a_photo_is_left_out_and_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.jpg")
-    assert "no regular file" in rejected(tmp_path / "pipe.jpg")
+@pytest.mark.parametrize("suffix", [".png", ".exr"])
+def test_a_pipe_in_a_sequence_is_a_missing_frame(tmp_path: Path, suffix: str) -> None:
+    for number in range(1001, 1006):
+        if suffix == ".exr":
+            exr_file.write(tmp_path / f"p.{number}.exr", np.full((64, 64, 3), number % 5 / 5, np.float32))
+        else:
+            Image.new("RGB", (64, 64), (number % 200, 9, 9)).save(tmp_path / f"p.{number}.png")
+    (tmp_path / f"p.1003{suffix}").unlink()
+    os.mkfifo(tmp_path / f"p.1003{suffix}")
+    read = photos.read([tmp_path / f"p.####{suffix}"], Warned())
+    assert {photo.frame for photo in read.accepted} == {1001, 1002, 1004, 1005}
 
 
 def test_a_tiff_of_an_unusual_kind_is_named(tmp_path: Path) -> None:

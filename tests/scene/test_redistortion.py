@@ -1,5 +1,6 @@
 """CG over the plate: a grid of small lights is rendered with overscan, distorted by the compositor, and measured."""
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -147,6 +148,20 @@ def test_the_artists_nodes_stay_and_a_second_time_adds_none(tmp_path: Path) -> N
     assert len(tree.nodes) == count
     assert redistort.inputs[0].links[0].from_node == artists
     assert sum(group.name.startswith(redistortion.GROUP) for group in bpy.data.node_groups) == 1
+
+
+@pytest.mark.parametrize("named", ["../plate/plate.1.exr", "/etc/a.exr", "//server/share/a.exr", "C:\\a.exr", 7, None])
+def test_a_strangers_lens_leads_to_no_other_file(tmp_path: Path, named: Any) -> None:
+    root, shot, photo = filmed(tmp_path, {1001: replace(camera("plate 1001", *SIZE, 200), distortion=BARREL)})
+    index = tmp_path / "lens" / export.INDEX
+    described = json.loads(index.read_text("utf-8"))
+    for lens in described["lenses"]:
+        lens["redistort"] = named
+    index.write_text(json.dumps(described), "utf-8")
+    images = len(bpy.data.images)
+    with pytest.raises(UserError, match="export the lens there again"):
+        redistortion.set_up(bpy.context.scene, moving(root), shot, photo, tmp_path / "lens", tmp_path / "comp")
+    assert len(bpy.data.images) == images
 
 
 def test_without_an_exported_lens_nothing_happens(tmp_path: Path) -> None:

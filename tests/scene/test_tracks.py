@@ -63,6 +63,11 @@ def test_deleted_and_weighed_tracks_are_told_by_number(displayed: Any) -> None:
     with tracks.in_object_mode(obj):
         assert obj.mode == "OBJECT"
     assert obj.mode == "EDIT"
+    bpy.context.view_layer.objects.active = obj.parent  # as a click in the outliner can
+    with tracks.in_object_mode(obj):
+        assert obj.mode == "OBJECT"
+    assert obj.mode == "EDIT"
+    bpy.context.view_layer.objects.active = obj
     bpy.ops.object.mode_set(mode="OBJECT")
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -94,7 +94,9 @@ def leaves(value: Any, path: Any = ()) -> Iterator[Any]:
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value", "ignore:divide by zero")
-def test_whatever_stands_in_a_result_it_is_built_or_refused(tmp_path: Path) -> None:
+def test_whatever_stands_in_a_result_it_is_built_or_refused(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Every entry of scene.json is replaced by everything that it should not be."""
     photos = write_photos(tmp_path / "shot", CAMERAS[:2])
     photos[0] = replace(photos[0], sensor_width=36.0, focal=300.0)
@@ -122,4 +124,5 @@ def test_whatever_stands_in_a_result_it_is_built_or_refused(tmp_path: Path) -> N
                 built += 1
                 bpy.ops.wm.read_factory_settings()
     assert all(sentence.endswith(".") for sentence in refused)
+    record_property("tried", len(refused) + built)
     assert len(refused) > 2 * built > 0

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -34,6 +35,7 @@ from threer_blender.host.environment import Interpreter
 pytest_plugins = ["tests.blender.extension"]
 
 KILLED_RUNTIMES, KILLED_BLENDERS = 6, 2
+Record = Callable[[str, object], None]  # says how many faults a test tried
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +96,9 @@ def assert_nothing_left(photos: Path, temporary: Path) -> None:
 # The runtime's death
 
 
-def test_a_runtime_killed_at_any_moment(addon: ModuleType, small: Path, temporary: Path) -> None:
+def test_a_runtime_killed_at_any_moment(
+    addon: ModuleType, small: Path, temporary: Path, record_property: Record
+) -> None:
     """Each moment is drawn from its own share of how long a whole run takes."""
     began = time.monotonic()
     run(addon, small)
@@ -111,6 +115,7 @@ def test_a_runtime_killed_at_any_moment(addon: ModuleType, small: Path, temporar
         assert_nothing_left(small, temporary)
     run(addon, small)
     assert addon.current().error == ""
+    record_property("tried", KILLED_RUNTIMES)
     assert killed > 0  # the rest were quicker than when they were measured
 
 
@@ -166,7 +171,9 @@ def offered(profile: Path, temporary: Path) -> Any:
     return actual
 
 
-def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, temporary: Path) -> None:
+def test_a_killed_blender_takes_its_runtime_along(
+    small: Path, profile: Path, temporary: Path, record_property: Record
+) -> None:
     rng = random.Random(0)
     for number in range(KILLED_BLENDERS):
         reached = 0.9 * (number + rng.random()) / KILLED_BLENDERS
@@ -185,6 +192,7 @@ def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, te
     assert offered(profile, temporary) == [ended["output"]]
     assert len(bundle.read(ended["output"]).cameras) == 3
     shutil.rmtree(ended["output"])
+    record_property("tried", KILLED_BLENDERS + 1)
 
 
 def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Path) -> None:
@@ -232,7 +240,12 @@ def test_a_full_disk(addon: ModuleType, small: Path, temporary: Path, tmp_path: 
 
 
 def test_a_missing_wheel(
-    addon: ModuleType, small: Path, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    addon: ModuleType,
+    small: Path,
+    temporary: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
 ) -> None:
     """Hidden from the runtime, where it is noticed at the latest; and from Blender, where the panel says it."""
     environment = part("host.environment")
@@ -256,6 +269,7 @@ def test_a_missing_wheel(
     assert "threer.reconstruct" in panel()
     run(addon, small)
     assert addon.current().error == ""
+    record_property("tried", len(engine.requires))
 
 
 def test_a_runtime_of_another_version(
@@ -275,7 +289,9 @@ def test_a_runtime_of_another_version(
     assert addon.current().error == ""
 
 
-def test_a_hung_runtime(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hung_runtime(
+    addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
     """One runtime lives and sends nothing, one is stopped altogether. The clock is set forward by a minute."""
     later = 0.0
     monkeypatch.setattr(part("ui.queue"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
@@ -304,6 +320,7 @@ def test_a_hung_runtime(addon: ModuleType, shot: Path, monkeypatch: pytest.Monke
     later = 0.0
     start(addon, shot)
     until(addon, roots)
+    record_property("tried", 2)
 
 
 # A project that moves

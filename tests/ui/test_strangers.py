@@ -2,18 +2,20 @@
 artist has worked on is set as if it were new.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
 import pytest
 
-from tests.blender.drawn import panel
+from tests.blender.drawn import drawn, panel
 from tests.blender.extension import part, roots
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.model.reconstruction import Reconstruction
-from threer_blender.scene import build, cameras, identity, shot_errors, startup
+from threer_blender.scene import build, cameras, identity, layers, shot_errors, shots, startup, tracks, world
 
 pytest_plugins = ["tests.blender.extension"]
 
@@ -25,7 +27,9 @@ VALUES = [
 KEYS = [
     identity.SOLVE, identity.ROLE, build.STALE, build.CHOSEN, build.NOTES, build.BUNDLE, build.INDEX,
     shot_errors.FACTS, shot_errors.SUSPICIOUS, shot_errors.DETAILS, cameras.ERROR, cameras.ERROR_BEFORE,
-    cameras.WIDTH, cameras.PIXEL_ASPECT, cameras.PHOTO,
+    cameras.WIDTH, cameras.HEIGHT, cameras.PIXEL_ASPECT, cameras.PHOTO, cameras.FRAME, cameras.FRAMES,
+    cameras.FRAME_RATE, cameras.FIRST_FRAME, build.UPRIGHT, identity.ANTIALIASED, layers.SOLVED, shots.RESIDUAL,
+    shots.SMOOTHING, tracks.BAD, world.WORLD,
 ]  # fmt: skip
 
 
@@ -34,19 +38,40 @@ def built(reconstruction: Reconstruction, tmp_path: Path) -> Any:
     return build.build(reconstruction, bundle.write(reconstruction, tmp_path / "result"))
 
 
+def draw_all() -> None:
+    """Draws the main panel, and those in it that are there for this scene."""
+    panel()
+    context = SimpleNamespace(scene=bpy.context.scene, object=None)
+    if part("ui.alignment").THREER_PT_alignment.poll(context):
+        drawn("ui.alignment", "THREER_PT_alignment")
+    if part("ui.tracking").THREER_PT_tracking.poll(context):
+        drawn("ui.tracking", "THREER_PT_tracking")
+        drawn("ui.mending", "THREER_PT_mending")
+
+
 @pytest.mark.usefixtures("addon")
-def test_no_custom_property_breaks_the_panel(built: Any) -> None:
-    """Every key of ours with values of every type, on the root and on what stands under it."""
+def test_no_custom_property_breaks_the_panel(built: Any, record_property: Callable[[str, object], None]) -> None:
+    """Every key of ours with values of every type, on the root and on what stands under it.
+
+    All of them have it at once, but for the keys by which they are recognised.
+    """
+    owners = [built, *built.children[:2], built.children[-1]]
+    count = 0
     for key in KEYS:
-        for value in VALUES:
-            for obj in (built, *built.children[:2], built.children[-1]):
-                before = obj.get(key)
-                obj[key] = value
-                panel()
-                if before is None:
-                    del obj[key]
+        for group in [[owner] for owner in owners] if key in (identity.SOLVE, identity.ROLE) else [owners]:
+            before = [owner.get(key) for owner in group]
+            for value in VALUES:
+                for owner in group:
+                    owner[key] = value
+                draw_all()
+                count += len(group)
+            for owner, earlier in zip(group, before, strict=True):
+                if earlier is None:
+                    del owner[key]
                 else:
-                    obj[key] = before
+                    owner[key] = earlier
+    record_property("tried", count)
+    assert count == len(KEYS) * len(VALUES) * len(owners)
 
 
 JSON = ["{", "[" * 100_000, "7", "null", "[7]", '[["a"]]', '[["a", 7]]', '{"a": 1}', '{"1": {}}', '{"1": ["x", 2]}']
@@ -67,8 +92,12 @@ def test_no_text_of_a_shot_breaks_its_panel(text: Any) -> None:
 
 @pytest.mark.usefixtures("addon")
 @pytest.mark.parametrize("role", [identity.ROOT, identity.CLOUD, identity.SPLATS, identity.PROXY, "camera x"])
-def test_no_role_breaks_the_panel_on_whatever_object(built: Any, role: Any) -> None:
-    for kind in ("EMPTY", "LIGHT", "CAMERA", "SPEAKER", "MESH", "CURVE", "FONT", "ARMATURE", "LATTICE", "META"):
+def test_no_role_breaks_the_panel_on_whatever_object(
+    built: Any, role: Any, record_property: Callable[[str, object], None]
+) -> None:
+    kinds = ("EMPTY", "LIGHT", "CAMERA", "SPEAKER", "MESH", "CURVE", "FONT", "ARMATURE", "LATTICE", "META")
+    record_property("tried", len(kinds))
+    for kind in kinds:
         adding = {"LIGHT": lambda: bpy.ops.object.light_add(), "CAMERA": lambda: bpy.ops.object.camera_add()}
         data = {
             "MESH": lambda: bpy.data.meshes.new("x"),

@@ -18,7 +18,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -163,6 +163,25 @@ def check_output(folder: Path) -> None:
         tempfile.TemporaryDirectory(prefix=".threer_", dir=nearest).cleanup()
     except OSError as error:
         raise output_error(folder, error) from error
+
+
+def check_inputs(folder: Path, inputs: Iterable[str | Path]) -> None:
+    """Raises UserError where a file or folder that a run is to read lies in the `folder` that its result replaces.
+
+    Texts that name nothing there pass, so options of any kind may be given; and so does an earlier result that the new
+    one replaces.
+    """
+    if not folder.is_dir():
+        return
+    whole = folder.resolve()
+    for each in inputs:
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # no path, or a link that leads in a circle
+            path = Path(each)
+            if path.is_absolute() and os.path.lexists(path) and whole in path.resolve().parents:
+                raise UserError(
+                    f"{quoted(path)} is in the folder {quoted(folder)}, which the result would replace; choose another "
+                    "name for the result."
+                )
 
 
 def output_error(folder: Path, error: OSError) -> UserError:

@@ -26,7 +26,7 @@ from ..files import bundle_folder, removal
 from ..files.bundle_folder import Staging
 from ..host import environment, hardware
 from ..host.environment import TEMPORARY, Interpreter
-from ..model.errors import UserError, quoted
+from ..model.errors import UserError, cause, quoted
 from .messages import (
     Bundled,
     Cancel,
@@ -158,7 +158,7 @@ class Job:
         try:
             last = self._heard(self._child.stdout)
         except Exception as error:  # the edge of this thread: without a last message the job would never end
-            last = Failed(f"The worker could not be heard: {error}.", "bug")
+            last = Failed(f"The worker could not be heard: {cause(error)}.", "bug")
         finally:
             self._queue.put(self._tidied(last))
 

@@ -20,7 +20,15 @@ def quoted(path: str | Path) -> str:
     return f"{mark}{text}{mark}"
 
 
+def cause(error: Exception) -> str:
+    """The cause of an error, for a sentence that names the file itself.
+
+    An OSError's own text would show the path once more, as Python writes it: with doubled backslashes on Windows.
+    """
+    return str(getattr(error, "strerror", None) or error)
+
+
 def system_refusal(error: OSError) -> str:
     """The sentence for the user about an OSError for which no other code has a sentence."""
     what = quoted(error.filename) if isinstance(error.filename, str | Path) else "A file"
-    return f"{what} could not be used ({error.strerror or error}); close what uses it, or choose another place."
+    return f"{what} could not be used ({cause(error)}); close what uses it, or choose another place."

@@ -13,6 +13,7 @@ import av
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from ..files import bounded
 from .decoding import Unusable
 
 CONTAINERS = (
@@ -40,6 +41,7 @@ class Decoder:
     """
 
     def __init__(self, path: Path, threaded: bool) -> None:
+        bounded.open_regular(path).close()  # FFmpeg would wait for a pipe
         self.container = av.open(str(path), options=OPENING, timeout=PATIENCE)
         self.stream = _picture_stream(self.container)
         self._bytes = path.stat().st_size

@@ -23,7 +23,7 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from ..files.photo_files import MOST_PIXELS, RAW_SUFFIXES
 from ..files.sequence_files import PLATE_SUFFIXES
-from . import jpeg, light, raw, tiff
+from . import jpeg, light, png, raw, tiff
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "HEIF", "AVIF")
 JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
@@ -157,6 +157,8 @@ def _whole(image: Image.Image, **facts: Any) -> Picture:
 
 @contextmanager
 def _by_pillow(data: bytes, long_side: int | None) -> Iterator[Picture]:
+    if data.startswith(tiff.BIG_ENDIAN_BIG):
+        raise Unusable("It is a BigTIFF file with the high bytes first, which cannot be read.")
     tags = tiff.tags(data)
     try:
         deep = _deep_tiff(tags, data) if tiff.is_readable(tags) else None
@@ -192,7 +194,11 @@ def _facts(image: Image.Image, data: bytes, rotated: bool = False) -> dict[str, 
     """Fields of Picture from a loaded image. `rotated`: loading has already turned it upright."""
     orientation = _orientation(image)
     to_srgb, flaw = _to_srgb(image.info.get("icc_profile"), _unpacked_mode(image))
-    codes = None if image.info.get("icc_profile") else _codes(image, data)
+    codes = png.codes(data)
+    if codes is not None:  # it counts more than a profile, which is for programs that do not know it
+        to_srgb, flaw = None, ""
+    elif not image.info.get("icc_profile"):
+        codes = _codes(image, data)
     common = image.format in _COMMON and image.mode != "CMYK" and image.info.get("compression") not in _SELDOM
     plain = common and not rotated and orientation == 1
     return {
@@ -260,8 +266,9 @@ def _reaches_its_end(data: bytes, position: int) -> bool:
 def _deep_tiff(tags: tiff.Entries, data: bytes) -> Picture:
     _check_size(int(tags[tiff.WIDTH]), int(tags[tiff.HEIGHT]))
     exif = Image.Exif()
-    exif.load(data)
-    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    if not tiff.is_big(data):  # Pillow reads no EXIF of BigTIFF
+        exif.load(data)
+    orientation = tags.get(ExifTags.Base.Orientation, 1)
     image = tiff.pixels(tags, data)
     to_srgb, flaw = None, "Its pixels are taken as linear light, with 1 as white."
     if not tiff.holds_light(tags):

@@ -12,7 +12,10 @@ from ..model.arrays import Array
 Picture = npt.NDArray[np.uint8]
 # Cineon (Kodak 1995): 10-bit code values, white at 685 and black at 95, a density of 0.002 per step, gamma 0.6.
 WHITE, BLACK, DENSITY, GAMMA = 685, 95, 0.002, 0.6
-PQ, HLG, GAMMA_22 = 16, 18, 4  # transfers of ITU-T H.273
+SRGB, PQ, HLG, GAMMA_22 = 1, 16, 18, 4  # transfers of ITU-T H.273; 1 is the number of sRGB's primaries, too
+POWERS = {GAMMA_22: 2.2, 8: 1.0}  # H.273's transfers with light = code ** power; 5, which is 2.8, players ignore
+POWER = 1000  # our numbers for any other power, since H.273 has none: so much, and a hundred times the power
+NEARLY_SRGB = (1.9, 2.5)  # powers between these look nearly right if taken as sRGB
 ADOBE_RGB = 1998  # our number for Adobe RGB's primaries, since H.273 has none
 HDR_WHITE = 203.0  # cd/m² of a white page (ITU-R BT.2408)
 HLG_WHITE = 0.265  # light of a white page, coded as 75 %, as a share of the largest light (ITU-R BT.2408)
@@ -54,7 +57,17 @@ def from_cineon(values: Array) -> Array:
 
 def is_srgb(transfer: int, primaries: int) -> bool:
     """Whether a picture with this transfer and these primaries (ITU-T H.273) looks nearly right if taken as sRGB."""
-    return transfer not in (PQ, HLG) and primaries not in WIDE
+    low, high = NEARLY_SRGB
+    return transfer not in (PQ, HLG) and primaries not in WIDE and low < _power(transfer, default=2.2) < high
+
+
+def power(exponent: float) -> int:
+    """The number of the transfer with which light is a code to the power `exponent`, which is held to 0.1 to 10."""
+    return POWER + round(100 * min(max(exponent, 0.1), 10.0))
+
+
+def _power(transfer: int, default: float) -> float:
+    return (transfer - POWER) / 100 if transfer > POWER else POWERS.get(transfer, default)
 
 
 def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> Picture:
@@ -97,7 +110,8 @@ def _light_of_codes(transfer: int) -> Array:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
         return (scene / HLG_WHITE).astype(np.float32)
-    return (codes**2.2).astype(np.float32) if transfer == GAMMA_22 else linear(codes * 255)
+    exponent = _power(transfer, default=0.0)
+    return (codes**exponent).astype(np.float32) if exponent else linear(codes * 255)
 
 
 @cache

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..files import bounded, sequence_files
 from ..files.photo_files import MOST_PIXELS
 from ..model.arrays import BoolArray
-from ..model.errors import UserError, quoted
+from ..model.errors import UserError, cause, quoted
 from ..model.reconstruction import Photo, PhotoFromMap
 from . import plate_files
 
@@ -141,15 +141,21 @@ def _read_mask(file: Path, excludes_black: bool) -> BoolArray:
         if file.suffix.lower() in sequence_files.PLATE_SUFFIXES:
             share = plate_files.pixels(file).mean(axis=2) / 255
         else:
-            with bounded.open_regular(file) as opened, Image.open(opened, formats=FORMATS) as image:
+            with (
+                bounded.as_damage(),
+                bounded.open_regular(file) as opened,
+                Image.open(opened, formats=FORMATS) as image,
+            ):
                 if image.width * image.height > MOST_PIXELS:
                     raise UserError(f"The mask {quoted(file.name)} has more than {MOST_PIXELS} pixels.")
                 if image.has_transparency_data:
                     return np.asarray(image.convert("RGBA"))[:, :, 3] < OPAQUE * 255
                 deep = image.mode.startswith("I")
                 share = np.asarray(image if deep else image.convert("L")) / (65535 if deep else 255)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"The mask {quoted(file.name)} cannot be read: {error}.") from error
+    except (UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"The mask {quoted(file.name)} cannot be read: it is damaged, or no picture.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"The mask {quoted(file.name)} cannot be read: {cause(error)}.") from error
     out: BoolArray = share < OPAQUE if excludes_black else share >= OPAQUE
     return out
 

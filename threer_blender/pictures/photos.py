@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import UnidentifiedImageError
 
 from ..files import bounded, sequence_files
 from ..files.photo_files import CHOOSABLE, KINDS, RAW_SUFFIXES, VIDEO_SUFFIXES
@@ -160,7 +161,7 @@ def _read(file: Path, name: str, first_of: Mapping[str, str]) -> tuple[str, byte
     except PermissionError:
         raise _Refused(name, "The file may not be read.", "Give yourself the right to read it.") from None
     except OSError as error:
-        raise _Refused(name, f"It cannot be read ({_brief(error)}).", "Copy it to another disk.") from error
+        raise _Refused(name, f"It cannot be read{_brief(error)}.", "Copy it to another disk.") from error
     except ValueError as error:
         raise _Refused(name, f"It {error}.", RESAVE) from error
     if digest in first_of:
@@ -199,7 +200,7 @@ def _photo(file: Path, data: bytes, name: str, digest: str, warn: Warn) -> tuple
     except MemoryError:
         raise
     except Exception as error:  # The decoders raise a dozen unrelated types; whichever it is, this file is at fault.
-        reason = f"It is damaged, or not the picture its name says ({_brief(error)})."
+        reason = f"It is damaged, or not the picture its name says{_brief(error)}."
         raise _Refused(name, reason, RESAVE) from error
 
 
@@ -230,7 +231,7 @@ def _frames(file: Path, name: str, digest: str, warn: Warn, progress: Callable[[
     except Unusable as error:
         raise _Refused(name, str(error), RECUT) from error
     except video.FAULTS as error:
-        raise _Refused(name, f"It is damaged, or no video that can be decoded ({_brief(error)}).", CONVERT) from error
+        raise _Refused(name, f"It is damaged, or no video that can be decoded{_brief(error)}.", CONVERT) from error
     width, height = chosen[0].width, chosen[0].height
     if width == 2 * height and panoramas.goes_round(_frame_pixels(chosen[0], panoramas.THUMBNAIL)):
         advice = "Save some of its frames as pictures, choose their folder, and the classical engine."
@@ -246,13 +247,15 @@ def _is_text(name: str) -> bool:
 
 
 def _brief(error: Exception) -> str:
-    if strerror := getattr(error, "strerror", None):  # which does not repeat the file's name
-        return str(strerror)
-    return " ".join(str(error).split())[:120] if isinstance(error, OSError) else type(error).__name__
+    """A system's or decoder's error in brackets. Empty where it would name classes or addresses of objects."""
+    words = getattr(error, "strerror", None) or ""  # which does not repeat the file's name
+    if not words and isinstance(error, OSError) and not isinstance(error, UnidentifiedImageError):
+        words = " ".join(str(error).split())[:120]
+    return f" ({words})" if words else ""
 
 
 def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
+    with bounded.open_regular(file) as stream:  # a pipe would be waited for, a device read without end
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ..files import plate_headers
+from ..files import bounded, plate_headers
 from ..files.photo_files import MOST_PIXELS
 from ..model.arrays import Array
 from .light import Picture, displayed, from_cineon, linear
@@ -37,6 +37,7 @@ def light(file: Path) -> Array:
 
 def _values(file: Path) -> Array:
     """(H, W, 3) float32: the stored values, integers divided by their largest. Raises OSError or ValueError."""
+    bounded.open_regular(file).close()  # FFmpeg would wait for a pipe
     with av.open(str(file)) as container:
         if not container.streams.video:
             raise ValueError("there is no picture in it")

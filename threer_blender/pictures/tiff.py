@@ -31,7 +31,8 @@ WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 
 SAMPLES, ROWS, PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, EXTRA, FORMAT = 277, 278, 284, 317, 322, 323, 338, 339
 PROFILE = 34675
 STRIPS, TILES = (273, 279), (324, 325)  # the tags of their offsets and of their byte counts
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # a file's first bytes; the last two are BigTIFF's
+_BIG, BIG_ENDIAN_BIG = b"II+\0", b"MM\0+"  # first bytes of a BigTIFF; Pillow reads none of the second kind
+_MAGIC = (b"II*\0", b"MM\0*", _BIG)
 Entries = Mapping[int, Any]
 
 
@@ -54,11 +55,16 @@ def tags(data: bytes) -> Entries:
     """The tags of the first picture in a TIFF; none where `data` is no TIFF. Raises Pillow's errors."""
     if data[:4] not in _MAGIC:
         return {}
-    entries = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if 43 in data[2:4] else 8])
+    entries = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if is_big(data) else 8])
     stream = BytesIO(data)
     stream.seek(entries.next)
     entries.load(stream)
     return entries
+
+
+def is_big(data: bytes) -> bool:
+    """Whether a file is a BigTIFF that can be read."""
+    return data.startswith(_BIG)
 
 
 def is_readable(tags: Entries) -> bool:

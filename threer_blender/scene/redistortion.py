@@ -6,13 +6,13 @@ in its middle. A File Output node saves it in the plate's size.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bpy
 
+from ..files import bounded
 from ..lenses import export
 from ..lenses.overscan import Overscan
 from ..model.errors import UserError, quoted
@@ -91,11 +91,11 @@ def _source(changes: Changes, tree: Any, output: Any) -> Any:
 
 def _described(lens: Path, shot: Shot) -> _Lens:
     try:
-        entries = json.loads((lens / export.INDEX).read_text("utf-8"))["lenses"]
+        entries = bounded.parsed(bounded.content(lens / export.INDEX, bounded.LONGEST_JSON))["lenses"]
         entry = next(entry for entry in entries if entry["name"] == shot.video)
-        stmap = lens / entry["redistort"].replace("%04d", f"{min(shot.cameras):04d}")
+        stmap = bounded.inside(lens, entry["redistort"].replace("%04d", f"{min(shot.cameras):04d}"))
         return _Lens(Overscan(**entry["overscan"]), stmap, bool(entry["zooms"]))
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise UserError(
             f"{quoted(lens)} holds no lens of {quoted(shot.video)}; export the lens there again."
         ) from error

@@ -42,12 +42,22 @@ def in_object_mode(obj: bpy.types.Object) -> Iterator[None]:
     """Within, the object is not in Edit Mode, in which its attributes cannot be read."""
     edited = obj.mode == "EDIT"
     if edited:
-        bpy.ops.object.mode_set(mode="OBJECT")
+        _set_mode(obj, "OBJECT")
     try:
         yield
     finally:
         if edited:
-            bpy.ops.object.mode_set(mode="EDIT")
+            _set_mode(obj, "EDIT")
+
+
+def _set_mode(obj: bpy.types.Object, mode: str) -> None:
+    """Blender's operator is for the active object, which may be another one while this one is edited."""
+    objects = bpy.context.view_layer.objects
+    active, objects.active = objects.active, obj
+    try:
+        bpy.ops.object.mode_set(mode=mode)
+    finally:
+        objects.active = active
 
 
 def show(changes: Changes, obj: bpy.types.Object | None, shot: Shot) -> bpy.types.Object:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .. import headless
 from ..jobs.messages import Bundled, Ended, Failed, Notice, Preview, Progress, Request
 from ..jobs.process import Job
-from ..model.errors import UserError
+from ..model.errors import UserError, cause
 from ..model.reconstruction import Reconstruction
 
 SILENCE = 60.0  # seconds without a message from the worker, after which the panel says so
@@ -115,7 +115,7 @@ class Queue:
         except UserError as error:
             task.ended = Failed(str(error), "user")
         except Exception as error:  # the edge of the thread that has started it
-            task.ended = Failed(f"The {task.request.noun}'s process could not be started: {error}.", "bug")
+            task.ended = Failed(f"The {task.request.noun}'s process could not be started: {cause(error)}.", "bug")
         else:
             task.heard = time.monotonic()
             if task.cancelled:

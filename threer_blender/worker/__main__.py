@@ -161,6 +161,7 @@ def _reconstruct(request: ReconstructionRequest, report: MessageReport) -> Done:
     from . import known_lenses, plates, shot_plates, surveying
 
     bundle_folder.check_output(output)
+    bundle_folder.check_inputs(output, [*request.photos, *(text for text in options.values() if isinstance(text, str))])
     files, skipped = photo_files.find(request.photos)
     if skipped:
         report.warn(photo_files.skipped_sentence(skipped))

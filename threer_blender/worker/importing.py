@@ -38,6 +38,7 @@ def run(request: Import, report: MessageReport) -> Done:
     """
     output = Path(request.output).absolute()
     bundle_folder.check_output(output)
+    bundle_folder.check_inputs(output, [request.solve, request.points or "", *request.photos])
     report.plan([OPENING, PHOTOS, UNDISTORTING, SAVING])
     report(OPENING, 0, 1)
     path = Path(request.solve).absolute()

@@ -15,7 +15,7 @@ from ..lenses import export
 from ..lenses.overscan import overscan, without_distortion
 from ..model.arrays import Array
 from ..model.engine import Stage
-from ..model.errors import UserError, quoted
+from ..model.errors import UserError, cause, quoted
 from ..model.reconstruction import Camera, Shot
 from ..pictures import video
 from ..pictures.decoding import Unusable
@@ -69,5 +69,5 @@ def _light(shot: Shot, number: int, camera: Camera) -> Array:
         if film.plate_size == (camera.width, camera.height):
             return film.light(number) if isinstance(film, ImageSequence) else linear(film.unscaled_picture(number))
     except (OSError, ValueError, Unusable) as error:
-        raise UserError(f"Frame {number} of {quoted(shot.path)} cannot be read: {error}.") from error
+        raise UserError(f"Frame {number} of {quoted(shot.path)} cannot be read: {cause(error)}.") from error
     raise UserError(f"The plate {quoted(shot.path)} is not the one that was solved; put that one back.")
