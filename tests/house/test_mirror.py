@@ -59,6 +59,7 @@ ELSEWHERE = {
     "geometry/sfm/resection.py": "pipelines/test_against.py",
     "geometry/grids/corners.py": "geometry/grids/test_boards.py",
     "geometry/grids/lattice.py": "geometry/grids/test_boards.py",
+    "scene/survey_marks.py": "ui/test_survey.py",
     "geometry/features/patches.py": "geometry/features/test_learned_features.py",
     "geometry/adjustment/shot_adjustment.py": "geometry/shots/test_solver.py",
     "geometry/shots/kinds.py": "geometry/shots/test_solver.py",

@@ -93,6 +93,30 @@ def test_solve_again_without_bad_tracks_and_frames(
     assert "without frames 1010-1011: median error" in notes[0]
 
 
+def test_tracks_near_selected_dense_points_are_left_out(camera: Any) -> None:
+    """The selected points of a cloud, or of any mesh, select the tracks around them."""
+    bpy.ops.threer.show_tracks()
+    tracked = part("scene.tracks").of(camera)
+    bpy.context.view_layer.objects.active = tracked
+    with pytest.raises(RuntimeError, match="of another object first"):
+        bpy.ops.threer.select_near_tracks()
+    places = np.array([tracked.matrix_world @ vertex.co for vertex in tracked.data.vertices])
+    mesh = bpy.data.meshes.new("dense")
+    mesh.from_pydata((places[::7] + 1e-4).tolist(), [], [])
+    dense = bpy.data.objects.new("dense", mesh)
+    bpy.context.scene.collection.objects.link(dense)
+    bpy.context.view_layer.objects.active = dense
+    half = [index % 2 == 0 for index in range(len(mesh.vertices))]
+    mesh.vertices.foreach_set("select", half)
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.threer.select_near_tracks(distance=0.001)
+    assert bpy.context.object == tracked
+    bpy.ops.threer.weigh_tracks(weight=0.0)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    weights = part("scene.tracks").values(tracked, "weight")
+    assert np.flatnonzero(weights == 0).tolist() == list(range(0, len(places), 14))
+
+
 @pytest.mark.usefixtures("addon")
 def test_a_mask_drawn_in_blender_becomes_the_engines_mask(tmp_path: Path) -> None:
     """The button writes masks of the plate, which the engine reads."""

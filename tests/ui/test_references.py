@@ -50,7 +50,7 @@ def test_photos_without_corners_are_refused_in_a_sentence(addon: ModuleType, tmp
 def test_the_box_holds_what_is_known() -> None:
     text = drawn("ui.panel", "THREER_PT_more")
     assert "What Is Known" in text
-    assert "threer.lens_grid threer.scene_cameras" in text
+    assert {"threer.lens_grid", "threer.scene_cameras"} <= set(text.split())
 
 
 def test_without_cameras_of_photos_there_is_no_reference(addon: ModuleType, tmp_path: Path) -> None:

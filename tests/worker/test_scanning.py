@@ -50,7 +50,7 @@ def off(result: Reconstruction, photos: dict[str, Camera]) -> float:
 
 
 def test_rough_picks_and_a_scan_place_the_solve(photos: dict[str, Camera], tmp_path: Path) -> None:
-    options = lists(tmp_path, photos, POINTS, noise=2.5)
+    options = lists(tmp_path, photos, POINTS, noise=1.5)
     result = dense(list(photos.values()))
     rough = off(surveying.applied(result, options), photos)
     fitted = surveying.applied(result, {**options, "scan": ply(surfaces(6000, 2), tmp_path / "room.ply")})

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import SurveyPoint
-from . import bounded, checked
+from . import bounded, checked, whole_file
 
 LARGEST = 16 << 20  # bytes of a list
 MOST_NAME = 200  # letters
@@ -54,6 +54,20 @@ def read_sightings(path: Path) -> list[Sighting]:
     return [
         Sighting(fields[0], fields[1], float(fields[2]), float(fields[3])) for _, fields in _rows(path, 4, 2, SIGHTINGS)
     ]
+
+
+def write(
+    points_file: Path, sightings_file: Path, points: Mapping[str, tuple[tuple[float, float, float], list[Sighting]]]
+) -> None:
+    """Writes both lists of points by name, each with its coordinates and its sightings. Raises OSError."""
+    rows = [f"{name},{x:.9g},{y:.9g},{z:.9g}\n" for name, ((x, y, z), _) in points.items()]
+    marks = [
+        f"{each.name},{each.photo},{each.u:.3f},{each.v:.3f}\n"
+        for _, sightings in points.values()
+        for each in sightings
+    ]
+    whole_file.write_text(points_file, "".join(rows))
+    whole_file.write_text(sightings_file, "".join(marks))
 
 
 def _rows(path: Path, count: int, texts: int, form: str) -> list[tuple[int, Sequence[str]]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils.kdtree import KDTree
 
 from ..model.arrays import Array
 from ..model.reconstruction import PointCloud, Reconstruction, Shot
@@ -161,6 +162,39 @@ def select_worst(obj: bpy.types.Object, least: float) -> int:
         obj.data.vertices.foreach_set("select", worst)
         obj.data.update()
     return int(worst.sum())
+
+
+def selected_places(obj: bpy.types.Object) -> Array:
+    """(N, 3) the places in Blender's world of an object's selected points: vertices, or points of a point cloud.
+
+    The object is not in Edit Mode. (0, 3) where nothing is selected, or it has no points.
+    """
+    positions = None if obj.data is None else getattr(obj.data, "attributes", {}).get("position")
+    if positions is None:
+        return np.zeros((0, 3), np.float32)
+    local, selected = np.empty((len(positions.data), 3), np.float32), np.zeros(len(positions.data), np.bool_)
+    positions.data.foreach_get("vector", local.reshape(-1))
+    if obj.type == "MESH":
+        obj.data.vertices.foreach_get("select", selected)
+    elif ".selection" in obj.data.attributes and obj.data.attributes[".selection"].data_type == "BOOLEAN":
+        obj.data.attributes[".selection"].data.foreach_get("value", selected)
+    matrix = np.array(obj.matrix_world, np.float32)
+    places: Array = local[selected] @ matrix[:3, :3].T + matrix[:3, 3]
+    return places
+
+
+def select_near(obj: bpy.types.Object, places: Array, distance: float) -> int:
+    """Selects the vertices of a shot's points that lie within a `distance` of any of the places (N, 3), both in
+    Blender's world, and no others; returns how many. The object is not in Edit Mode."""
+    tree = KDTree(len(places))
+    for index, place in enumerate(places):
+        tree.insert(place, index)
+    tree.balance()
+    near = [tree.find(obj.matrix_world @ vertex.co)[2] for vertex in obj.data.vertices]
+    chosen = [each is not None and each <= distance for each in near]
+    obj.data.vertices.foreach_set("select", chosen)
+    obj.data.update()
+    return sum(chosen)
 
 
 def bad_ranges(camera: bpy.types.Object) -> list[tuple[int, int]]:

@@ -23,6 +23,7 @@ from . import (
     smoothing,
     solves,
     splats,
+    survey,
     tracking,
     upkeep,
     work,
@@ -31,7 +32,7 @@ from . import (
 # In the order in which they need each other.
 _parts = (
     *(properties, operators, solves, lenses, splats, proxies, upkeep, pictures, engines, references, drawn_masks),
-    *(panel, picks, alignment, tracking, error_graph, smoothing, mending, arrival),
+    *(panel, picks, survey, alignment, tracking, error_graph, smoothing, mending, arrival),
 )
 
 

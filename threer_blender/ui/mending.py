@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bpy
+import numpy as np
 
 from ..jobs import results
 from ..jobs.messages import SolveAgain
@@ -40,6 +41,7 @@ class THREER_PT_mending(Sidebar, bpy.types.Panel):
         else:
             words.sentence(layout, "Select tracks in Edit Mode.", columns, "INFO")
             layout.operator(THREER_OT_select_worst.bl_idname, icon="RESTRICT_SELECT_OFF")
+            layout.operator(THREER_OT_select_near.bl_idname, icon="POINTCLOUD_DATA")
             row = layout.row(align=True)
             row.operator(THREER_OT_weigh_tracks.bl_idname, text="Leave Out").weight = 0.0
             row.operator(THREER_OT_weigh_tracks.bl_idname, text="Use").weight = 1.0
@@ -107,15 +109,54 @@ class THREER_OT_select_worst(_OfTracks, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         obj = self.tracks(context)
-        for other in context.selected_objects:
-            other.select_set(other == obj)
-        obj.select_set(True)
-        context.view_layer.objects.active = obj
         with tracks.in_object_mode(obj):
             count = tracks.select_worst(obj, self.least)
-        if obj.mode != "EDIT":
-            bpy.ops.object.mode_set(mode="EDIT")
+        _edit(context, obj)
         self.report({"INFO"}, f"{words.count(count, 'track')} off by more than {self.least:g} px")
+
+
+class THREER_OT_select_near(_OfTracks, bpy.types.Operator):
+    """Select the tracks near the points that are selected in another object, such as the dense points of this result"""
+
+    bl_idname = "threer.select_near_tracks"
+    bl_label = "Select Near Points"
+    bl_options = {"UNDO", "REGISTER"}
+
+    distance: bpy.props.FloatProperty(
+        name="Distance",
+        default=0.0,
+        min=0.0,
+        subtype="DISTANCE",
+        description="From a selected point to a track. 0 is a hundredth of the way from the camera",
+    )
+
+    def run(self, context: bpy.types.Context) -> None:
+        obj, other = self.tracks(context), context.object
+        if other is None or other == obj:
+            raise UserError("Select points of another object first, such as the dense points, in its Edit Mode.")
+        with tracks.in_object_mode(other):
+            places = tracks.selected_places(other)
+        if not len(places):
+            raise UserError("No point is selected: select some in Edit Mode.")
+        camera = filming(context)
+        assert camera is not None  # as poll says
+        eye = camera.matrix_world.translation
+        distance = self.distance or 0.01 * float(np.median(np.linalg.norm(places - np.array(eye), axis=1)))
+        if other.mode == "EDIT":
+            bpy.ops.object.mode_set(mode="OBJECT")
+        count = tracks.select_near(obj, places, distance)
+        _edit(context, obj)
+        self.report({"INFO"}, f"{words.count(count, 'track')} within {distance:.3g} of {len(places)} selected points")
+
+
+def _edit(context: bpy.types.Context, obj: bpy.types.Object) -> None:
+    """Makes an object the only selected one, in Edit Mode."""
+    for other in context.selected_objects:
+        other.select_set(other == obj)
+    obj.select_set(True)
+    context.view_layer.objects.active = obj
+    if obj.mode != "EDIT":
+        bpy.ops.object.mode_set(mode="EDIT")
 
 
 class THREER_OT_weigh_tracks(_OfTracks, bpy.types.Operator):
@@ -205,6 +246,7 @@ register, unregister = registration(
     (
         THREER_OT_show_tracks,
         THREER_OT_select_worst,
+        THREER_OT_select_near,
         THREER_OT_weigh_tracks,
         THREER_OT_mark_bad,
         THREER_OT_unmark_bad,

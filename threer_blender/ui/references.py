@@ -15,7 +15,7 @@ from ..jobs.messages import Calibrate
 from ..model.engine import Option
 from ..model.errors import UserError
 from ..scene import scene_cameras
-from . import properties, work
+from . import properties, survey, work
 from .buttons import AsksForFiles, Button, registration
 
 LENS_FILE, CAMERAS_FILE = "lens.json", "scene_cameras.json"
@@ -76,6 +76,9 @@ def draw(layout: Any, options: Sequence[Option], values: Any) -> None:
         if name == KNOWN_BOX:
             box.operator(THREER_OT_lens_grid.bl_idname, icon="MESH_GRID")
             box.operator(THREER_OT_scene_cameras.bl_idname, icon="CAMERA_DATA")
+            row = box.row(align=True)
+            row.operator(survey.THREER_OT_mark_survey.bl_idname, icon="EMPTY_AXIS")
+            row.operator(survey.THREER_OT_use_survey.bl_idname, icon="FILE_TICK")
 
 
 register, unregister = registration((THREER_OT_lens_grid, THREER_OT_scene_cameras), {})

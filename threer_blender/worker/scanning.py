@@ -17,6 +17,8 @@ from ..model.errors import UserError, quoted
 from ..model.reconstruction import Reconstruction
 
 LEAST_SHARE = 0.2  # of the solve's points near the scan: with fewer it shows another place
+LEAST_ACCURACY = 1e-3  # of the scan's longest side: survey points may agree better than that by chance
+MOST_MOVED = 4.0  # times the accuracy of the survey points: a scan that moves them farther contradicts them
 MOST_SCALE = 0.03  # share by which the scale may change: more is a surface that slides, as along a single wall
 
 
@@ -44,7 +46,10 @@ def refined(
     if scan is None or not len(scan):
         raise UserError(f"{quoted(Path(path))} holds no points; choose a PLY, LAS, LAZ or E57 file.")
     name = quoted(Path(path).name)
-    fit = scan_registration.fit(points, scan.positions - offset, fitted.matrix) if len(points) else None
+    in_survey = scan.positions - offset
+    rms = float(np.sqrt(np.mean(fitted.residuals[fitted.agrees] ** 2)))
+    accuracy = max(rms, LEAST_ACCURACY * float(np.ptp(in_survey, axis=0).max()))
+    fit = scan_registration.fit(points, in_survey, fitted.matrix, accuracy) if len(points) else None
     if fit is None or fit.share < LEAST_SHARE:
         return fitted, [f"The solve does not lie near the scan {name}, which was not used: check the survey points."]
     change = float(np.cbrt(np.linalg.det(fit.matrix[:3, :3]) / np.linalg.det(fitted.matrix[:3, :3]))) - 1
@@ -55,12 +60,17 @@ def refined(
         ]
     between = fit.matrix @ np.linalg.inv(fitted.matrix)
     moved = fitted.triangulated @ between[:3, :3].T + between[:3, 3]
-    surveyed = np.linalg.norm(moved - fitted.triangulated, axis=1)
+    surveyed = float(np.nanmedian(np.linalg.norm(moved - fitted.triangulated, axis=1)[fitted.agrees]))
+    if surveyed > MOST_MOVED * accuracy:
+        return fitted, [
+            f"The scan {name} was not used: it would move the survey points by {surveyed:.4g} units, and they agree to "
+            f"{rms:.4g}. Check the points, or whether the scan is of the same place."
+        ]
     after = replace(fitted, matrix=fit.matrix, triangulated=moved)
     return after, [
         f"The solve is fitted to the scan {name}: {fit.share:.0%} of its points lie near it, at a median distance of "
         f"{fit.after:.4g} units ({fit.before:.4g} by the survey points alone); the scale changed by {change:+.2%}, "
-        f"survey points moved by {np.nanmedian(surveyed):.4g} units."
+        f"survey points moved by {surveyed:.4g} units."
     ]
 
 

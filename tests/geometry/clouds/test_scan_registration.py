@@ -49,7 +49,7 @@ def test_a_solve_nearby_comes_onto_the_scan(scan: Array) -> None:
     scan_from_solve = similarity(1.0, 0.4, (3.0, -2.0, 1.0))
     solve = (there - scan_from_solve[:3, 3]) @ np.linalg.inv(scan_from_solve[:3, :3]).T
     start: Array = similarity(0.02, 1.01, (0.03, -0.02, 0.02)) @ scan_from_solve
-    fitted = scan_registration.fit(solve, scan, start)
+    fitted = scan_registration.fit(solve, scan, start, 0.06)
     assert fitted is not None
     back = fitted.matrix @ np.linalg.inv(scan_from_solve)
     corners = np.array([[0, 0, 0], [6, 0, 0], [0, 5, 0], [0, 0, 3], [6, 5, 3]], float)
@@ -62,4 +62,4 @@ def test_a_solve_nearby_comes_onto_the_scan(scan: Array) -> None:
 def test_far_away_there_is_nothing_to_fit() -> None:
     far = np.eye(4)
     far[:3, 3] = 1000.0
-    assert scan_registration.fit(surfaces(100, 1), surfaces(3000, 2), far) is None
+    assert scan_registration.fit(surfaces(100, 1), surfaces(3000, 2), far, 0.05) is None

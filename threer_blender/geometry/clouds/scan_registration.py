@@ -15,14 +15,17 @@ from ...model.arrays import Array, FloatArray
 from .. import rotations
 from ..kd_tree import Tree
 
-CUBES = (40, 80, 160)  # along the scan's longest side, from coarse to fine
+EDGES = (12.0, 6.0, 3.0)  # of the cubes, from coarse to fine: times the accuracy of the start
+LARGEST = 0.1  # of the scan's longest side: the largest edge
 STEPS = 15  # of each size of cubes, at most
 FEWEST = 8  # points of a cube that has a plane
-LEAST_COVERED = 0.5  # share of the scan in cubes with a plane: smaller cubes than that are too small for it
-FLAT = 0.1  # the smallest deviation of a cube's points over the middle one: below it they are on a plane
+LEAST_COVERED = 0.3  # share of the scan in cubes with a plane: smaller cubes than that are too small for it
+FLAT = 0.2  # the smallest deviation of a cube's points over the middle one: below it they are on a plane
 REACH = 1.5  # edges of a cube: points farther from the middle of any are not of the scan
 MOST = 20_000  # points of the solve that are fitted
-ROBUST = 2.0  # times the median distance: the scale of the loss
+NOISE = 1.5  # times the median distance: a point's standard deviation
+ROBUST = 2.0  # times that: the scale of the loss
+ALIKE = 50.0  # points that are off alike, and so count as one
 SETTLED = 1e-7  # of a step, in radians and as a share
 
 
@@ -37,19 +40,25 @@ class ScanFit:
     share: float
 
 
-def fit(points: Array, scan: Array, start: FloatArray) -> ScanFit | None:
+def fit(points: Array, scan: Array, start: FloatArray, accuracy: float) -> ScanFit | None:
     """The similarity that brings the `points` (N, 3) of a solve onto the `scan` (M, 3), from a `start` (4, 4) nearby.
 
-    None where no part of the scan near the points is flat.
+    `accuracy` is about how far the start may be off, in units of the scan. Where the scan is too thin for cubes of that
+    size, they are larger. None where no part of the scan near the points is flat.
     """
     step = max(1, len(points) // MOST)
     some, cloud = np.asarray(points[::step], np.float64), np.asarray(scan, np.float64)
-    matrix, before, result = start.copy(), np.nan, None
-    for count in CUBES:
-        edge = float(np.ptp(cloud, axis=0).max()) / count
+    matrix, before, result, back = start.copy(), np.nan, None, np.linalg.inv(start)
+    largest, last = LARGEST * float(np.ptp(cloud, axis=0).max()), np.inf
+    for wanted in EDGES:
+        edge = min(wanted * accuracy, largest)
         middles, normals, covered = _planes(cloud, edge)
-        if len(middles) < FEWEST or (result is not None and covered < LEAST_COVERED):
+        while covered < LEAST_COVERED and edge < largest:
+            edge = min(1.5 * edge, largest)
+            middles, normals, covered = _planes(cloud, edge)
+        if len(middles) < FEWEST or edge >= last:
             continue
+        last = edge
         tree = Tree(middles)
         for _ in range(STEPS):
             moved = some @ matrix[:3, :3].T + matrix[:3, 3]
@@ -62,7 +71,7 @@ def fit(points: Array, scan: Array, start: FloatArray) -> ScanFit | None:
             after = float(np.median(np.abs(off)))
             before = after if np.isnan(before) else before
             result = ScanFit(matrix, before, after, float(near.mean()))
-            change, size = _step(moved[near], normal, off, after)
+            change, size = _step(moved[near], normal, off, after, matrix @ back, accuracy)
             matrix = change @ matrix
             if size < SETTLED:
                 break
@@ -88,19 +97,29 @@ def _planes(scan: FloatArray, edge: float) -> tuple[FloatArray, FloatArray, floa
     return middles[flat], vectors[flat, :, 0], float(count[flat].sum() / len(scan))
 
 
-def _step(points: FloatArray, normals: FloatArray, off: FloatArray, median: float) -> tuple[FloatArray, float]:
+def _step(
+    points: FloatArray, normals: FloatArray, off: FloatArray, median: float, moved: FloatArray, accuracy: float
+) -> tuple[FloatArray, float]:
     """(4, 4) the small similarity that brings points (N, 3) nearer to their planes, by a Gauss-Newton step, and its
-    size."""
+    size.
+
+    `moved` (4, 4) is what was changed of the start so far. The start is a prior of this `accuracy`: without it points
+    could shrink to nothing, or slide along a wall.
+    """
     middle = points.mean(axis=0)
     local = points - middle
     extent = float(np.linalg.norm(local, axis=1).mean())
     slopes = np.column_stack(
         [np.cross(local, normals) / extent, normals, np.einsum("ni,ni->n", local, normals) / extent]
     )
-    weights = 1 / (1 + (off / max(ROBUST * median, 1e-12)) ** 2)
-    normal_matrix = slopes.T @ (slopes * weights[:, None])
-    normal_matrix += 1e-9 * np.trace(normal_matrix) * np.eye(7)
-    values = np.linalg.solve(normal_matrix, -slopes.T @ (weights * off))
+    noise = max(NOISE * median, 1e-12)
+    weights = 1 / (1 + (off / (ROBUST * noise)) ** 2) / (noise**2 * ALIKE)
+    scale = float(np.cbrt(np.linalg.det(moved[:3, :3])))
+    before = np.linalg.solve(moved, [*middle, 1.0])[:3]
+    rotation = rotations.to_vectors(moved[None, :3, :3] / scale)[0] * extent
+    so_far = np.concatenate([rotation, middle - before, [np.log(scale) * extent]])
+    information = slopes.T @ (slopes * weights[:, None]) + np.eye(7) / accuracy**2
+    values = np.linalg.solve(information, -slopes.T @ (weights * off) - so_far / accuracy**2)
     scaled = np.exp(values[6] / extent) * rotations.from_vectors(values[None, :3] / extent)[0]
     change = np.eye(4)
     change[:3, :3] = scaled
