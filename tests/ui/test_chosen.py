@@ -60,3 +60,11 @@ def test_a_result_of_a_shot_speaks_of_frames(tmp_path: Path) -> None:
     assert bpy.context.scene.camera.name == "clip.mp4"
     with pytest.raises(RuntimeError, match="This is for photos"):
         bpy.ops.threer.view_per_frame()
+
+
+@pytest.mark.usefixtures("addon")
+def test_a_long_note_is_its_first_sentence() -> None:
+    brief = part("ui.words").brief
+    long = "clip.mp4: The camera only turns (information criterion 119535. Of all.), which is exact. " + "More. " * 40
+    assert brief(long) == "clip.mp4: The camera only turns, which is exact. …"
+    assert brief("Short (as it is). And whole.") == "Short (as it is). And whole."

@@ -58,7 +58,7 @@ region, view = regions["WINDOW"], area.spaces.active.region_3d
 at = project(region, view, {ROOT}.matrix_world @ Vector({{0}}))
 print(round(region.x + at.x), round({real.SIZE[1]} - region.y - at.y))
 """
-MATRIX = f"print([list(row) for row in {ROOT}.matrix_world])"
+MATRIX = f"bpy.context.view_layer.update(); print([list(row) for row in {ROOT}.matrix_world])"
 
 
 def solved(folder: Path) -> Reconstruction:

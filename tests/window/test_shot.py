@@ -5,7 +5,7 @@ from tests.films import film, panned
 from .artist import UNIT, Artist
 
 RECONSTRUCT = 7.4  # where the button stands on the panel, in widgets below the sidebar's top
-SOLVE_AGAIN, MEND = 2.45, 2.9  # the same above its bottom, when it is scrolled to its end, and Mend by Hand is closed
+SOLVE_AGAIN, MEND = 2.45, 1.95  # the same above its bottom, when it is scrolled to its end, and Mend by Hand is closed
 FRAMES = 30
 FILM = "clip.mp4"
 CAMERA = "next(o for o in bpy.data.objects if o.get('threer_frames'))"

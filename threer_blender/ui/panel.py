@@ -215,7 +215,7 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
         text = f"{words.count(result.layout, 'camera')} of layout quality, not refined"
         words.sentence(box, text, columns, "ERROR")
     for note in result.notes[:MOST_NOTES]:
-        words.sentence(box, note, columns, "INFO")
+        words.sentence(box, words.brief(note), columns, "INFO")
     if len(result.notes) > MOST_NOTES:
         text = f"… and {len(result.notes) - MOST_NOTES} more, see {result.name}'s properties"
         words.sentence(box, text, columns, "NONE")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
 import bpy
 
 CHARACTER = 6.5  # pixels: the average width of a letter at Blender's interface scale 1
+LONGEST = 200  # letters of a sentence on the panel that stands there whole
 MARGIN = 58  # pixels of the sidebar's width that borders and icons take, at scale 1
 BORDER, ICON = 2, 3  # widths of a box's border and of an icon, in letters
 
@@ -18,6 +20,14 @@ def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
     column.scale_y = 0.85
     for index, line in enumerate(textwrap.wrap(text, columns + ICON if icon == "NONE" else columns)):
         column.label(text=line, icon="BLANK1" if index and icon != "NONE" else icon)
+
+
+def brief(text: str) -> str:
+    """A long text's first sentence, without what stands in brackets, and a sign that more follows; a short text whole."""
+    if len(text) <= LONGEST:
+        return text
+    first, dot, rest = re.sub(r" \([^()]*\)", "", text).partition(". ")
+    return f"{first}. …" if dot and rest else first
 
 
 def quiet(layout: Any, text: str) -> None:
