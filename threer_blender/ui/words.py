@@ -23,7 +23,7 @@ def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
 
 
 def brief(text: str) -> str:
-    """A long text's first sentence, without what stands in brackets, and a sign that more follows; a short text whole."""
+    """A long text's first sentence without its brackets, and a sign that more follows; a short text whole."""
     if len(text) <= LONGEST:
         return text
     first, dot, rest = re.sub(r" \([^()]*\)", "", text).partition(". ")
