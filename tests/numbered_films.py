@@ -53,7 +53,7 @@ class Kind:
     """A kind of film: how it is encoded, and what it must be read as.
 
     `numbers` are those that its frames carry, `displayed` those of the frames that a player shows. `stamp` gives the
-    time of a frame by its place, in units of 1 / `clock` seconds; `after` changes the finished file. `alike` is whether
+    time of a frame by its index, in units of 1 / `clock` seconds; `after` changes the finished file. `alike` is whether
     Blender's clip shows it as it is.
     """
 
@@ -82,10 +82,10 @@ def write(kind: Kind, path: Path) -> Path:
         stream.pix_fmt = kind.pixels
         if kind.clock:
             stream.codec_context.time_base = Fraction(1, kind.clock)
-        for place, number in enumerate(kind.numbers):
+        for index, number in enumerate(kind.numbers):
             frame = av.VideoFrame.from_ndarray(picture(number, *kind.size), format="rgb24")
             if kind.stamp is not None:
-                frame.pts, frame.time_base = kind.stamp(place), Fraction(1, kind.clock)
+                frame.pts, frame.time_base = kind.stamp(index), Fraction(1, kind.clock)
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     if kind.after is not None:
@@ -93,9 +93,9 @@ def write(kind: Kind, path: Path) -> Path:
     return path
 
 
-def jittered(place: int) -> int:
+def jittered(index: int) -> int:
     """The time of a frame in 1/600 s, as a phone notes it: a little early or late, and two frames are left out."""
-    return 20 * place + [0, 1, -1, 2, 0, -2][place % 6] + 20 * (place >= 11) + 20 * (place >= 20)
+    return 20 * index + [0, 1, -1, 2, 0, -2][index % 6] + 20 * (index >= 11) + 20 * (index >= 20)
 
 
 def without_first_packets(data: bytes) -> bytes:
@@ -113,20 +113,20 @@ def turned(film: Path, matrix: tuple[int, int, int, int], path: Path) -> Path:
     """Writes an MP4 whose track is displayed by a, b, c, d (ISO 14496-12, tkhd), and returns its path."""
     data = film.read_bytes()
     a, b, c, d = (0x10000 * value for value in matrix)
-    place = data.index(b"tkhd") + 4 + 40
+    offset = data.index(b"tkhd") + 4 + 40
     values = (a, b, 0, c, d, 0, 0, 0, 0x40000000)
     fixed = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
-    path.write_bytes(data[:place] + fixed + data[place + 36 :])
+    path.write_bytes(data[:offset] + fixed + data[offset + 36 :])
     return path
 
 
 def stopped_clock(data: bytes) -> bytes:
     """A QuickTime file in which every frame lasts no time at all (ISO 14496-12, stts)."""
-    place = data.index(b"stts") + 8
-    count = int.from_bytes(data[place : place + 4], "big")
+    offset = data.index(b"stts") + 8
+    count = int.from_bytes(data[offset : offset + 4], "big")
     out = bytearray(data)
     for entry in range(count):
-        out[place + 4 + 8 * entry + 4 : place + 4 + 8 * entry + 8] = bytes(4)
+        out[offset + 4 + 8 * entry + 4 : offset + 4 + 8 * entry + 8] = bytes(4)
     return bytes(out)
 
 
@@ -160,8 +160,8 @@ KINDS = {
     "mp4 23.976": Kind(".mp4", "libx264", options=_B, rate=Fraction(24000, 1001)),
     "mov open groups": Kind(".mov", "libx264", options={**_B, "x264-params": "open-gop=1"}),
     "mp4 hevc": Kind(".mp4", "libx265", options={"x265-params": "log-level=none:pools=1"}),
-    "mp4 late start": Kind(".mp4", "libx264", clock=24, stamp=lambda place: place + 5),
-    "mp4 edit list": Kind(".mp4", "libx264", clock=24, stamp=lambda place: place - 5, displayed=range(6, COUNT + 1)),
+    "mp4 late start": Kind(".mp4", "libx264", clock=24, stamp=lambda index: index + 5),
+    "mp4 edit list": Kind(".mp4", "libx264", clock=24, stamp=lambda index: index - 5, displayed=range(6, COUNT + 1)),
     "mp4 phone": Kind(".mp4", "libx264", clock=600, stamp=jittered, alike=False),
     "mov stopped clock": Kind(".mov", "mjpeg", "yuvj420p", after=stopped_clock, alike=False),
     "mov prores": Kind(".mov", "prores_ks", "yuv422p10le"),
@@ -171,12 +171,12 @@ KINDS = {
     "mp4 10 bit": Kind(".mp4", "libx264", "yuv420p10le", options=_B),
     "mkv h264": Kind(".mkv", "libx264", options=_B, rate=Fraction(30000, 1001)),
     "mkv ffv1": Kind(".mkv", "ffv1"),
-    "mkv late start": Kind(".mkv", "libx264", clock=24, stamp=lambda place: place + 5, alike=False),
+    "mkv late start": Kind(".mkv", "libx264", clock=24, stamp=lambda index: index + 5, alike=False),
     "mkv negative": Kind(
         *(".mkv", "libx264"),
         container={"avoid_negative_ts": "disabled"},
         clock=24,
-        stamp=lambda place: place - 5,
+        stamp=lambda index: index - 5,
         alike=False,
     ),
     "webm vp8": Kind(".webm", "libvpx", options={"auto-alt-ref": "1", "lag-in-frames": "16", "cpu-used": "5"}),

@@ -108,8 +108,8 @@ def spz(
             largest = int(np.abs(q).argmax())
             q = q * np.sign(q[largest])
             word = largest
-            for place in (p for p in range(4) if p != largest):
-                word = word << 10 | (int(q[place] < 0) << 9) | min(511, round(abs(q[place]) * 511 * np.sqrt(2)))
+            for index in (i for i in range(4) if i != largest):
+                word = word << 10 | (int(q[index] < 0) << 9) | min(511, round(abs(q[index]) * 511 * np.sqrt(2)))
             words[row] = word
         rotations = words.tobytes()
     streams = [
@@ -159,7 +159,7 @@ def _quaternions(rotations: Array) -> Any:
     rows = np.arange(len(rotations))
     largest = np.abs(rotations).argmax(axis=1)
     signed = rotations * np.sign(rotations[rows, largest])[:, None]
-    others = np.stack([np.delete(q, place) for q, place in zip(signed, largest, strict=True)])
+    others = np.stack([np.delete(q, index) for q, index in zip(signed, largest, strict=True)])
     stored = np.rint((others * np.sqrt(2) + 1) * 127.5)
     return np.concatenate([stored, 252 + largest[:, None]], axis=1).astype(np.uint8)
 

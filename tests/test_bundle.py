@@ -239,8 +239,10 @@ def test_flipped_bytes_in_arrays_are_noticed(tmp_path: Path) -> None:
     whole = (folder / bundle_folder.ARRAYS).read_bytes()
     rng = random.Random(2)
     for _ in range(100):
-        place = rng.randrange(len(whole))
-        (folder / bundle_folder.ARRAYS).write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        offset = rng.randrange(len(whole))
+        (folder / bundle_folder.ARRAYS).write_bytes(
+            whole[:offset] + bytes([whole[offset] ^ 0x40]) + whole[offset + 1 :]
+        )
         with pytest.raises(UserError, match="damaged"):
             bundle.read(folder)
 

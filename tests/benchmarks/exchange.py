@@ -71,7 +71,7 @@ def in_order_of(views: list[View], others: list[View]) -> list[View]:
         return distances / distances.mean()
 
     cost = np.abs(signatures(views)[:, None] - signatures(others)[None]).sum(axis=2)
-    return [others[place] for place in cost.argmin(axis=1)]
+    return [others[index] for index in cost.argmin(axis=1)]
 
 
 def row(name: str, views: list[View], truth: list[View]) -> None:

@@ -187,18 +187,18 @@ def checkpoint(path: Path) -> int:
     """Writes zeros in VGGT's layout; returns their size in bytes."""
     with torch.device("meta"):
         tensors = vggt.VGGT().state_dict()
-    header, place = {}, 0
+    header, offset = {}, 0
     for name, tensor in tensors.items():
         size = 4 * tensor.numel()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [place, place + size]}
-        place += size
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, offset + size]}
+        offset += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # as the library pads it, so that tensors are aligned and can be mapped
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for start in range(0, place, 2**26):
-            file.write(bytes(min(2**26, place - start)))
-    return place
+        for start in range(0, offset, 2**26):
+            file.write(bytes(min(2**26, offset - start)))
+    return offset
 
 
 def load() -> None:

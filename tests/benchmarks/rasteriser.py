@@ -65,9 +65,9 @@ def _tiles(
     steps = torch.arange(longest)
     used = steps < starts.diff()[tiles, None]
     who = listed[(starts[tiles, None] + steps).clamp_max(len(listed) - 1)]
-    place = torch.arange(TILE * TILE)
-    x = (tiles % columns)[:, None] * TILE + place % TILE + 0.5
-    y = (tiles // columns)[:, None] * TILE + place // TILE + 0.5
+    pixel = torch.arange(TILE * TILE)
+    x = (tiles % columns)[:, None] * TILE + pixel % TILE + 0.5
+    y = (tiles // columns)[:, None] * TILE + pixel // TILE + 0.5
     dx = x[:, None] - footprints.centres[who][..., :1]
     dy = y[:, None] - footprints.centres[who][..., 1:]
     xx, xy, yy = footprints.conics[who][..., None, :].unbind(-1)

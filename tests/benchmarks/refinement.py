@@ -103,7 +103,7 @@ def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Ad
     """
     model = pycolmap.Reconstruction()
     bend, terms = settings.unknowns.distortion, lens.MODELS[settings.unknowns.distortion]
-    place = np.zeros(len(tracks.point), int)
+    index_in_photo = np.zeros(len(tracks.point), int)
     numbers = settings.lenses or range(len(cameras))
     for index, (camera, number) in enumerate(zip(cameras, numbers, strict=True), start=1):
         if not model.exists_camera(number + 1):
@@ -112,7 +112,7 @@ def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Ad
             size = {"width": camera.width, "height": camera.height}
             model.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=number + 1, model=bend, params=params, **size))
         mine = tracks.camera == index - 1
-        place[mine] = np.arange(mine.sum())
+        index_in_photo[mine] = np.arange(mine.sum())
         image = pycolmap.Image(image_id=index, camera_id=number + 1, name=camera.photo)
         image.points2D = pycolmap.Point2DList([pycolmap.Point2D(pixel) for pixel in tracks.pixels[mine]])
         model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(camera.camera_from_world[:3]))
@@ -120,7 +120,7 @@ def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Ad
     for point, observations in zip(points, by_point, strict=True):
         track = pycolmap.Track()
         for m in observations:
-            track.add_element(int(tracks.camera[m]) + 1, int(place[m]))
+            track.add_element(int(tracks.camera[m]) + 1, int(index_in_photo[m]))
         model.add_point3D(point, track)
     options = pycolmap.BundleAdjustmentOptions(
         refine_principal_point=settings.unknowns.principal_point, print_summary=False

@@ -101,9 +101,9 @@ def many() -> list[Any]:
 
 def main() -> None:
     chosen(__doc__)
-    ours_first = oracle.orbit(3, MAP, degrees=40)  # compiles what numba compiles, outside of what is measured
+    warm_up = oracle.orbit(3, MAP, degrees=40)  # compiles what numba compiles, outside of what is measured
     with tempfile.TemporaryDirectory() as folder:
-        predictions = predicted(ours_first, oracle.Errors(), scene_graph.complete(3), Path(folder), THIN)
+        predictions = predicted(warm_up, oracle.Errors(), scene_graph.complete(3), Path(folder), THIN)
         ours(predictions[0], 3, predictions[1])
     print(f"{machine()}; released → ours\n")
     head = ["Photos", "CPU-s", "Ratio", "AUC@5", "Rotation, degrees", "Focal"]

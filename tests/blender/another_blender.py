@@ -32,7 +32,7 @@ for folder in sys.argv[1:]:
     while task.job is None and task.ended is None:  # it starts on a thread
         work.tick()
         time.sleep(0.01)
-    known = {"runtime": task.job.pid, "output": str(task.output)}
+    known = {"worker": task.job.pid, "output": str(task.output)}
     while task.ended is None:
         say(fraction=task.progress.fraction, **known)
         work.tick()

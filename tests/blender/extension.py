@@ -99,7 +99,7 @@ def shot(addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A folder of photos for the fake worker, which is put in the engine's place."""
     package = tmp_path / "fake" / "threer_blender" / "worker"
     package.mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("fake_runtime.py"), package / "__main__.py")
+    shutil.copy(Path(__file__).with_name("fake_worker.py"), package / "__main__.py")
     interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))
     monkeypatch.setattr(part("host.environment"), "built_in", lambda _engine: interpreter)
     return make_shot(tmp_path / "shot")

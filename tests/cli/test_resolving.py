@@ -58,7 +58,7 @@ def test_the_result_itself_is_not_overwritten(result: Path, capsys: pytest.Captu
     assert "give another folder" in capsys.readouterr().err
 
 
-def test_a_list_of_tracks_without_end_is_not_cut(
+def test_a_list_of_tracks_that_is_too_long_is_refused(
     result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad.txt").write_bytes(b"3 " + b" " * resolving.LARGEST_FILE)

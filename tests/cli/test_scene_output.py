@@ -25,7 +25,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder for outputs beside photos, whose reconstruction a stand-in for the worker delivers at once."""
     package = tmp_path / "fake" / "threer_blender" / "worker"
     package.mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "blender" / "fake_runtime.py", package / "__main__.py")
+    shutil.copy(ROOT / "tests" / "blender" / "fake_worker.py", package / "__main__.py")
     interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))
     monkeypatch.setattr(environment, "built_in", lambda _modules: interpreter)
     monkeypatch.setenv("THREER_HOME", str(tmp_path / "home"))

@@ -7,7 +7,7 @@ camera axes; pixels of the photo as displayed; the top-left pixel's centre is (0
     pixel = focal × (1 + k1 r² + k2 r⁴) × (x/z, y/z) + centre,      r² = (x/z)² + (y/z)².
 
 The formula is written out here on purpose and not imported: these photos are what the package is tested against.
-`--preview N` renders N-fold smaller, with few samples, into another folder, to look at.
+`--preview N` renders N-fold smaller, into another folder, to look at.
 """
 
 from __future__ import annotations
@@ -129,14 +129,14 @@ def lens_of(view: View, scale: float = 1.0) -> Lens:
 # ---------------------------------------------------------------------------------------------------- rendering
 
 
-def prepare_render(scene: bpy.types.Scene, samples: int) -> bpy.types.Object:
+def prepare_render(scene: bpy.types.Scene) -> bpy.types.Object:
     """Cycles on the CPU with denoising; returns the scene's camera."""
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(camera)
     scene.camera = camera
     render, cycles = scene.render, scene.cycles
     render.engine, cycles.device = "CYCLES", "CPU"
-    cycles.samples, cycles.seed = samples, 1
+    cycles.samples, cycles.seed = SAMPLES, 1
     cycles.use_adaptive_sampling, cycles.adaptive_threshold = True, 0.02
     cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
     cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 3, 3, 1
@@ -291,10 +291,10 @@ def write_truth(path: Path, cameras: list[dict[str, Any]]) -> None:
     path.write_text(json.dumps(truth, indent=1) + "\n")
 
 
-def make(output: Path, scale: float, samples: int, only: list[str]) -> None:
+def make(output: Path, scale: float, only: list[str]) -> None:
     """Render every view into `output`: photos/, depth/ and truth.json."""
     scene = sample_scene.build()
-    camera = prepare_render(scene, samples)
+    camera = prepare_render(scene)
     for folder in ("photos", "depth"):
         (output / folder).mkdir(parents=True, exist_ok=True)
     records, photos = [], {}
@@ -314,13 +314,13 @@ def make(output: Path, scale: float, samples: int, only: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Render the sample photos with their true cameras and depth.")
-    parser.add_argument("--preview", type=int, metavar="N", help="N-fold smaller, 6 samples, into --output")
+    parser.add_argument("--preview", type=int, metavar="N", help="N-fold smaller, into --output")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--only", nargs="*", default=[], metavar="PHOTO", help="render these photos only")
     options = parser.parse_args()
     if options.preview and options.output == OUTPUT:
         parser.error("a preview needs its own --output")
-    make(options.output, 1 / (options.preview or 1), 6 if options.preview else SAMPLES, options.only)
+    make(options.output, 1 / (options.preview or 1), options.only)
 
 
 if __name__ == "__main__":

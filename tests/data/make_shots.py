@@ -82,8 +82,7 @@ class World:
         self._still, self._walker = shot_scene.still_life(), shot_scene.walker_parts()
         self.colors = np.array([paint.colors for paint in shot_scene.PAINTS.values()])
         self.scales = np.array([paint.scale for paint in shot_scene.PAINTS.values()])
-        self.standing = len(self._still.corners)
-        """Triangles from this one on are the walker's."""
+        self.first_walker_triangle = len(self._still.corners)
 
     def at(self, shot: Shot, time: float) -> Any:
         """The mesh at a time of a shot."""
@@ -124,7 +123,7 @@ def frame(world: World, shot: Shot, index: int) -> tuple[Array, Array | None, di
 
     lens, rows = lens_of(shot, index), row_poses(shot, index)
     rendered = shot_renderer.render(world.at(shot, index), world.colors, world.scales, lens, rows)
-    walker = rendered.surface >= world.standing
+    walker = rendered.surface >= world.first_walker_triangle
     still = ~walker.any(axis=2) & np.isfinite(rendered.depth)
     columns, lines = (np.arange(GRID[0]) + 0.5) / GRID[0], (np.arange(GRID[1]) + 0.5) / GRID[1]
     x, y = np.meshgrid((columns * shot.width).astype(int), (lines * shot.height).astype(int))

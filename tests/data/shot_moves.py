@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Path = Callable[[float], Array]
+CameraPath = Callable[[float], Array]
 """world_from_camera (4, 4), OpenCV axes, at a time in frames."""
 
 FRAME_RATE = 24
@@ -33,7 +33,7 @@ class Shot:
     name: str
     kind: str
     frames: int
-    path: Path
+    path: CameraPath
     focal: Callable[[float], float]
     width: int = 640
     height: int = 360
@@ -84,7 +84,7 @@ def constant(value: float) -> Callable[[float], float]:
     return lambda _: value
 
 
-def walked(frames: int, start: tuple[float, float], end: tuple[float, float], seed: int) -> Path:
+def walked(frames: int, start: tuple[float, float], end: tuple[float, float], seed: int) -> CameraPath:
     """On foot from `start` to `end` (m), eyes on the still life, bobbing with every step."""
     hand, eyes, roll = (
         shake(seed, 0.003, 0.7, 5.0),
@@ -103,7 +103,7 @@ def walked(frames: int, start: tuple[float, float], end: tuple[float, float], se
     return path
 
 
-def orbited(frames: int, first: float, last: float, distance: float, height: float, seed: int) -> Path:
+def orbited(frames: int, first: float, last: float, distance: float, height: float, seed: int) -> CameraPath:
     """Around the still life from azimuth `first` to `last` (degrees), on smooth rails."""
     angle, drift = between(first, last, frames), shake(seed, 0.004, 0.15, 0.6)
 
@@ -115,7 +115,7 @@ def orbited(frames: int, first: float, last: float, distance: float, height: flo
     return path
 
 
-def hand_held(frames: int, seed: int) -> Path:
+def hand_held(frames: int, seed: int) -> CameraPath:
     """A step aside and forward, with the full unrest of a hand."""
     hand, eyes, roll = shake(seed, 0.006, 0.5, 8.0), shake(seed + 1, 0.02, 0.5, 9.0), shake(seed + 2, 0.8, 0.5, 7.0, 1)
 
@@ -127,7 +127,7 @@ def hand_held(frames: int, seed: int) -> Path:
     return path
 
 
-def panned(frames: int, pan: float, tilt: float, height: float = 0.55) -> Path:
+def panned(frames: int, pan: float, tilt: float, height: float = 0.55) -> CameraPath:
     """On a tripod: `pan` degrees from side to side, and `tilt` down and up; the nodal point stands still."""
     centre = np.array([0.1, -0.85, height])
 
@@ -144,7 +144,7 @@ def panned(frames: int, pan: float, tilt: float, height: float = 0.55) -> Path:
 DOLLY_FIRST, DOLLY_LAST = 0.85, 1.9  # m from the target
 
 
-def dollied(frames: int) -> Path:
+def dollied(frames: int) -> CameraPath:
     """Straight back on rails, and a little to the side."""
     distance = between(DOLLY_FIRST, DOLLY_LAST, frames)
 

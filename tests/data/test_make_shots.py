@@ -14,7 +14,9 @@ from threer_blender.model.reconstruction import Camera
 def test_the_points_of_a_frame_lie_where_its_camera_shows_them() -> None:
     shot = Shot("small", "free", 2, lambda _: np.eye(4), constant(70.0), 96, 64, pixel_aspect=2.0, centre=(3.0, -2.0))
     flat = board(3.0, 2.0)
-    world: Any = SimpleNamespace(at=lambda *_: flat, colors=COLORS, scales=SCALES, standing=len(flat.corners))
+    world: Any = SimpleNamespace(
+        at=lambda *_: flat, colors=COLORS, scales=SCALES, first_walker_triangle=len(flat.corners)
+    )
     pixels, mask, record = make_shots.frame(world, shot, 0)
     assert pixels.shape == (64, 96, 3)
     assert mask is None

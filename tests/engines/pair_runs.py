@@ -76,7 +76,9 @@ def true_camera(photo: Photo, view: oracle.View) -> Camera:
     )
 
 
-def check(result: Reconstruction, photos: list[Photo], true_views: list[oracle.View], tolerance: float) -> float:
+def checked_scale(
+    result: Reconstruction, photos: list[Photo], true_views: list[oracle.View], tolerance: float
+) -> float:
     """Compares cameras and pointmaps with the truth, apart from where the world lies. Returns the world's scale."""
     true = [true_camera(*pair) for pair in zip(photos, true_views, strict=True)]
     assert [camera.photo for camera in result.cameras] == [photo.name for photo in photos]

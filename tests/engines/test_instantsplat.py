@@ -27,6 +27,7 @@ from threer_blender.runtime.report import MessageReport
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
 NAMES = ["IMG_2041.jpg", "IMG_2043.jpg", "IMG_2042.jpg"]  # the third lies between the others
+TINY = (144, 40, 0)  # a quality: long side in pixels, iterations, degree of the harmonics
 
 
 def camera_of(name: str) -> Camera:
@@ -58,7 +59,7 @@ def true_result(names: list[str]) -> Reconstruction:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(instantsplat.QUALITIES, "draft", (144, 40, 0))
+    monkeypatch.setitem(instantsplat.QUALITIES, "draft", TINY)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def splatted() -> tuple[Reconstruction, list[Message]]:
     report = MessageReport(sent.append)
     report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(instantsplat.QUALITIES, "draft", (144, 40, 0))
+        patch.setitem(instantsplat.QUALITIES, "draft", TINY)
         return instantsplat.splatted(true_result(NAMES[:2]), "draft", report), sent
 
 
@@ -155,7 +156,7 @@ def test_a_masked_photo_makes_no_splats(splatted: tuple[Reconstruction, list[Mes
     def excluded(photo: Photo, size: tuple[int, int]) -> BoolArray:
         return np.full(size[::-1], photo.name == NAMES[1])
 
-    def share_before_first(result: Reconstruction) -> float:
+    def share_in_view_of_first(result: Reconstruction) -> float:
         camera, gaussians = camera_of(NAMES[0]), result.gaussians
         assert gaussians is not None
         pixels, beside = np.nan_to_num(camera.project(gaussians.means), nan=-1e6), 0.2 * camera.width
@@ -165,7 +166,7 @@ def test_a_masked_photo_makes_no_splats(splatted: tuple[Reconstruction, list[Mes
     report = MessageReport(lambda _message: None)
     report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     masked = instantsplat.splatted(true_result(NAMES[:2]), "draft", report, excluded)
-    assert share_before_first(masked) > 0.99 > share_before_first(splatted[0])
+    assert share_in_view_of_first(masked) > 0.99 > share_in_view_of_first(splatted[0])
 
 
 def test_without_depth_it_says_what_to_do() -> None:

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests import oracle
-from tests.engines.pair_runs import FAR_VIEWS, check, chosen, run, run_mast3r, true_camera, views
+from tests.engines.pair_runs import FAR_VIEWS, checked_scale, chosen, run, run_mast3r, true_camera, views
 from threer_blender import bundle
 from threer_blender.engines import dust3r, mast3r
 from threer_blender.engines import options as shared_options
@@ -45,7 +45,7 @@ def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tupl
     photos = chosen(tmp_path, *sizes)
     true_views = views(photos, FAR_VIEWS)
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
-    check(result, photos, true_views, 0)
+    checked_scale(result, photos, true_views, tolerance=0)
     assert not result.metric
     assert not result.unregistered
     depths = [m.depth(c)[m.mask] for m, c in zip(result.pointmaps, result.cameras, strict=True)]
@@ -62,7 +62,7 @@ def test_two_photos_with_a_networks_errors(tmp_path: Path, monkeypatch: pytest.M
     photos = chosen(tmp_path, (1024, 768), (1024, 768))
     true_views = views(photos, FAR_VIEWS)
     answers = oracle.Oracle(true_views, oracle.Errors(noise=0.03, outliers=0.02))
-    check(run(monkeypatch, dust3r, photos, answers.predict), photos, true_views, 0.05)
+    checked_scale(run(monkeypatch, dust3r, photos, answers.predict), photos, true_views, tolerance=0.05)
 
 
 def test_mast3r_keeps_its_metres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,9 +71,9 @@ def test_mast3r_keeps_its_metres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     answers = oracle.Oracle(true_views, oracle.Errors(scale=0))
     result = run_mast3r(monkeypatch, photos, answers)
     assert result.metric
-    assert check(result, photos, true_views, 0) == pytest.approx(1, rel=2e-3)
+    assert checked_scale(result, photos, true_views, tolerance=0) == pytest.approx(1, rel=2e-3)
     alone = run_mast3r(monkeypatch, photos[:1], answers)
-    assert check(alone, photos[:1], true_views[:1], 0) == pytest.approx(1, rel=2e-3)
+    assert checked_scale(alone, photos[:1], true_views[:1], tolerance=0) == pytest.approx(1, rel=2e-3)
 
 
 def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     true_views = views(photos, poses)
     answers = oracle.Oracle(true_views, oracle.Errors(scale=0, noise=0.02, pixels=0.5, false_matches=0.1))
     result = run_mast3r(monkeypatch, photos, answers)
-    assert check(result, photos, true_views, 0.01) == pytest.approx(1, rel=0.01)
+    assert checked_scale(result, photos, true_views, tolerance=0.01) == pytest.approx(1, rel=0.01)
     for camera in result.cameras:
         assert camera.reprojection_error is not None
         assert 0.2 < camera.reprojection_error < 1  # matches are off by half a pixel of a map half as large
@@ -108,7 +108,7 @@ def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         )
 
     result = run(monkeypatch, dust3r, photos, answer)
-    check(result, photos[:5], true_views[:5], 0.02)
+    checked_scale(result, photos[:5], true_views[:5], tolerance=0.02)
     assert [entry.photo for entry in result.unregistered] == ["5.png"]
     assert result.cloud is not None
     assert len(result.cloud) < 0.8 * sum(pointmap.mask.sum() for pointmap in result.pointmaps)
@@ -128,7 +128,7 @@ def test_one_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[
     photos = chosen(tmp_path, size)
     true_views = views(photos, FAR_VIEWS[:1])
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
-    check(result, photos, true_views, 0)
+    checked_scale(result, photos, true_views, tolerance=0)
     assert result.cloud is not None
     assert len(result.cloud) == result.pointmaps[0].mask.sum()
 
@@ -138,7 +138,7 @@ def test_identical_photos_stand_in_one_place(tmp_path: Path, monkeypatch: pytest
     photos = chosen(tmp_path, (800, 600), (800, 600))
     true_views = views(photos, [FAR_VIEWS[0], FAR_VIEWS[0]])
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
-    check(result, photos, true_views, 0)
+    checked_scale(result, photos, true_views, tolerance=0)
     assert result.cloud is not None
     assert len(result.cloud) < 1.1 * result.pointmaps[0].mask.sum()
 
@@ -179,7 +179,7 @@ def test_a_guess_stands_as_both_orders_put_it(tmp_path: Path, monkeypatch: pytes
     photos = chosen(tmp_path, (1500, 1000), (900, 1300))
     true_views = views(photos, FAR_VIEWS)
     result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(true_views).predict(i, j)))
-    check(result, photos, true_views, 0)
+    checked_scale(result, photos, true_views, tolerance=0)
     assert GUESS in result.notes
     assert result.cloud is not None
     assert len(result.cloud) > 0.2 * sum(pointmap.confidence.size for pointmap in result.pointmaps)
@@ -205,7 +205,7 @@ def test_one_photo_of_which_little_is_sure_is_shown_and_said(tmp_path: Path, mon
     result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(true_views).predict(i, j)))
     assert result.notes[0] == "The network is sure of only 0% of 0.png: its place and its points may be wrong."
     assert result.pointmaps[0].mask.mean() == pytest.approx(0.5, abs=0.1)
-    check(result, photos, true_views, 0)
+    checked_scale(result, photos, true_views, tolerance=0)
 
 
 def test_more_photos_that_nothing_connects_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +238,7 @@ def test_one_photos_exif_focal_is_believed_unless_it_contradicts_the_picture(
         assert with_exif.notes == ["The focal length in the EXIF of 0.png contradicts its picture, and was not used."]
     else:
         assert not with_exif.notes
-        assert check(with_exif, photos, true_views, 0) == pytest.approx(1, rel=1e-3)  # in metres, too
+        assert checked_scale(with_exif, photos, true_views, tolerance=0) == pytest.approx(1, rel=1e-3)  # in metres, too
 
 
 def run_one(
@@ -265,7 +265,7 @@ def test_what_is_no_number_never_reaches_a_bundle(tmp_path: Path, monkeypatch: p
 
     for count in (1, 2):
         result = run(monkeypatch, dust3r, photos[:count], broken)
-        check(result, photos[:count], true_views[:count], 1e-3)
+        checked_scale(result, photos[:count], true_views[:count], tolerance=1e-3)
         for part in (*result.pointmaps, result.cloud):
             assert all(np.isfinite(values).all() for values in vars(part).values() if isinstance(values, np.ndarray))
         assert not result.pointmaps[0].mask[holes].any()
@@ -401,5 +401,5 @@ def test_what_is_under_masks_misleads_neither_cameras_nor_points(
     monkeypatch.setattr(mast3r, "predict", predict)
     options = mast3r.ENGINE.checked_options({"masks": str(tmp_path / "mask.png"), "mask_margin": 8})
     result = mast3r.reconstruct(photos, options, MessageReport(lambda _message: None))
-    check(result, photos, true_views, 0)
+    checked_scale(result, photos, true_views, tolerance=0)
     assert all(not m.mask[:, masked].any() for m in result.pointmaps)

@@ -73,26 +73,26 @@ def about(axis: str, degrees: float) -> FloatArray:
 
 def assert_same_camera(
     camera: Camera,
-    place: FloatArray,
+    position: FloatArray,
     rotation: FloatArray,
     focal: float,
     window: tuple[float, float],
     unit: float = 1.0,
 ) -> None:
-    """Compares a camera with OpenGL's axes, in a world with y up, with ours: its place, its rotation and its pixels.
+    """Compares a camera with OpenGL's axes, in a world with y up, with ours: its position, its rotation and its pixels.
 
-    `place` (3,) and `rotation` (3, 3) are the camera's in that world, in which one of our units of length is `unit`.
+    `position` (3,) and `rotation` (3, 3) are the camera's in that world, in which one of our units of length is `unit`.
     `focal` is in widths of the film. `window` is a shift of the picture in x and y (up), in widths of the film.
     """
     flip = np.diag([1.0, -1, -1])
-    assert np.abs(place / unit - flip @ camera.world_from_camera[:3, 3]).max() < 1e-5 * 4
+    assert np.abs(position / unit - flip @ camera.world_from_camera[:3, 3]).max() < 1e-5 * 4
     expected = flip @ camera.world_from_camera[:3, :3] @ flip
     relative = expected.T @ rotation
     assert np.degrees(np.linalg.norm(relative - relative.T) / np.sqrt(8)) < 1e-3
     assert np.trace(relative) > 2.9
     assert abs(focal * camera.width / camera.fx - 1) < 1e-5
     points = np.random.default_rng(1).normal(size=(20, 3)) * 0.5 + (0, 0, 4)
-    local = (points @ flip * unit - place) @ rotation
+    local = (points @ flip * unit - position) @ rotation
     x = (focal * local[:, 0] / -local[:, 2] + window[0] + 0.5) * camera.width
     aspect = camera.fy / camera.fx
     y = camera.height / 2 - (focal * local[:, 1] / -local[:, 2] + window[1]) * camera.width * aspect

@@ -56,9 +56,9 @@ def knobs(node: str) -> dict[str, list[list[float]] | str]:
     return values
 
 
-def at(values: list[list[float]] | str, place: int) -> FloatArray:
+def at(values: list[list[float]] | str, index: int) -> FloatArray:
     assert not isinstance(values, str)
-    return np.array([value[min(place, len(value) - 1)] for value in values])
+    return np.array([value[min(index, len(value) - 1)] for value in values])
 
 
 def test_nuke_script(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
@@ -73,13 +73,13 @@ def test_nuke_script(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
     for node, cameras in zip(nodes, expected, strict=True):
         values = knobs(node)
         assert values["rot_order"] == "ZXY"
-        for place, camera in enumerate(cameras):
-            x, y, z = at(values["rotate"], place)
+        for index, camera in enumerate(cameras):
+            x, y, z = at(values["rotate"], index)
             rotation = handed.about("y", y) @ handed.about("x", x) @ handed.about("z", z)
             (width,) = at(values["haperture"], 0)
-            focal = at(values["focal"], place)[0] / width
-            window = -at(values["win_translate"], place) / 2  # the window moves, the picture the other way
-            handed.assert_same_camera(camera, at(values["translate"], place), rotation, focal, (window[0], window[1]))
+            focal = at(values["focal"], index)[0] / width
+            window = -at(values["win_translate"], index) / 2  # the window moves, the picture the other way
+            handed.assert_same_camera(camera, at(values["translate"], index), rotation, focal, (window[0], window[1]))
     assert re.search(r"x1001 \S+ x1002 \S+ x1003 \S+ x1004 ", nodes[0])
 
 
@@ -94,9 +94,9 @@ def attributes(text: str) -> dict[str, dict[str, list[str]]]:
         if words[0] == "createNode":
             current = nodes.setdefault(words[words.index("-n") + 1].strip('"'), {"kind": [words[1]]})
         elif words[0] == "setAttr":
-            place = next(i for i, word in enumerate(words) if word.startswith('".'))
-            rest = words[place + 1 :]
-            current[words[place].strip('"')] = rest[2:] if rest[:1] == ["-type"] else rest
+            index = next(i for i, word in enumerate(words) if word.startswith('".'))
+            rest = words[index + 1 :]
+            current[words[index].strip('"')] = rest[2:] if rest[:1] == ["-type"] else rest
         else:
             assert words[0] == "connectAttr", statement
             source, target = (word.strip('"') for word in words[1:3])
@@ -125,12 +125,12 @@ def test_maya(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
         width = float(lens[".cap"][0])
         offset = -float(lens[".hfo"][0]) / width, -float(lens[".vfo"][0]) / width
         for frame, camera in cameras.items():
-            place = np.array([key(node, f".t{a}", frame, float(node[".t"][i])) for i, a in enumerate("xyz")])
+            position = np.array([key(node, f".t{a}", frame, float(node[".t"][i])) for i, a in enumerate("xyz")])
             x, y, z = (key(node, f".r{a}", frame, float(node[".r"][i])) for i, a in enumerate("xyz"))
             rotation = handed.about("z", z) @ handed.about("y", y) @ handed.about("x", x)
             focal = key(lens, ".fl", frame, float(lens[".fl"][0])) / 25.4 / width
             if camera.fx == next(iter(cameras.values())).fx:  # Maya's film offset stands still while the lens zooms
-                handed.assert_same_camera(camera, place, rotation, focal, offset, 100.0)
+                handed.assert_same_camera(camera, position, rotation, focal, offset, 100.0)
     assert sum(node["kind"] == ["locator"] for node in nodes.values()) == 50
 
 
@@ -140,13 +140,13 @@ def test_after_effects(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
     text = (tmp_path / "out" / "cameras.jsx").read_text("ascii")
     calls = re.findall(r"^  camera\(comp, (.*)\);$", text, re.M)
     assert len(calls) == 3
-    name, frames, first, zooms, places, orientations = json.loads(f"[{calls[0]}]")
+    name, frames, first, zooms, positions, orientations = json.loads(f"[{calls[0]}]")
     assert name == handed.PATTERN
     assert (frames, first) == (list(shot_cameras), handed.FIRST)
-    for zoom, place, (x, y, z), camera in zip(zooms, places, orientations, shot_cameras.values(), strict=True):
+    for zoom, position, (x, y, z), camera in zip(zooms, positions, orientations, shot_cameras.values(), strict=True):
         rotation = handed.about("x", x) @ handed.about("y", y) @ handed.about("z", z)
         assert zoom == camera.fx
-        assert np.allclose(np.array(place) / 1000, camera.world_from_camera[:3, 3], atol=1e-9)
+        assert np.allclose(np.array(position) / 1000, camera.world_from_camera[:3, 3], atol=1e-9)
         assert np.allclose(rotation, camera.world_from_camera[:3, :3], atol=1e-9)
     assert text.count("(") == text.count(")")
     assert text.count("{") == text.count("}")
@@ -216,8 +216,8 @@ def test_splats_as_gltf(tmp_path: Path) -> None:
     (primitive,) = scene["meshes"][0]["primitives"]
     assert primitive["mode"] == 0
     values = {}
-    for name, place in primitive["attributes"].items():
-        accessor = scene["accessors"][place]
+    for name, index in primitive["attributes"].items():
+        accessor = scene["accessors"][index]
         view = scene["bufferViews"][accessor["bufferView"]]
         width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[accessor["type"]]
         assert view["byteLength"] == 4 * width * accessor["count"]

@@ -76,10 +76,10 @@ def _noise(data: bytearray, at: int, value: int) -> None:
 
 def _number(data: bytearray, at: int, value: int) -> None:
     """Replaces a number that is written as text by another one, or by something that is no number."""
-    places = list(re.finditer(rb"-?\d+(\.\d+)?(e-?\d+)?", bytes(data[: 1 << 16])))
-    if places:
-        place = places[int(at / len(data) * len(places))]
-        data[place.start() : place.end()] = NUMBERS[value % len(NUMBERS)]
+    numbers = list(re.finditer(rb"-?\d+(\.\d+)?(e-?\d+)?", bytes(data[: 1 << 16])))
+    if numbers:
+        number = numbers[int(at / len(data) * len(numbers))]
+        data[number.start() : number.end()] = NUMBERS[value % len(NUMBERS)]
 
 
 def _far(data: bytearray, at: int, value: int) -> None:

@@ -20,7 +20,7 @@ from threer_blender.jobs.messages import Done, Failed, ReconstructionRequest
 from threer_blender.jobs.process import Job
 
 ROOT = Path(__file__).parents[2]
-INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
+INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_worker",))
 
 
 def start(tmp_path: Path, run: str = "a run", held: bool = False, **options: object) -> Job:
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("crash", ["segv", "exit", "kill"])
 @pytest.mark.parametrize("held", [False, True])
-def test_a_runtime_that_dies_after_its_result_is_in_place_has_delivered_it(
+def test_a_worker_that_dies_after_its_result_is_in_place_has_delivered_it(
     tmp_path: Path, crash: str, held: bool
 ) -> None:
     job = start(tmp_path, crash=crash, held=held)
@@ -92,20 +92,20 @@ set_up.Uv(Path(sys.argv[2]), folders, report)(set_up.PREPARING, "pip")
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends with its runtime's group")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends with its worker's group")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-def test_uv_ends_with_its_runtime(tmp_path: Path, end: signal.Signals) -> None:
+def test_uv_ends_with_its_worker(tmp_path: Path, end: signal.Signals) -> None:
     """A killed runtime cannot end uv itself, so the system must."""
     uv = tmp_path / "uv"
     uv.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid"\nexec sleep 600\n')
     uv.chmod(0o755)
-    runtime = subprocess.Popen([sys.executable, "-c", UV, str(tmp_path / "home"), str(uv)], cwd=ROOT)
+    worker = subprocess.Popen([sys.executable, "-c", UV, str(tmp_path / "home"), str(uv)], cwd=ROOT)
     deadline = time.monotonic() + 60
     while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text().strip():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     pid = int((tmp_path / "pid").read_text())
     assert alive(pid)
-    os.kill(runtime.pid, end)
-    runtime.wait()
+    os.kill(worker.pid, end)
+    worker.wait()
     assert gone(pid, 20)

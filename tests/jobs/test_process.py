@@ -19,7 +19,7 @@ from threer_blender.jobs.messages import Done, Failed, Message, Notice, Progress
 from threer_blender.jobs.process import GRACE, KERNELS, LOG_BEGINS, MOST_LOGS, Job
 from threer_blender.model.errors import UserError
 
-INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
+INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_worker",))
 
 
 def start(tmp_path: Path, **options: object) -> Job:
@@ -125,7 +125,7 @@ def test_cancel(tmp_path: Path, deaf: bool) -> None:
     assert gone(grandchild)
 
 
-def test_cancel_keeps_what_the_runtime_keeps(tmp_path: Path) -> None:
+def test_cancel_keeps_what_the_worker_keeps(tmp_path: Path) -> None:
     job = start(tmp_path, steps=100, pause=2 * GRACE, keeps=True)
     messages = until_progress(job)
     job.cancel()
@@ -155,7 +155,7 @@ def test_what_a_library_prints_is_reported_not_believed(tmp_path: Path) -> None:
     assert "unexpected" in job.ended.text
 
 
-def test_runtime_ends_with_its_parent(tmp_path: Path) -> None:
+def test_worker_ends_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
         "from threer_blender.jobs.process import Job; from threer_blender.jobs.messages import ReconstructionRequest;"
@@ -186,12 +186,12 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_only_the_last_logs_are_kept(tmp_path: Path) -> None:
     for _ in range(MOST_LOGS + 3):
-        log = tmp_path / "home" / "logs"
-        log.mkdir(parents=True, exist_ok=True)
-        (log / f"2020-{len(list(log.iterdir())):03}.log").write_bytes(LOG_BEGINS + b"old")
-    (log / "1999 my own.log").write_text("precious")
+        folder = tmp_path / "home" / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"2020-{len(list(folder.iterdir())):03}.log").write_bytes(LOG_BEGINS + b"old")
+    (folder / "1999 my own.log").write_text("precious")
     job = start(tmp_path)
     finish(job)
     logs = set((tmp_path / "home" / "logs").iterdir())
     assert len(logs) == MOST_LOGS + 1
-    assert {job.log, log / "1999 my own.log"} < logs
+    assert {job.log, folder / "1999 my own.log"} < logs

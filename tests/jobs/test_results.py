@@ -19,19 +19,19 @@ def finish(folder: Path) -> None:
     (folder / bundle_folder.SCENE).write_text("{}")
 
 
-def test_of_an_unsaved_file_beside_the_photos_with_names_that_are_free(tmp_path: Path, photos: list[str]) -> None:
+def test_results_of_an_unsaved_file_lie_beside_the_photos_under_free_names(tmp_path: Path, photos: list[str]) -> None:
     folders = [results.new_folder(photos, "", tmp_path / "home") for _ in range(5)]
     assert len(set(folders)) == 5
     assert all(folder.parent == Path(photos[0]).parent / results.FOLDER for folder in folders)
     assert all("Dom_ Köln _2" in folder.name for folder in folders)
 
 
-def test_of_a_saved_file_beside_it(tmp_path: Path, photos: list[str]) -> None:
+def test_results_of_a_saved_file_lie_beside_it(tmp_path: Path, photos: list[str]) -> None:
     folder = results.new_folder(photos, str(tmp_path / "project" / "a.blend"), tmp_path / "home")
     assert folder.parent == tmp_path / "project" / results.FOLDER
 
 
-def test_finished_ones_wait_until_forgotten(tmp_path: Path, photos: list[str]) -> None:
+def test_finished_results_wait_until_forgotten(tmp_path: Path, photos: list[str]) -> None:
     running, finished, beside = (
         results.new_folder(photos, blend, tmp_path / "home") for blend in ("", "", str(tmp_path / "a.blend"))
     )
@@ -45,7 +45,7 @@ def test_finished_ones_wait_until_forgotten(tmp_path: Path, photos: list[str]) -
     assert (finished / bundle_folder.SCENE).exists()
 
 
-def test_what_will_never_come_leaves_no_folder(tmp_path: Path, photos: list[str]) -> None:
+def test_a_result_that_will_never_come_leaves_no_folder(tmp_path: Path, photos: list[str]) -> None:
     first, second = (results.new_folder(photos, "", tmp_path / "home") for _ in range(2))
     finish(first)
     results.forget(second, tmp_path / "home")

@@ -58,9 +58,9 @@ def save_sample(path: Path, outputs: dict[str, Array], facts: dict[str, Any]) ->
     tensors = {}
     for name, output in outputs.items():
         width = 3 if is_points(name) else 1
-        places = output.reshape(-1, width)
-        chosen = random.permutation(len(places))[: share // width]
-        chosen = np.union1d(chosen, np.abs(places).max(axis=1).argmax())
+        vectors = output.reshape(-1, width)
+        chosen = random.permutation(len(vectors))[: share // width]
+        chosen = np.union1d(chosen, np.abs(vectors).max(axis=1).argmax())
         indices = (chosen[:, None] * width + np.arange(width)).ravel()
         tensors[name] = output.ravel()[indices]
         tensors[f"{name}.indices"] = indices.astype(np.int32)

@@ -37,7 +37,7 @@ def photo(folder: Path, image: Array) -> Photo:
         ((2000, 333), (512, 85), (0, 2, 512, 82)),
     ],
 )
-def test_frames_of_512(size: tuple[int, int], resized: tuple[int, int], box: tuple[int, ...]) -> None:
+def test_crops_for_512(size: tuple[int, int], resized: tuple[int, int], box: tuple[int, ...]) -> None:
     assert inputs.long_side_crop(*size) == (resized, box)
 
 
@@ -50,11 +50,11 @@ def test_frames_of_512(size: tuple[int, int], resized: tuple[int, int], box: tup
         ((1003, 1000), (225, 224), (0, 0, 224, 224)),
     ],
 )
-def test_frames_of_224(size: tuple[int, int], resized: tuple[int, int], box: tuple[int, ...]) -> None:
+def test_crops_for_224(size: tuple[int, int], resized: tuple[int, int], box: tuple[int, ...]) -> None:
     assert inputs.square_crop(*size, 224) == (resized, box)
 
 
-def test_every_frame_is_whole_patches_inside_the_photo() -> None:
+def test_every_crop_is_whole_patches_inside_the_photo() -> None:
     for width in range(64, 900, 13):
         for height in range(64, 900, 7):
             for crop in (inputs.long_side_crop(width, height), inputs.square_crop(width, height, 224)):

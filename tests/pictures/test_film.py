@@ -68,7 +68,7 @@ def test_rates_are_exact(numbered_film: Written, name: str) -> None:
 
 
 def test_a_rate_that_varies_is_the_mean(numbered_film: Written) -> None:
-    times = [jittered(place) / 600 for place in range(COUNT)]
+    times = [jittered(index) / 600 for index in range(COUNT)]
     rate = Film(numbered_film("mp4 phone")).frame_rate
     assert rate is not None
     assert float(rate) == pytest.approx((COUNT - 1) / (times[-1] - times[0]), rel=2e-3)
@@ -130,7 +130,7 @@ def test_of_a_truncated_film_the_frames_that_are_there_are_used(
 
 def test_a_frame_that_cannot_be_decoded_leaves_a_hole(numbered_film: Written, tmp_path: Path) -> None:
     data = bytearray(numbered_film("avi mjpeg").read_bytes())
-    starts = [place for place in range(data.index(b"movi"), len(data)) if data[place : place + 4] == b"00dc"]
+    starts = [offset for offset in range(data.index(b"movi"), len(data)) if data[offset : offset + 4] == b"00dc"]
     for number in (5, 6, 17):
         begin, end = starts[number - 1] + 8, starts[number]
         data[begin : end - 4] = bytes(end - 4 - begin)

@@ -385,8 +385,8 @@ def test_a_tiff_of_an_unusual_kind_is_named(tmp_path: Path) -> None:
     assert "TIFF file of a kind" in rejected(path)
     tifffile.imwrite(path, np.zeros((80, 80, 3), np.uint16), photometric="rgb")
     data = bytearray(path.read_bytes())
-    place = data.index(struct.pack("<HHI", 259, 3, 1)) + 8
-    data[place : place + 2] = struct.pack("<H", 50002)  # JPEG XL
+    offset = data.index(struct.pack("<HHI", 259, 3, 1)) + 8
+    data[offset : offset + 2] = struct.pack("<H", 50002)  # JPEG XL
     path.write_bytes(data)
     assert "compression 50002" in rejected(path)
 

@@ -48,9 +48,9 @@ class Tiff:
 
     def block(self, data: bytes) -> int:
         self.data += bytes(len(self.data) % 2)
-        place = len(self.data)
+        offset = len(self.data)
         self.data += data
-        return place
+        return offset
 
     def directory(self, tags: Sequence[Tag], next_one: int = 0) -> int:
         entries = b""
@@ -77,9 +77,9 @@ class Tiff:
         return [*named, (0x8769, LONG, exif)]
 
     def strip(self, data: bytes, size: tuple[int, int], compression: int, photometric: int = 6) -> list[Tag]:
-        place = self.block(data)
+        offset = self.block(data)
         shape: list[Tag] = [(0x0100, LONG, size[0]), (0x0101, LONG, size[1]), (0x0103, SHORT, compression)]
-        return [*shape, (0x0106, SHORT, photometric), (0x0111, LONG, place), (0x0117, LONG, len(data))]
+        return [*shape, (0x0106, SHORT, photometric), (0x0111, LONG, offset), (0x0117, LONG, len(data))]
 
     def linked(self, data: bytes) -> list[Tag]:
         """A preview as JPEGInterchangeFormat."""

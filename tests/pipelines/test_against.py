@@ -33,28 +33,30 @@ def moved(pose: Array) -> Array:
 
 
 @pytest.fixture(scope="module")
-def taken() -> list[synthetic.Shot]:
-    return synthetic.shots(COUNT, WIDTH, HEIGHT, 7)
+def true_views() -> list[synthetic.TrueView]:
+    return synthetic.true_views(COUNT, WIDTH, HEIGHT, 7)
 
 
 @pytest.fixture(scope="module")
-def photos(taken: list[synthetic.Shot], tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
+def photos(true_views: list[synthetic.TrueView], tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     folder = tmp_path_factory.mktemp("photos")
-    for number, shot in enumerate(taken):
-        Image.fromarray(shot.image).save(folder / f"{number}.png")
+    for number, true_view in enumerate(true_views):
+        Image.fromarray(true_view.image).save(folder / f"{number}.png")
     return photo_reader.read(sorted(folder.iterdir()), lambda _text, _photo: None).accepted
 
 
-def camera(photo: Photo, shot: synthetic.Shot) -> Camera:
-    k = shot.intrinsics
-    return Camera(photo.name, WIDTH, HEIGHT, k[0, 0], k[1, 1], k[0, 2], k[1, 2], moved(shot.world_from_camera))
+def camera(photo: Photo, true_view: synthetic.TrueView) -> Camera:
+    k = true_view.intrinsics
+    return Camera(photo.name, WIDTH, HEIGHT, k[0, 0], k[1, 1], k[0, 2], k[1, 2], moved(true_view.world_from_camera))
 
 
 @pytest.fixture(scope="module")
-def earlier(photos: list[Photo], taken: list[synthetic.Shot], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def earlier(
+    photos: list[Photo], true_views: list[synthetic.TrueView], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The true cameras of the photos that are not new, in metres."""
     old = [number for number in range(COUNT) if number not in NEW]
-    cameras = [camera(photos[number], taken[number]) for number in old]
+    cameras = [camera(photos[number], true_views[number]) for number in old]
     result = Reconstruction("colmap", "GPL", [photos[number] for number in old], cameras, metric=True)
     return Path(bundle.write(result, tmp_path_factory.mktemp("earlier") / "set"))
 
@@ -64,13 +66,15 @@ def solved(photos: list[Photo], folder: Path) -> Reconstruction:
     return colmap.reconstruct(photos, options, MessageReport(lambda _message: None))
 
 
-def test_new_photos_are_where_they_were(photos: list[Photo], taken: list[synthetic.Shot], earlier: Path) -> None:
+def test_new_photos_are_where_they_were(
+    photos: list[Photo], true_views: list[synthetic.TrueView], earlier: Path
+) -> None:
     result = solved([photos[number] for number in NEW], earlier)
     assert result.metric
     assert len(result.cameras) == COUNT
     reference: dict[str, Any] = {each.photo: each for each in bundle.read(earlier).cameras}
     for number, photo in enumerate(photos):
-        actual, true = result.camera(photo.name), moved(taken[number].world_from_camera)
+        actual, true = result.camera(photo.name), moved(true_views[number].world_from_camera)
         assert actual is not None
         if number not in NEW:
             assert np.array_equal(actual.world_from_camera, reference[photo.name].world_from_camera)
@@ -78,7 +82,7 @@ def test_new_photos_are_where_they_were(photos: list[Photo], taken: list[synthet
         assert np.linalg.norm(actual.world_from_camera[:3, 3] - true[:3, 3]) < 0.005 * 4 * SCALE
         cosine = (np.trace(actual.world_from_camera[:3, :3].T @ true[:3, :3]) - 1) / 2
         assert np.degrees(np.arccos(min(1, cosine))) < 0.2
-        assert actual.fx == pytest.approx(taken[number].intrinsics[0, 0], rel=0.01)
+        assert actual.fx == pytest.approx(true_views[number].intrinsics[0, 0], rel=0.01)
     assert result.notes[0] == "2 of 2 new photos were solved against the 3 cameras of set, which stayed."
 
 

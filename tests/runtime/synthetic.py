@@ -9,7 +9,7 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Shot:
+class TrueView:
     """One picture of the world with its camera and truth."""
 
     image: NDArray[np.uint8]  # (H, W, 3)
@@ -20,41 +20,41 @@ class Shot:
     edge: NDArray[np.bool_]  # (H, W) the pixel straddles two surfaces
 
 
-def shots(count: int, width: int, height: int, step_degrees: float, noise: float = 2.0) -> list[Shot]:
+def true_views(count: int, width: int, height: int, step_degrees: float, noise: float = 2.0) -> list[TrueView]:
     """`count` pictures from an arc around the world, `step_degrees` apart. `noise` is in grey levels."""
     angles = np.radians(step_degrees) * (np.arange(count) - (count - 1) / 2)
-    return [_shoot(angle, i, width, height, noise) for i, angle in enumerate(angles)]
+    return [_true_view(angle, i, width, height, noise) for i, angle in enumerate(angles)]
 
 
-def sparse_points(taken: list[Shot], count: int, seed: int = 0) -> list[tuple[Float, NDArray[np.int64]]]:
-    """The points (N, 3) of the world that each shot sees, and their ids (N,), with the little noise of a mapper's.
+def sparse_points(views: list[TrueView], count: int, seed: int = 0) -> list[tuple[Float, NDArray[np.int64]]]:
+    """The points (N, 3) of the world that each view sees, and their ids (N,), with the little noise of a mapper's.
 
-    Each shot contributes `count` points, of which the others see some.
+    Each view contributes `count` points, of which the others see some.
     """
     random = np.random.default_rng(seed)
     points = []
-    for shot in taken:
-        height, width = shot.depth.shape
+    for view in views:
+        height, width = view.depth.shape
         x, y = random.integers(0, width, count), random.integers(0, height, count)
-        rays = np.stack([x + 0.5, y + 0.5, np.ones(count)]).T @ np.linalg.inv(shot.intrinsics).T
-        camera = rays * (shot.depth[y, x] * (1 + 0.001 * random.standard_normal(count)))[:, None]
-        points.append(camera @ shot.world_from_camera[:3, :3].T + shot.world_from_camera[:3, 3])
+        rays = np.stack([x + 0.5, y + 0.5, np.ones(count)]).T @ np.linalg.inv(view.intrinsics).T
+        camera = rays * (view.depth[y, x] * (1 + 0.001 * random.standard_normal(count)))[:, None]
+        points.append(camera @ view.world_from_camera[:3, :3].T + view.world_from_camera[:3, 3])
     world = np.concatenate(points)
     sparse = []
-    for shot in taken:
-        camera_from_world = np.linalg.inv(shot.world_from_camera)
+    for view in views:
+        camera_from_world = np.linalg.inv(view.world_from_camera)
         camera = world @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
-        pixel = camera @ shot.intrinsics.T
+        pixel = camera @ view.intrinsics.T
         x, y = (np.floor(pixel[:, i] / pixel[:, 2]).astype(int) for i in (0, 1))
-        height, width = shot.depth.shape
+        height, width = view.depth.shape
         inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (camera[:, 2] > 0)
-        there = shot.depth[np.where(inside, y, 0), np.where(inside, x, 0)]
+        there = view.depth[np.where(inside, y, 0), np.where(inside, x, 0)]
         ids = np.flatnonzero(inside & (np.abs(camera[:, 2] / there - 1) < 0.01))
         sparse.append((world[ids], ids))
     return sparse
 
 
-def _shoot(angle: float, seed: int, width: int, height: int, noise: float) -> Shot:
+def _true_view(angle: float, seed: int, width: int, height: int, noise: float) -> TrueView:
     centre = np.array([4 * np.sin(angle), -1.2 + 0.2 * np.sin(2.1 * seed), -4 * np.cos(angle)])
     forward = np.array([0, -0.4, 0.3]) - centre
     forward /= np.linalg.norm(forward)
@@ -72,7 +72,7 @@ def _shoot(angle: float, seed: int, width: int, height: int, noise: float) -> Sh
     _, fine, _ = _cast(intrinsics, pose, width, height, 3)
     block = fine.reshape(height, 3, width, 3)
     edge = block.max((1, 3)) > 1.05 * block.min((1, 3))
-    return Shot(image, intrinsics, pose, depth, normal, edge)
+    return TrueView(image, intrinsics, pose, depth, normal, edge)
 
 
 def _cast(intrinsics: Float, pose: Float, width: int, height: int, samples: int) -> tuple[Float, Float, Float]:

@@ -14,7 +14,7 @@ from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.runtime import context, device
 from threer_blender.runtime.context import Context
 from threer_blender.runtime.report import MessageReport
-from threer_blender.worker import __main__ as runtime
+from threer_blender.worker import __main__ as worker
 
 LEARNED = Engine("x", "X", "X.", "MIT", True, frozenset(), ("torch",))
 RESULT = Reconstruction("x", "MIT", [], [])
@@ -54,13 +54,13 @@ def test_what_a_card_has_no_memory_for_the_processor_does(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
     messages: list[Message] = []
-    assert runtime.within_memory(LEARNED, [], {}, MessageReport(messages.append)) == (RESULT, {})
+    assert worker.within_memory(LEARNED, [], {}, MessageReport(messages.append)) == (RESULT, {})
     assert asked == ["cuda", "cpu"]
     assert messages == [
         Notice("The graphics card's memory ran out; trying again on the processor, which takes longer.")
     ]
     with pytest.raises(torch.OutOfMemoryError):  # nothing smaller is left
-        runtime.within_memory(LEARNED, [], {}, MessageReport(messages.append))
+        worker.within_memory(LEARNED, [], {}, MessageReport(messages.append))
 
 
 @pytest.mark.usefixtures("card")
@@ -70,5 +70,5 @@ def test_the_card_is_kept_where_the_computers_own_memory_ran_out(monkeypatch: py
 
     monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
     with pytest.raises(MemoryError):
-        runtime.within_memory(LEARNED, [], {}, MessageReport(lambda _message: None))
+        worker.within_memory(LEARNED, [], {}, MessageReport(lambda _message: None))
     assert device.choose().name == "Card"

@@ -219,7 +219,8 @@ def test_some_bad_splats_are_left_out_and_counted(tmp_path: Path) -> None:
     values = rows()
     values[3, 0], values[4, 8], values[5, 10:], values[6, 6] = np.nan, 1e4, 0, np.inf
     (tmp_path / "a.ply").write_bytes(table(NAMES, values))
-    gaussians, notes = splat_files.read(tmp_path / "a.ply")
+    file = splat_files.read(tmp_path / "a.ply")
+    gaussians, notes = file.gaussians, file.notes
     assert len(gaussians) in (996, 997)
     assert len(notes) == 1
     for part in ("of 1,000 splats", "NaN", "infinite sizes", "no rotation", "left out"):
@@ -230,7 +231,8 @@ def test_some_bad_splats_are_left_out_and_counted(tmp_path: Path) -> None:
 
 def test_missing_harmonics_and_more_columns_are_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "a.ply").write_bytes(table([*NAMES, "semantic"], np.concatenate([rows(), np.ones((1000, 1))], axis=1)))
-    gaussians, notes = splat_files.read(tmp_path / "a.ply")
+    file = splat_files.read(tmp_path / "a.ply")
+    gaussians, notes = file.gaussians, file.notes
     assert gaussians.sh.shape == (1000, 1, 3)
     assert notes == []
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def without_pycolmap(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def work_without_pycolmap(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module `ui.work` in a Blender whose Python no carried wheel fits, and that may use the internet."""
     environment = part("host.environment")
     real = environment.find_spec
@@ -76,12 +76,12 @@ def blank_weights(python: Any, path: Path) -> None:
     """Writes DUSt3R's weights, all of them zero, to a sparse file that takes hardly any room on the disk."""
     file = part("host.environment").__file__
     assert file is not None
-    code = {"PYTHONPATH": str(Path(file).parents[2])}
-    subprocess.run([str(python), "-c", BLANK, str(path)], env={**os.environ, **code}, check=True)
+    variables = {"PYTHONPATH": str(Path(file).parents[2])}
+    subprocess.run([str(python), "-c", BLANK, str(path)], env={**os.environ, **variables}, check=True)
 
 
-def test_from_nothing_to_nothing(without_pycolmap: None, data_folder: Path, tmp_path: Path) -> None:
-    work = without_pycolmap
+def test_from_nothing_to_nothing(work_without_pycolmap: ModuleType, data_folder: Path, tmp_path: Path) -> None:
+    work = work_without_pycolmap
     environment, doctor = part("host.environment"), part("doctor")
     assert "needs pycolmap first." in panel()
     assert "threer.reconstruct" not in panel()

@@ -34,7 +34,7 @@ from threer_blender.host.environment import Interpreter
 
 pytest_plugins = ["tests.blender.extension"]
 
-KILLED_RUNTIMES, KILLED_BLENDERS = 6, 2
+KILLED_WORKERS, KILLED_BLENDERS = 6, 2
 Record = Callable[[str, object], None]  # says how many faults a test tried
 
 
@@ -96,7 +96,7 @@ def assert_nothing_left(photos: Path, temporary: Path) -> None:
 # The runtime's death
 
 
-def test_a_runtime_killed_at_any_moment(
+def test_a_worker_killed_at_any_moment(
     addon: ModuleType, small: Path, temporary: Path, record_property: Record
 ) -> None:
     """Each moment is drawn from its own share of how long a whole run takes."""
@@ -105,8 +105,8 @@ def test_a_runtime_killed_at_any_moment(
     whole = time.monotonic() - began
     rng = random.Random(0)
     killed = 0
-    for number in range(KILLED_RUNTIMES):
-        task = run(addon, small, kill_after=whole * (number + rng.random()) / KILLED_RUNTIMES)
+    for number in range(KILLED_WORKERS):
+        task = run(addon, small, kill_after=whole * (number + rng.random()) / KILLED_WORKERS)
         if addon.current().error:
             killed += 1
             assert "SIGKILL" in addon.current().error
@@ -115,7 +115,7 @@ def test_a_runtime_killed_at_any_moment(
         assert_nothing_left(small, temporary)
     run(addon, small)
     assert addon.current().error == ""
-    record_property("tried", KILLED_RUNTIMES)
+    record_property("tried", KILLED_WORKERS)
     assert killed > 0  # the rest were quicker than when they were measured
 
 
@@ -171,7 +171,7 @@ def offered(profile: Path, temporary: Path) -> Any:
     return actual
 
 
-def test_a_killed_blender_takes_its_runtime_along(
+def test_a_killed_blender_takes_its_worker_along(
     small: Path, profile: Path, temporary: Path, record_property: Record
 ) -> None:
     rng = random.Random(0)
@@ -180,7 +180,7 @@ def test_a_killed_blender_takes_its_runtime_along(
         blender = AnotherBlender(profile, temporary, small)
         heard = blender.hear(lambda messages, reached=reached: messages.get("fraction", -1) >= reached)
         blender.kill()
-        assert group_gone(heard["runtime"])
+        assert group_gone(heard["worker"])
         assert_nothing_left(small, temporary)
         shutil.rmtree(heard["output"], ignore_errors=True)  # where it was quicker than the kill
     assert offered(profile, temporary) == []
@@ -272,7 +272,7 @@ def test_a_missing_wheel(
     record_property("tried", len(engine.requires))
 
 
-def test_a_runtime_of_another_version(
+def test_a_worker_of_another_version(
     addon: ModuleType, small: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another Blender has updated the extension, while this one has the earlier version in memory."""
@@ -289,7 +289,7 @@ def test_a_runtime_of_another_version(
     assert addon.current().error == ""
 
 
-def test_a_hung_runtime(
+def test_a_hung_worker(
     addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ) -> None:
     """One runtime lives and sends nothing, one is stopped altogether. The clock is set forward by a minute."""

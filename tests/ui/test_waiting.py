@@ -43,7 +43,7 @@ def test_a_line_that_is_no_message_is_a_value_error_whatever_it_holds(line: Any)
         from_line(line)
 
 
-def test_a_runtime_that_talks_nonsense_ends_in_a_sentence(addon: ModuleType, shot: Path) -> None:
+def test_a_worker_that_talks_nonsense_ends_in_a_sentence(addon: ModuleType, shot: Path) -> None:
     """Each line from a real process, by way of the reader thread."""
     for line in [*LINES[1:8], LINES[14], LINES[28], "x" * 3_000_000, "\x00" * 100]:
         (shot / "nonsense").write_text(line)

@@ -125,7 +125,7 @@ def stop_and_keep(artist: Artist) -> None:
     photos = [replace(photo, path=f"{real.SHARED}/shot/{photo.name}") for photo in write_photos(shot, CAMERAS)]
     bundle.write(reconstruct(photos, CAMERAS, step=8), shot / "bundle")
     stand_in.mkdir(parents=True)
-    shutil.copy(Path(__file__).parents[1] / "blender" / "fake_runtime.py", stand_in / "__main__.py")
+    shutil.copy(Path(__file__).parents[1] / "blender" / "fake_worker.py", stand_in / "__main__.py")
     window.ask(f"{STAND_IN}\nbpy.context.scene.threer.engine = 'colmap'")
     window.ask(f"bpy.ops.threer.choose_photos(directory='{real.SHARED}/shot/')")
     artist.press(RECONSTRUCT, "work().queue.tasks")

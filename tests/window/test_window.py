@@ -161,11 +161,11 @@ def quit_while_working(artist: Artist) -> None:
     window = artist.window
     artist.press(RECONSTRUCT, "work().queue.tasks")
     artist.until("work().queue.tasks[0].progress.fraction > 0")
-    runtime = Path("/proc") / window.ask("print(work().queue.tasks[0].job.pid)")  # Blender's process ids are ours, too
-    assert runtime.exists()
+    worker = Path("/proc") / window.ask("print(work().queue.tasks[0].job.pid)")  # Blender's process ids are ours, too
+    assert worker.exists()
     window.say("bpy.ops.wm.quit_blender()")
     assert window.blender.wait(60) == 0
     deadline = time.monotonic() + 5
-    while runtime.exists() and time.monotonic() < deadline:
+    while worker.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not runtime.exists()
+    assert not worker.exists()

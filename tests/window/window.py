@@ -157,8 +157,8 @@ class Window:
         self.run("xdotool", *map(str, arguments))
 
     def _inside(self, *command: str) -> list[str]:
-        variables = ["unshare", "--mount", "sh", "-c", PRIVATE_MOUNTS, str(self.chroot), str(self.shared)]
-        return [*variables, "/usr/bin/env", "-i", *self._environment, *command]
+        entering = ["unshare", "--mount", "sh", "-c", PRIVATE_MOUNTS, str(self.chroot), str(self.shared)]
+        return [*entering, "/usr/bin/env", "-i", *self._environment, *command]
 
     def _start(self, *command: str, log: str) -> subprocess.Popen[bytes]:
         with (self.shared / f"{log}.log").open("wb") as answer:

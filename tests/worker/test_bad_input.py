@@ -246,7 +246,7 @@ def test_a_photo_that_vanishes(place: Place, small_photos: list[Path], tmp_path:
 
 
 @pytest.mark.parametrize("killed", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_killed_runtime(killed: signal.Signals, place: Place, small_photos: list[Path]) -> None:
+def test_a_killed_worker(killed: signal.Signals, place: Place, small_photos: list[Path]) -> None:
     job = headless.begin(headless.reconstruction_request(small_photos, place.output, options=FAST))
     until(job, lambda progress: progress.fraction > 0)
     assert str(job.pid) in place.running()

@@ -10,7 +10,7 @@ from threer_blender.engines import registry
 from threer_blender.jobs.messages import Message, Notice
 from threer_blender.model.engine import Engine, Option
 from threer_blender.runtime.report import MessageReport
-from threer_blender.worker import __main__ as runtime
+from threer_blender.worker import __main__ as worker
 
 CHOICES = {"low": "Low", "middle": "Middle", "high": "High"}
 OPTION = Option("quality", "high", "Quality", "T.", choices=CHOICES, lightest_first=True)
@@ -25,7 +25,7 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, fits: str) -> tuple[l
 
     messages: list[Message] = []
     monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
-    result = runtime.within_memory(ENGINE, [], {"quality": "high"}, MessageReport(messages.append))
+    result = worker.within_memory(ENGINE, [], {"quality": "high"}, MessageReport(messages.append))
     return messages, result
 
 

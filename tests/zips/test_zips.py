@@ -60,7 +60,7 @@ def manifest(zipped: zipfile.ZipFile) -> dict[str, Any]:
     return tomllib.loads(zipped.read("blender_manifest.toml").decode())
 
 
-def first_word(requirement: str) -> str:
+def package_name(requirement: str) -> str:
     """The name of the package that a requirement is for."""
     name = re.match(r"[\w-]+", requirement)
     assert name is not None
@@ -102,7 +102,7 @@ def test_wheels_bring_each_other_and_take_blenders_numpy(zipped: zipfile.ZipFile
     carried = {name.rsplit("/")[-1].split("-")[0].lower().replace("_", "-") for name in wheels}
     for wheel in wheels:
         for needed in re.findall(r"^Requires-Dist: ([^;\n]+)$", wheel_info(zipped, wheel, "METADATA"), re.MULTILINE):
-            name = first_word(needed)
+            name = package_name(needed)
             assert name.replace("_", "-") in carried | {"numpy"}
             if name == "numpy" and (lowest := re.search(r">=(\d+)\.(\d+)", needed)):
                 assert (int(lowest[1]), int(lowest[2])) <= ((1, 24) if "-cp311-" in wheel else (2, 2))
@@ -167,7 +167,7 @@ def test_lock_pins_what_the_project_requires() -> None:
     lock = (ROOT / "wheels" / "lock.txt").read_text("utf-8")
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)", lock, re.MULTILINE))
     with (ROOT / "pyproject.toml").open("rb") as file:
-        required = {first_word(each) for each in tomllib.load(file)["project"]["dependencies"]}
+        required = {package_name(each) for each in tomllib.load(file)["project"]["dependencies"]}
     assert set(pinned) == required - {"numpy"} | {"llvmlite"}
     targets = [target for target in build_zips.TARGETS.values() if target.generation]
     for entry in re.split(r"\n(?=[\w-]+==)", lock)[1:]:

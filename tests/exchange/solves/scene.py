@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -329,26 +330,36 @@ Write = Callable[[list[Camera], Path], Path]
 RADIAL = Distortion("RADIAL", (-0.12, 0.03))
 BROWN = Distortion("OPENCV", (-0.12, 0.03, 0.002, -0.001))
 PLAIN = Distortion("PINHOLE")
-# Format -> its writer, the lens that it can hold, whether it has a principal point, and whether it has points.
-WRITERS: dict[str, tuple[Write, Distortion, bool, bool]] = {
-    "Bundler": (bundler, RADIAL, False, True),
-    "NVM": (nvm, PLAIN, False, True),
-    "OpenSfM": (opensfm, RADIAL, False, True),
-    "OpenMVG": (openmvg, RADIAL, True, True),
-    "Meshroom": (meshroom, RADIAL, True, True),
-    "Metashape": (metashape, BROWN, True, False),
-    "RealityCapture": (reality_capture, BROWN, True, False),
-    "transforms.json": (nerfstudio, BROWN, True, True),
+
+
+class Writer(NamedTuple):
+    """Writes one format: the function that does it, the lens that the format can hold, and what else it holds."""
+
+    write: Write
+    distortion: Distortion
+    has_principal_point: bool
+    has_points: bool
+
+
+WRITERS: dict[str, Writer] = {
+    "Bundler": Writer(bundler, RADIAL, has_principal_point=False, has_points=True),
+    "NVM": Writer(nvm, PLAIN, has_principal_point=False, has_points=True),
+    "OpenSfM": Writer(opensfm, RADIAL, has_principal_point=False, has_points=True),
+    "OpenMVG": Writer(openmvg, RADIAL, has_principal_point=True, has_points=True),
+    "Meshroom": Writer(meshroom, RADIAL, has_principal_point=True, has_points=True),
+    "Metashape": Writer(metashape, BROWN, has_principal_point=True, has_points=False),
+    "RealityCapture": Writer(reality_capture, BROWN, has_principal_point=True, has_points=False),
+    "transforms.json": Writer(nerfstudio, BROWN, has_principal_point=True, has_points=True),
 }
 OFF_CENTRE = (WIDTH / 2 + 7.25, HEIGHT / 2 - 11.5)
 
 
 def truth(program: str) -> list[Camera]:
     """The cameras that the writer of a format is given."""
-    _, distortion, has_centre, _ = WRITERS[program]
-    return cameras(distortion, OFF_CENTRE) if has_centre else cameras(distortion)
+    writer = WRITERS[program]
+    return cameras(writer.distortion, OFF_CENTRE) if writer.has_principal_point else cameras(writer.distortion)
 
 
 def write(program: str, folder: Path) -> Path:
     """Writes the scene as a program would."""
-    return WRITERS[program][0](truth(program), folder)
+    return WRITERS[program].write(truth(program), folder)

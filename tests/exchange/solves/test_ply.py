@@ -15,7 +15,7 @@ from threer_blender.model.errors import UserError
 @pytest.mark.parametrize("kind", ["u1", "f4", "u2"])
 def test_ply(kind: str, tmp_path: Path) -> None:
     factor = {"u1": 1.0, "f4": 1 / 255, "u2": 257.0}[kind]
-    columns = {axis: POSITIONS[:, place] for place, axis in enumerate("xyz")}
+    columns = {axis: POSITIONS[:, column] for column, axis in enumerate("xyz")}
     columns |= {name: (COLORS[:, i] * factor).astype(kind) for i, name in enumerate(ply.COLOR)}
     (tmp_path / "x.ply").write_bytes(splat_variants.ply(columns))
     cloud = ply.read(tmp_path / "x.ply")
@@ -27,7 +27,7 @@ def test_ply(kind: str, tmp_path: Path) -> None:
 def test_points_of_a_file_beside_the_cameras(tmp_path: Path) -> None:
     """RealityCapture's CSV has no points; its PLY has them, in the same world."""
     solve = reading.read(scene.write("RealityCapture", tmp_path))
-    columns = {axis: scene.points()[:, place] for place, axis in enumerate("xyz")}
+    columns = {axis: scene.points()[:, column] for column, axis in enumerate("xyz")}
     (tmp_path / "x.ply").write_bytes(splat_variants.ply(columns))
     joined = reading.with_points(solve, tmp_path / "x.ply")
     assert joined.points is not None

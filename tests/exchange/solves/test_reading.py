@@ -34,7 +34,7 @@ def test_cameras_see_every_point_where_the_program_saw_it(program: str, tmp_path
         assert np.allclose(ours.project(scene.points()), theirs.project(scene.points()), atol=1e-9)
 
 
-@pytest.mark.parametrize("program", [name for name, row in scene.WRITERS.items() if row[3]])
+@pytest.mark.parametrize("program", [name for name, writer in scene.WRITERS.items() if writer.has_points])
 def test_points_have_their_place_colour_and_photo(program: str, tmp_path: Path) -> None:
     cloud = registered(reading.read(scene.write(program, tmp_path))).cloud
     assert cloud is not None

@@ -24,9 +24,9 @@ def problem() -> tuple[Problem, AdjustmentState]:
         pose[0, 3] = x
         cameras.append(Camera("a", 640, 480, 500.0, 500.0, 322.0, 238.0, pose, TRUE))
     points = RANDOM.uniform(-1, 1, (60, 3)) + (0, 0, 5)
-    number, index = np.repeat(np.arange(60), 5), np.tile(np.arange(5), 60)
+    point, camera = np.repeat(np.arange(60), 5), np.tile(np.arange(5), 60)
     pixels = np.stack([camera.project(points) for camera in cameras], axis=1).reshape(-1, 2)
-    tracks = Tracks(number, index, pixels, np.full(300, np.nan))
+    tracks = Tracks(point, camera, pixels, depth=np.full(300, np.nan))
     lenses = lenses_of(cameras, np.zeros(5, int), "RADIAL", np.ones((1, 5), bool))
     from_world = np.array([camera.camera_from_world for camera in cameras])
     return Problem(tracks, lenses), AdjustmentState(
@@ -35,14 +35,14 @@ def problem() -> tuple[Problem, AdjustmentState]:
 
 
 def test_the_true_state_costs_nothing() -> None:
-    errors, truth = problem()
-    assert errors.errors(truth).max() < 1e-6
-    assert errors.cost(truth, Cauchy(1.0)) < 1e-9
+    adjustment, truth = problem()
+    assert adjustment.errors(truth).max() < 1e-6
+    assert adjustment.cost(truth, Cauchy(1.0)) < 1e-9
 
 
 @pytest.mark.parametrize("scale", [1.0, 20.0])
 def test_a_descent_comes_back_to_the_true_pixels(scale: float) -> None:
-    errors, truth = problem()
+    adjustment, truth = problem()
     off = AdjustmentState(
         rotations.from_vectors(0.01 * RANDOM.standard_normal((5, 3))) @ truth.rotations,
         truth.translations + 0.02 * RANDOM.standard_normal((5, 3)),
@@ -50,16 +50,16 @@ def test_a_descent_comes_back_to_the_true_pixels(scale: float) -> None:
         truth.lenses + (0.02, 2.0, -2.0, 0.02, -0.01),
         truth.points + 0.03 * RANDOM.standard_normal((60, 3)),
     )
-    assert np.median(errors.errors(off)) > 3
+    assert np.median(adjustment.errors(off)) > 3
     options = Options("test", trials=60, tolerance=1e-12)
-    actual = errors.descend(off, Cauchy(scale), options, lambda: None)
-    assert errors.errors(actual).max() < 0.05
+    actual = adjustment.descend(off, Cauchy(scale), options, lambda: None)
+    assert adjustment.errors(actual).max() < 0.05
 
 
 def test_points_behind_a_camera_have_no_pixel() -> None:
-    errors, truth = problem()
+    adjustment, truth = problem()
     behind = AdjustmentState(
         truth.rotations, truth.translations, truth.factors, truth.lenses, truth.points - (0, 0, 20)
     )
-    assert np.isinf(errors.errors(behind)).all()
-    assert np.isfinite(errors.cost(behind, Cauchy(1.0)))
+    assert np.isinf(adjustment.errors(behind)).all()
+    assert np.isfinite(adjustment.cost(behind, Cauchy(1.0)))

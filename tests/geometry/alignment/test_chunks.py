@@ -175,7 +175,7 @@ class Jumbled(Capture):
         return [predictions[index] for index in taken]
 
     def in_this_order(self, solution: chunks.ChunkedViews) -> list[ViewPrediction]:
-        return [solution[place] for place in np.argsort(self.order)]
+        return [solution[index] for index in np.argsort(self.order)]
 
 
 def test_photos_out_of_order_are_sorted_by_similarity(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def test_a_plane_with_holes_is_filled_and_continued() -> None:
     assert np.abs(actual / inverse - 1).max() < 0.01
 
 
-def test_what_is_known_beyond_an_edge_of_the_photo_hardly_counts() -> None:
+def test_what_is_known_beyond_an_edge_in_the_photo_hardly_counts() -> None:
     inverse = np.where(np.arange(80) < 40, 1.0, 0.2) * np.ones((60, 1))
     guide = np.where(np.arange(80) < 40, 0.9, 0.1)[None, :, None] * np.ones((60, 1, 3))
     weights = np.ones((60, 80))

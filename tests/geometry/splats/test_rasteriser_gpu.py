@@ -53,7 +53,7 @@ def as_cpp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     return use
 
 
-def test_the_text_for_graphics_cards_computes_what_the_cpu_does(as_cpp: Callable[[str], None]) -> None:
+def test_the_source_for_graphics_cards_computes_what_the_cpu_does(as_cpp: Callable[[str], None]) -> None:
     as_cpp(rasteriser_gpu.TEXT)
     assert rasteriser_gpu.self_test(torch.device("cpu")) == ""
 

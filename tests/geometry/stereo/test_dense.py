@@ -22,47 +22,47 @@ def silent(_done: int, _total: int) -> None:
     """Report to nobody."""
 
 
-def views_of(shots: list[synthetic.Shot]) -> list[View]:
-    sparse = synthetic.sparse_points(shots, 100)
+def views_of(true_views: list[synthetic.TrueView]) -> list[View]:
+    sparse = synthetic.sparse_points(true_views, 100)
     return [
-        View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
-        for shot, (points, ids) in zip(shots, sparse, strict=True)
+        View(true_view.image, true_view.intrinsics, true_view.world_from_camera, points, ids)
+        for true_view, (points, ids) in zip(true_views, sparse, strict=True)
     ]
 
 
 @cache
-def shots_of(count: int, width: int = 200) -> list[synthetic.Shot]:
-    return synthetic.shots(count, width, width * 3 // 4, 9)
+def true_views_of(count: int, width: int = 200) -> list[synthetic.TrueView]:
+    return synthetic.true_views(count, width, width * 3 // 4, 9)
 
 
 @cache
 def solved(count: int) -> list[DepthMap]:
-    return dense.estimate_depths(views_of(shots_of(count)), dense.STANDARD, silent)
+    return dense.estimate_depths(views_of(true_views_of(count)), dense.STANDARD, silent)
 
 
-def relative_error(actual: DepthMap, shot: synthetic.Shot) -> Array:
+def relative_error(actual: DepthMap, true_view: synthetic.TrueView) -> Array:
     """(H, W) |depth / truth - 1|."""
-    return np.abs(actual.depth / shot.depth - 1)
+    return np.abs(actual.depth / true_view.depth - 1)
 
 
 # At 200 pixels 1 % of depth is a third of a pixel of parallax: what "exact" can mean here.
 @pytest.mark.parametrize(("count", "retained", "exact"), [(2, 0.80, 0.92), (3, 0.88, 0.88), (5, 0.92, 0.94)])
 def test_trusted_depth_is_true(count: int, retained: float, exact: float) -> None:
     middle = count // 2
-    shot, actual = shots_of(count)[middle], solved(count)[middle]
-    surface = ~shot.edge
+    true_view, actual = true_views_of(count)[middle], solved(count)[middle]
+    surface = ~true_view.edge
     trusted = surface & (actual.confidence >= dense.TRUSTED)
     assert trusted.sum() >= retained * surface.sum()
-    assert np.mean(relative_error(actual, shot)[trusted] < 0.01) >= exact
-    assert abs(np.median(actual.depth[trusted] / shot.depth[trusted]) - 1) < 0.001
+    assert np.mean(relative_error(actual, true_view)[trusted] < 0.01) >= exact
+    assert abs(np.median(actual.depth[trusted] / true_view.depth[trusted]) - 1) < 0.001
 
 
 def test_error_falls_with_confidence() -> None:
     confidence, wrong = [], []
-    for shot, actual in zip(shots_of(5), solved(5), strict=True):
+    for true_view, actual in zip(true_views_of(5), solved(5), strict=True):
         consistent = actual.confidence > 0
         confidence.append(actual.confidence[consistent])
-        wrong.append(relative_error(actual, shot)[consistent] > 0.03)  # a pixel of parallax
+        wrong.append(relative_error(actual, true_view)[consistent] > 0.03)  # a pixel of parallax
     confidences, bad = np.concatenate(confidence), np.concatenate(wrong)
     edges = [0.0, dense.TRUSTED, 0.75, 0.9, 0.98, 1.01]
     shares = [bad[(confidences >= low) & (confidences < high)].mean() for low, high in pairwise(edges)]
@@ -81,19 +81,19 @@ def test_what_no_view_confirms_is_not_trusted() -> None:
 
 
 def test_normals_face_the_camera_and_follow_the_surface() -> None:
-    shot, actual = shots_of(5)[2], solved(5)[2]
-    trusted = (actual.confidence > 0.9) & ~shot.edge
+    true_view, actual = true_views_of(5)[2], solved(5)[2]
+    trusted = (actual.confidence > 0.9) & ~true_view.edge
     assert np.allclose(np.linalg.norm(actual.normal, axis=-1), 1, atol=1e-4)
-    world = actual.normal @ shot.world_from_camera[:3, :3].T
-    cosine = np.clip((world * shot.normal).sum(-1)[trusted], -1, 1)
+    world = actual.normal @ true_view.world_from_camera[:3, :3].T
+    cosine = np.clip((world * true_view.normal).sum(-1)[trusted], -1, 1)
     assert np.degrees(np.median(np.arccos(cosine))) < 12
 
 
 def test_pictures_of_other_sizes_and_turned_cameras() -> None:
     """A half-pixel slip between sizes would show as a bias of a quarter pixel of parallax, 1 % of depth."""
-    shots = shots_of(3)
-    large = shots_of(3, 400)
-    views = views_of([large[0], shots[1], shots[2]])
+    true_views = true_views_of(3)
+    large = true_views_of(3, 400)
+    views = views_of([large[0], true_views[1], true_views[2]])
     rotation = np.eye(4)
     rotation[:2, :2] = [[0, 1], [-1, 0]]  # the camera rolled a quarter turn: its picture is a portrait
     upright = views[2]
@@ -109,7 +109,7 @@ def test_pictures_of_other_sizes_and_turned_cameras() -> None:
     actual = dense.estimate_depths(views, dense.STANDARD, silent)
     assert actual[0].depth.shape == (300, 400)
     assert actual[2].depth.shape == (200, 150)
-    truths = [large[0].depth, shots[1].depth, np.rot90(shots[2].depth)]
+    truths = [large[0].depth, true_views[1].depth, np.rot90(true_views[2].depth)]
     for depth_map, truth in zip(actual, truths, strict=True):
         trusted = depth_map.confidence >= dense.TRUSTED
         assert trusted.mean() > 0.7
@@ -121,15 +121,15 @@ def test_pictures_of_other_sizes_and_turned_cameras() -> None:
 def test_no_sparse_points() -> None:
     """Without points the range comes from the cameras alone."""
     no_points, no_ids = np.zeros((0, 3)), np.zeros(0, np.int64)
-    views = [replace(view, sparse_points=no_points, sparse_ids=no_ids) for view in views_of(shots_of(3))]
+    views = [replace(view, sparse_points=no_points, sparse_ids=no_ids) for view in views_of(true_views_of(3))]
     actual = dense.estimate_depths(views, dense.STANDARD, silent)[1]
     trusted = actual.confidence >= dense.TRUSTED
     assert trusted.mean() > 0.75
-    assert np.mean(relative_error(actual, shots_of(3)[1])[trusted] < 0.02) > 0.93
+    assert np.mean(relative_error(actual, true_views_of(3)[1])[trusted] < 0.02) > 0.93
 
 
 def test_a_bare_wall_is_not_trusted() -> None:
-    views = views_of(shots_of(3))
+    views = views_of(true_views_of(3))
     random = np.random.default_rng(0)
     bare = [replace(view, image=random.normal(180, 1.5, view.image.shape).astype(np.uint8)) for view in views]
     for actual in dense.estimate_depths(bare, dense.STANDARD, silent):
@@ -137,14 +137,14 @@ def test_a_bare_wall_is_not_trusted() -> None:
 
 
 def test_the_same_twice() -> None:
-    views = views_of(shots_of(2))
+    views = views_of(true_views_of(2))
     first, second = (dense.estimate_depths(views, dense.PREVIEW, silent) for _ in range(2))
     assert np.array_equal(first[0].depth, second[0].depth)
     assert np.array_equal(first[1].confidence, second[1].confidence)
 
 
 def test_progress_counts_up_to_the_end_and_cancels() -> None:
-    views = views_of(shots_of(2))
+    views = views_of(true_views_of(2))
     reported: list[tuple[int, int]] = []
     dense.estimate_depths(views, dense.STANDARD, lambda done, total: reported.append((done, total)))
     total = reported[0][1]
@@ -159,7 +159,7 @@ def test_progress_counts_up_to_the_end_and_cancels() -> None:
 
 
 def test_views_from_one_place_are_refused() -> None:
-    view = views_of(shots_of(2))[0]
+    view = views_of(true_views_of(2))[0]
     with pytest.raises(ValueError, match="different places"):
         dense.estimate_depths([view, view], dense.PREVIEW, silent)
     with pytest.raises(ValueError, match="different places"):

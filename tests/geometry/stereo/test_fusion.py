@@ -11,21 +11,21 @@ from threer_blender.model.arrays import Array
 
 
 @cache
-def world(count: int = 4) -> tuple[list[synthetic.Shot], list[View], list[DepthMap]]:
-    shots = synthetic.shots(count, 160, 120, 9)
-    sparse = synthetic.sparse_points(shots, 100)
+def world(count: int = 4) -> tuple[list[synthetic.TrueView], list[View], list[DepthMap]]:
+    true_views = synthetic.true_views(count, 160, 120, 9)
+    sparse = synthetic.sparse_points(true_views, 100)
     views = [
-        View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
-        for shot, (points, ids) in zip(shots, sparse, strict=True)
+        View(true_view.image, true_view.intrinsics, true_view.world_from_camera, points, ids)
+        for true_view, (points, ids) in zip(true_views, sparse, strict=True)
     ]
-    return shots, views, dense.estimate_depths(views, dense.STANDARD, lambda _done, _total: None)
+    return true_views, views, dense.estimate_depths(views, dense.STANDARD, lambda _done, _total: None)
 
 
-def exact_map(shot: synthetic.Shot) -> DepthMap:
+def exact_map(true_view: synthetic.TrueView) -> DepthMap:
     """The truth as a depth map that all views confirm."""
-    normal = (shot.normal @ shot.world_from_camera[:3, :3]).astype(np.float32)
-    ones = np.ones(shot.depth.shape, np.float32)
-    return DepthMap(shot.depth.astype(np.float32), normal, ones, np.full(shot.depth.shape, 3, np.uint8))
+    normal = (true_view.normal @ true_view.world_from_camera[:3, :3]).astype(np.float32)
+    ones = np.ones(true_view.depth.shape, np.float32)
+    return DepthMap(true_view.depth.astype(np.float32), normal, ones, np.full(true_view.depth.shape, 3, np.uint8))
 
 
 def distance_to_world(points: Array) -> Array:
@@ -50,25 +50,26 @@ def test_points_lie_on_the_surface_without_flyers() -> None:
 
 def test_each_surface_appears_once() -> None:
     """Exact maps give about as many points as the first view has pixels, and those that only the others see."""
-    shots, views, _ = world()
-    maps = [exact_map(shot) for shot in shots]
+    true_views, views, _ = world()
+    maps = [exact_map(true_view) for true_view in true_views]
     cloud = fusion.fuse(views, maps)
-    pixels = shots[0].depth.size
+    pixels = true_views[0].depth.size
     assert pixels < len(cloud.positions) < 2 * pixels
     same = fusion.fuse([views[0]] * 3, [maps[0]] * 3)
     assert len(same.positions) == pixels
     assert np.all(distance_to_world(same.positions.astype(float)) < 1e-4)
 
 
-def visible_to_another(shots: list[synthetic.Shot], i: int) -> Array:
-    """(H, W) whether some other shot sees what shot i sees, well inside its picture and away from edges."""
-    shot = shots[i]
-    height, width = shot.depth.shape
+def visible_to_another(true_views: list[synthetic.TrueView], i: int) -> Array:
+    """(H, W) whether another view sees what view i sees, well inside its picture and away from edges."""
+    true_view = true_views[i]
+    height, width = true_view.depth.shape
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    rays = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.linalg.inv(shot.intrinsics).T
-    world = (rays * shot.depth[..., None]) @ shot.world_from_camera[:3, :3].T + shot.world_from_camera[:3, 3]
-    visible = np.zeros(shot.depth.shape, bool)
-    for j, other in enumerate(shots):
+    rays = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.linalg.inv(true_view.intrinsics).T
+    pose = true_view.world_from_camera
+    world = (rays * true_view.depth[..., None]) @ pose[:3, :3].T + pose[:3, 3]
+    visible = np.zeros(true_view.depth.shape, bool)
+    for j, other in enumerate(true_views):
         if j != i:
             camera = (world - other.world_from_camera[:3, 3]) @ other.world_from_camera[:3, :3]
             pixel = camera @ other.intrinsics.T
@@ -76,35 +77,37 @@ def visible_to_another(shots: list[synthetic.Shot], i: int) -> Array:
             inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
             u, v = np.where(inside, u, 0), np.where(inside, v, 0)
             visible |= inside & (np.abs(other.depth[v, u] / camera[..., 2] - 1) < 0.003) & ~other.edge[v, u]
-    return visible & ~shot.edge
+    return visible & ~true_view.edge
 
 
 def test_nothing_seen_is_lost() -> None:
     """Every pixel whose surface another view sees too has a fused point within a pixel."""
-    shots, views, _ = world()
-    cloud = fusion.fuse(views, [exact_map(shot) for shot in shots])
-    for i, (view, shot) in enumerate(zip(views, shots, strict=True)):
+    true_views, views, _ = world()
+    cloud = fusion.fuse(views, [exact_map(true_view) for true_view in true_views])
+    for i, (view, true_view) in enumerate(zip(views, true_views, strict=True)):
         camera = (cloud.positions - view.world_from_camera[:3, 3]) @ view.world_from_camera[:3, :3]
         pixel = camera @ view.intrinsics.T
         x, y = (np.floor(pixel[:, k] / pixel[:, 2]).astype(int) for k in (0, 1))
-        height, width = shot.depth.shape
+        height, width = true_view.depth.shape
         inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (camera[:, 2] > 0)
         x, y, z = x[inside], y[inside], camera[inside, 2]
-        there = np.abs(z / shot.depth[y, x] - 1) < 0.05
+        there = np.abs(z / true_view.depth[y, x] - 1) < 0.05
         covered = np.zeros((height + 2, width + 2), bool)
         for dy in range(3):
             for dx in range(3):
                 covered[y[there] + dy, x[there] + dx] = True
-        assert covered[1:-1, 1:-1][visible_to_another(shots, i)].mean() > 0.995
+        assert covered[1:-1, 1:-1][visible_to_another(true_views, i)].mean() > 0.995
 
 
 def test_closer_views_own_the_surface() -> None:
     """A view at half the distance keeps its own finer points although it comes later."""
-    far = synthetic.shots(1, 80, 60, 9)[0]
-    close = synthetic.shots(1, 160, 120, 9)[0]  # twice the focal length shows as much as half the distance
+    far = synthetic.true_views(1, 80, 60, 9)[0]
+    close = synthetic.true_views(1, 160, 120, 9)[0]  # twice the focal length shows as much as half the distance
     views = [
-        View(shot.image, shot.intrinsics, shot.world_from_camera, np.zeros((0, 3)), np.zeros(0, np.int64))
-        for shot in (far, close)
+        View(
+            true_view.image, true_view.intrinsics, true_view.world_from_camera, np.zeros((0, 3)), np.zeros(0, np.int64)
+        )
+        for true_view in (far, close)
     ]
     cloud = fusion.fuse(views, [exact_map(far), exact_map(close)])
     assert np.mean(cloud.view == 1) > 0.98
@@ -112,7 +115,7 @@ def test_closer_views_own_the_surface() -> None:
 
 
 def test_points_carry_normals_colors_and_origin() -> None:
-    shots, views, maps = world()
+    true_views, views, maps = world()
     cloud = fusion.fuse(views, maps, min_agreeing=2)
     assert cloud.positions.dtype == cloud.normals.dtype == cloud.confidence.dtype == np.float32
     assert cloud.colors.dtype == np.uint8
@@ -121,27 +124,27 @@ def test_points_carry_normals_colors_and_origin() -> None:
     assert cloud.confidence.min() >= dense.TRUSTED
     centres = np.stack([view.centre for view in views])[cloud.view]
     assert np.mean(((centres - cloud.positions) * cloud.normals).sum(1) > 0) > 0.999
-    for i, (view, shot) in enumerate(zip(views, shots, strict=True)):
+    for i, (view, true_view) in enumerate(zip(views, true_views, strict=True)):
         mine = cloud.view == i
         camera = (cloud.positions[mine] - view.centre) @ view.world_from_camera[:3, :3]
         pixel = camera @ view.intrinsics.T
         x, y = (np.floor(pixel[:, k] / pixel[:, 2] + 1e-3).astype(int) for k in (0, 1))
-        inside = (x < shot.depth.shape[1]) & (y < shot.depth.shape[0])
+        inside = (x < true_view.depth.shape[1]) & (y < true_view.depth.shape[0])
         assert np.mean(np.all(view.image[y[inside], x[inside]] == cloud.colors[mine][inside], axis=1)) > 0.99
 
 
 def test_a_floating_point_is_outvoted() -> None:
     """A patch that one view places in mid-air is dropped because the others see through it."""
-    shots, views, _ = world()
-    maps = [exact_map(shot) for shot in shots]
+    true_views, views, _ = world()
+    maps = [exact_map(true_view) for true_view in true_views]
     maps[0].depth[40:60, 60:90] *= 0.6
     cloud = fusion.fuse(views, maps)
     assert np.mean(distance_to_world(cloud.positions.astype(float)) > 0.05) < 1e-3
 
 
 def test_nothing_trusted_gives_an_empty_cloud() -> None:
-    shots, views, _ = world()
-    maps = [exact_map(shot) for shot in shots]
+    true_views, views, _ = world()
+    maps = [exact_map(true_view) for true_view in true_views]
     for actual in maps:
         actual.confidence[:] = 0
     cloud = fusion.fuse(views, maps)

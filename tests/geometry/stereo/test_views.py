@@ -16,16 +16,16 @@ from threer_blender.geometry.stereo.views import (
 )
 
 
-def views_of(shots: list[synthetic.Shot]) -> list[View]:
-    sparse = synthetic.sparse_points(shots, 100)
+def views_of(true_views: list[synthetic.TrueView]) -> list[View]:
+    sparse = synthetic.sparse_points(true_views, 100)
     return [
-        View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
-        for shot, (points, ids) in zip(shots, sparse, strict=True)
+        View(true_view.image, true_view.intrinsics, true_view.world_from_camera, points, ids)
+        for true_view, (points, ids) in zip(true_views, sparse, strict=True)
     ]
 
 
 def test_planes_survive_depth_and_normals() -> None:
-    view = views_of(synthetic.shots(3, 200, 150, 9))[1]
+    view = views_of(synthetic.true_views(3, 200, 150, 9))[1]
     random = np.random.default_rng(0)
     planes = np.empty((*view.image.shape[:2], 3), np.float32)
     planes[..., 0] = random.uniform(0.1, 0.5, planes.shape[:2])
@@ -37,7 +37,7 @@ def test_planes_survive_depth_and_normals() -> None:
 
 
 def test_sources_share_points_at_a_good_angle() -> None:
-    views = views_of(synthetic.shots(6, 48, 36, 5))
+    views = views_of(synthetic.true_views(6, 48, 36, 5))
     chosen = select_sources(views, 3)
     assert [len(others) for others in chosen] == [3] * 6
     assert all(i not in others for i, others in enumerate(chosen))
@@ -47,13 +47,15 @@ def test_sources_share_points_at_a_good_angle() -> None:
 
 def test_sources_without_points_are_neighbours() -> None:
     points, ids = np.zeros((0, 3)), np.zeros(0, np.int64)
-    views = [replace(view, sparse_points=points, sparse_ids=ids) for view in views_of(synthetic.shots(5, 48, 36, 10))]
+    views = [
+        replace(view, sparse_points=points, sparse_ids=ids) for view in views_of(synthetic.true_views(5, 48, 36, 10))
+    ]
     assert select_sources(views[:2], 4) == [[1], [0]]
     assert set(select_sources(views, 2)[2]) == {1, 3}
 
 
 def test_a_transfer_sends_a_pixel_and_its_inverse_depth_to_the_other_views_pixel() -> None:
-    first, second = views_of(synthetic.shots(2, 64, 48, 9))
+    first, second = views_of(synthetic.true_views(2, 64, 48, 9))
     point = np.array([0.1, 0.2, 0.3])
     local = [np.linalg.inv(view.world_from_camera) @ (*point, 1) for view in (first, second)]
     pixels = [centred(view.intrinsics) @ p[:3] / p[2] for view, p in zip((first, second), local, strict=True)]
