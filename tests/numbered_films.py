@@ -25,7 +25,8 @@ def _texture(width: int, height: int) -> Array:
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Array:
-    """(H, W, 3) uint8: texture that moves to the left above, and below the number in black and white blocks."""
+    """(H, W, 3) uint8: the upper half is a texture that moves to the left, the lower half shows the number as black and
+    white blocks."""
     out = np.zeros((height, width, 3), np.uint8)
     out[: height // 2] = _texture(width, height)[: height // 2, 2 * number : 2 * number + width]
     for bit in range(BITS):

@@ -63,7 +63,7 @@ def sceaux() -> None:
 
 
 def in_order_of(views: list[View], others: list[View]) -> list[View]:
-    """The index among `others` of each view, by its distances from the rest."""
+    """The view of `others` that corresponds to each of `views`, found by the distances from all other cameras."""
 
     def signatures(several: list[View]) -> FloatArray:
         centres = np.array([view.world_from_camera[:3, 3] for view in several])

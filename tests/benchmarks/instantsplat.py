@@ -34,6 +34,7 @@ TOGETHER = ("plush-3", "plush-6", "banana-5")  # rows whose cameras come from al
 TURNED = "board-6"  # the row that is done again with wrong cameras
 PICTURES = Path("instantsplat")
 
+# Runs after the preamble of `_measure.measured`, which imports sys, json and time and defines `end`.
 RUN = """
 from pathlib import Path
 import numpy as np
@@ -63,7 +64,7 @@ def run(name: str, *more: str) -> dict[str, Any]:
 def main() -> None:
     names = chosen(__doc__, ROWS)
     PICTURES.mkdir(exist_ok=True)
-    os.environ["OMP_WAIT_POLICY"] = "passive"  # as the runtime has it
+    os.environ["OMP_WAIT_POLICY"] = "passive"  # as the worker has it
     print(f"\nSplats at 256 pixels, draft quality, on {machine()}; CPU-s of everything from photos to splats\n")
 
     turned = {}

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-os.environ["OMP_WAIT_POLICY"] = "passive"  # as the runtime has it: threads that wait burn no time
+os.environ["OMP_WAIT_POLICY"] = "passive"  # as the worker has it: threads that wait burn no time
 
 import torch
 from torch import Tensor

@@ -27,7 +27,7 @@ from threer_blender.model.errors import UserError
 
 MAP, NETWORK_MAP = (96, 128), (384, 512)  # height, width
 COUNTS, FEW = (8, 16, 32), 12
-DENSE, THIN = 3, 8  # every so many pixels of a map are matched: as many as the network's; few
+DENSE, THIN = 3, 8  # stride in pixels of the matches: DENSE gives about as many as the network, THIN few
 NETWORK: dict[str, Any] = {"noise": 0.03, "pixels": 0.4, "scale": 0.05, "outliers": 0.01, "false_matches": 0.1}
 NOISE, WRONG = (0.0, 0.01, 0.03, 0.06, 0.1), (0.0, 0.1, 0.2)
 MANY = 100
@@ -101,7 +101,7 @@ def many() -> list[Any]:
 
 def main() -> None:
     chosen(__doc__)
-    warm_up = oracle.orbit(3, MAP, degrees=40)  # compiles what numba compiles, outside of what is measured
+    warm_up = oracle.orbit(3, MAP, degrees=40)  # numba compiles before anything is measured
     with tempfile.TemporaryDirectory() as folder:
         predictions = predicted(warm_up, oracle.Errors(), scene_graph.complete(3), Path(folder), THIN)
         ours(predictions[0], 3, predictions[1])

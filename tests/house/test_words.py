@@ -129,7 +129,7 @@ def test_sentences_of_docstrings_have_a_subject() -> None:
 
 
 def test_a_class_of_a_common_name_says_whose_it_is() -> None:
-    """`ShotState`, not `State`: several files have one, or had; one alone may bear the name that all know."""
+    """`ShotState`, not `State`. A name that several files use gets a prefix. `once` lists the bare exceptions."""
     common = {"Config", "Settings", "Solution", "State", "Report", "ViewPrediction", "Warning"}
     once = {"model/engine.py": "Report", "geometry/view_prediction.py": "ViewPrediction"}
     bare = [

@@ -24,7 +24,7 @@ INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_w
 
 
 def start(tmp_path: Path, run: str = "a run", held: bool = False, **options: object) -> Job:
-    """Starts a runtime that puts a finished bundle in place, and then ends without saying so."""
+    """Starts a worker that puts a finished bundle in place, and then ends without saying so."""
     finished = tmp_path / "made"
     if not finished.exists():
         bundle.write(example(tmp_path), finished, run="a run")
@@ -95,7 +95,7 @@ set_up.Uv(Path(sys.argv[2]), folders, report)(set_up.PREPARING, "pip")
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends with its worker's group")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_uv_ends_with_its_worker(tmp_path: Path, end: signal.Signals) -> None:
-    """A killed runtime cannot end uv itself, so the system must."""
+    """A killed worker cannot end uv itself, so the system must."""
     uv = tmp_path / "uv"
     uv.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid"\nexec sleep 600\n')
     uv.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Jobs end as they should, whatever the runtime does, and leave neither processes nor files behind."""
+"""Jobs end as they should, whatever the worker does, and leave neither processes nor files behind."""
 
 import os
 import signal
@@ -167,7 +167,7 @@ def test_worker_ends_with_its_parent(tmp_path: Path) -> None:
     )
     root = Path(__file__).parents[2]
     arguments = [str(root), str(INTERPRETER.search_path[0]), str(tmp_path / "out" / "result"), str(tmp_path / "home")]
-    env = {**os.environ, "TMPDIR": str(tmp_path)}  # this runtime leaves its temporary files behind
+    env = {**os.environ, "TMPDIR": str(tmp_path)}  # this worker leaves its temporary files behind
     parent = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, env=env)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())

@@ -33,7 +33,7 @@ def _vggt(net: Any, images: torch.Tensor, facts: dict[str, Any]) -> dict[str, to
     noise = 1 + 1e-6 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
     other = net.track_head.tracker(features * noise, queries)
     ROUNDING.update(
-        track=difference(2 * other.pixels, actual.tracks.pixels),
+        track=difference(2 * other.pixels, actual.tracks.pixels),  # the tracker works at half the picture's size
         vis=difference(other.visibility, actual.tracks.visibility),
         conf=difference(other.confidence, actual.tracks.confidence),
     )

@@ -144,7 +144,7 @@ def test_a_frame_that_cannot_be_decoded_leaves_a_hole(numbered_film: Written, tm
 
 
 def with_fields(path: Path, later: int) -> Path:
-    """A film of 12 interlaced frames: picture 2 k above, in the upper field, and picture 2 k + `later` in the other."""
+    """A film of 12 interlaced frames. Frame k has picture 2 k in the upper field and 2 k + `later` in the lower one."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25, options={"x264-params": "tff=1", "qp": "4"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"

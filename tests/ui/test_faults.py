@@ -56,7 +56,7 @@ def temporary(checkouts_kernels: None, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def run(work: Any, folder: Path, kill_after: Any = None) -> Any:
-    """Reconstructs `folder` until that has ended; kills the runtime after so many seconds. Returns the task."""
+    """Reconstructs `folder` until that has ended; kills the worker after so many seconds. Returns the task."""
     bpy.context.scene.threer.options_colmap.quality = "preview"
     task = start(work, folder)
     before = lines()
@@ -93,7 +93,7 @@ def assert_nothing_left(photos: Path, temporary: Path) -> None:
         assert len(bundle.read(folder).cameras) == 3
 
 
-# The runtime's death
+# The worker's death
 
 
 def test_a_worker_killed_at_any_moment(
@@ -236,7 +236,7 @@ def test_a_full_disk(addon: ModuleType, small: Path, temporary: Path, tmp_path: 
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-# A runtime that is not as it should be
+# A worker that is not as it should be
 
 
 def test_a_missing_wheel(
@@ -247,7 +247,7 @@ def test_a_missing_wheel(
     monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
-    """Hidden from the runtime, where it is noticed at the latest; and from Blender, where the panel says it."""
+    """Hidden from the worker, where it is noticed at the latest; and from Blender, where the panel says it."""
     environment = part("host.environment")
     engine = part("engines.registry").engine("colmap")
     whole = environment.built_in(engine.requires)
@@ -292,7 +292,7 @@ def test_a_worker_of_another_version(
 def test_a_hung_worker(
     addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ) -> None:
-    """One runtime lives and sends nothing, one is stopped altogether. The clock is set forward by a minute."""
+    """One worker lives and sends nothing, one is stopped altogether. The clock is set forward by a minute."""
     later = 0.0
     monkeypatch.setattr(part("ui.queue"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
     for stopped in (False, True):

@@ -122,7 +122,7 @@ def test_a_file_of_ones_own_is_used_instead_of_a_download(
     bpy.ops.threer.use_weights(name="counter.bin", filepath=str(mine))
     assert "threer.reconstruct" in panel()
     assert f"counter.bin: {mine}" in drawn.preferences()
-    monkeypatch.setenv("THREER_HOME", str(data_folder))  # as in every runtime
+    monkeypatch.setenv("THREER_HOME", str(data_folder))  # as in every worker
     assert part("runtime.weights").locate(engine.weights[0]) == mine
     bpy.ops.threer.delete_weights(name="counter.bin")
     assert mine.read_bytes() == b"my own"

@@ -74,7 +74,7 @@ def test_a_job_is_tidied_up_on_a_thread(addon: ModuleType, shot: Path, monkeypat
 
 
 def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path: Path) -> None:
-    """The runtime reads nothing. Were the request written at once, the job would never begin."""
+    """The worker reads nothing. Were the request written at once, the job would never begin."""
     deaf = tmp_path / "python"
     deaf.write_text("#!/bin/sh\nexec sleep 600\n")
     deaf.chmod(0o755)

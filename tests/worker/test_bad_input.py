@@ -84,7 +84,7 @@ class Place:
         assert self.running() == []
 
     def running(self) -> list[str]:
-        """The processes whose temporary files lie here: our runtimes, and whatever they started."""
+        """The processes whose temporary files lie here: our workers, and whatever they started."""
         collected = []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has just ended

@@ -22,7 +22,7 @@ def test_steps_are_those_of_the_dense_equations() -> None:
         random.normal(size=(total, 2, 3)),
     )
     layout = Layout.of(camera, start, frames, width)
-    assert layout.blocks == 3
+    assert layout.blocks == 3  # 40 frames in the smallest chunks, of 16: no point spans more
     slots = np.array([[width * f + 3, width * (f + 1) + 3, width * (f + 2) + 3] for f in range(frames - 2)])
     priors = Priors(slots, np.tile([1.0, -2.0, 1.0], (len(slots), 1)))
     of_priors = random.normal(size=len(slots))

@@ -43,7 +43,7 @@ def observe(cameras: Sequence[Camera], points: Float, share: float = 0.4, noise:
         collected += [(point, index, *noisy[point], depth[point]) for point in np.flatnonzero(inside)]
     table = np.array(sorted(collected))
     tracks = Tracks(table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:4], table[:, 4])
-    return tracks.only(np.ones(len(table), bool))
+    return tracks.only(np.ones(len(table), bool))  # leaves out points that fewer than two cameras observe
 
 
 def without_depth(tracks: Tracks) -> Tracks:

@@ -152,7 +152,7 @@ def test_a_false_loop_is_not_believed() -> None:
 
 
 class Jumbled(Capture):
-    """Predictions of photos out of order; photos that no overlap connects to a chunk's first have wrong poses."""
+    """A Capture whose photos are out of order. Photos that no overlap connects to a chunk's first have wrong poses."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)

@@ -1,4 +1,4 @@
-"""Similarities between pairs become one a view, although some pairs are wrong. [R]"""
+"""Similarities measured between pairs become one similarity for each view, although some pairs are wrong. [R]"""
 
 from typing import Any
 

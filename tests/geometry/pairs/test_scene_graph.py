@@ -19,7 +19,7 @@ def landmarks(views: Any, seed: int = 0, count: int = 1000, size: int = 64) -> A
     places = points[random.choice(len(points), min(count, len(points)), replace=False)]
     words = random.standard_normal((len(places), size))
     common = 4 * random.standard_normal(size)
-    stretch = np.exp(random.standard_normal(size))  # some directions say more than others, and tell less
+    stretch = np.exp(random.standard_normal(size))  # some directions vary more than others, and distinguish less
     features = []
     for view in views:
         near = [np.linalg.norm(places - point, axis=1).argmin() for point in view.points[1::3, 1::3].reshape(-1, 3)]

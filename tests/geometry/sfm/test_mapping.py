@@ -54,12 +54,12 @@ def written(pictures: dict[str, Array], folder: Path) -> list[Photo]:
 
 
 def sparse(photos: list[Photo], folder: Path, settings: FeatureSettings = SMALL) -> MappingSolution:
-    """Both halves of the stage on photo files."""
+    """The solution of photo files: features and matches, then mapping."""
     return solve(extract_and_match(Search(photos, photo_reader.pixels, folder, settings, silent)), silent)
 
 
 def sparse_pictures(pictures: list[Array], folder: Path) -> MappingSolution:
-    """Both halves of the stage on pictures (H, W, 3) uint8 that stand in no file."""
+    """The solution of pictures (H, W, 3) uint8 that stand in no file."""
     photos = [Photo(f"{i}.png", str(i), p.shape[1], p.shape[0], "") for i, p in enumerate(pictures)]
     settings = replace(TINY, long_side=800)
     matched = extract_and_match(
@@ -279,6 +279,7 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
     colmap.solve_cameras(photos, {"focal": 0.0}, report, [LATER.weighing(whole)])
     report(LATER, 0, 1)
     reported = [message for message in sent if isinstance(message, Progress)]
+    # the finer pass runs where more than its tolerated tenth of the ten photos is unregistered
     taken = ["", ", finer", ", learned"] if unregistered[0] > 1 else ["", ", learned"]
     expected = [stage.label + again for again in taken[: len(unregistered)] for stage in (FEATURES, MATCHES, MAPPING)]
     assert list(dict.fromkeys(message.stage for message in reported)) == [*expected, LATER.label]

@@ -1,4 +1,4 @@
-"""Completed depths continue what is known, up to the edges of the photo."""
+"""Completed depths continue what is known, up to the edges in the photo."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The text for graphics cards, compiled as C++, computes what the CPU's kernel does."""
+"""The kernels' source for graphics cards, compiled as C++, computes what the CPU's kernel does."""
 
 import ctypes
 import shutil
@@ -18,7 +18,7 @@ from threer_blender.geometry.splats.footprints import Footprints
 
 @pytest.fixture
 def as_cpp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts the text for graphics cards, compiled as C++ and run thread by thread, in the compilers' place."""
+    """Puts the kernels' source, compiled as C++ and run thread by thread, in the place of the cards' compilers."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("the text for graphics cards is tested where g++ is")

@@ -1,1 +1,1 @@
-"""A stand-in for the package, so that process.py can be tested against runtimes that misbehave on purpose."""
+"""A stand-in for the package, so that process.py can be tested against workers that misbehave on purpose."""

@@ -1,4 +1,4 @@
-"""A runtime that behaves as the request's options say: it works, crashes, hangs, babbles or starts grandchildren.
+"""A worker that behaves as the request's options say: it works, crashes, hangs, babbles or starts grandchildren.
 
 - `steps`, `pause`: the number of steps, and the seconds that each takes.
 - `deaf`: it does not listen to a cancel, nor to the end of its input.
