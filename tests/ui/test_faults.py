@@ -289,9 +289,7 @@ def test_a_worker_of_another_version(
     assert addon.current().error == ""
 
 
-def test_a_hung_worker(
-    addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
-) -> None:
+def test_a_hung_worker(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record) -> None:
     """One worker lives and sends nothing, one is stopped altogether. The clock is set forward by a minute."""
     later = 0.0
     monkeypatch.setattr(part("ui.queue"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
