@@ -302,7 +302,7 @@ def _shot(entry: dict[str, Any], folder: Path, number: int, arrays: Mapping[str,
             path=_path(entry, folder),
             frame_rate=checked.frame_rate(entry["frame_rate"]),
             frame_count=checked.size(entry["frame_count"]),
-            cameras={checked.frame(number): _camera(camera) for number, camera in entry["cameras"]},
+            cameras={checked.frame(frame): _camera(camera) for frame, camera in entry["cameras"]},
             first_frame=checked.frame(entry.get("first_frame", 1)),
             missing=tuple(map(checked.frame, entry.get("missing", ()))),
             plate_size=None if plate_size is None else _plate_size(plate_size),
@@ -391,8 +391,8 @@ def _camera(entry: dict[str, Any]) -> Camera:
 
 
 def _pointmap(entry: dict[str, Any], prefix: str, arrays: Mapping[str, Array]) -> PointMap:
-    def make(**arrays: Array) -> PointMap:
+    def make(**values: Array) -> PointMap:
         photo_from_map = PhotoFromMap(*map(checked.number, entry["photo_from_map"]))
-        return PointMap(photo=checked.typed(entry["photo"], str), photo_from_map=photo_from_map, **arrays)
+        return PointMap(photo=checked.typed(entry["photo"], str), photo_from_map=photo_from_map, **values)
 
     return block(make, prefix, POINTMAP_ARRAYS, arrays)

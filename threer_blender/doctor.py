@@ -17,9 +17,9 @@ from .host import environment, hardware, store
 from .host.environment import PrivateEnvironment
 from .model.engine import Engine, Option, Weights
 
-# Of the frames of a shot: the share that an engine solves as it solves photos, the most of them, and the time that each
-# frame takes to be tracked and adjusted, in seconds on two cores (measured on a shot of 640 × 360).
-KEY_FRAMES, MOST_KEY_FRAMES, SECONDS_PER_FRAME = 0.1, 200, 0.6
+KEY_FRAME_SHARE = 0.1  # of a shot's frames: those that an engine solves as it solves photos
+MOST_KEY_FRAMES = 200  # of a shot
+SECONDS_PER_FRAME = 0.6  # on two cores, to track and adjust a frame; measured on a shot of 640 × 360
 
 PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")
 
@@ -100,22 +100,22 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int, frames: in
     cost = engine.cost(options)
     if cost is None:
         return None
-    photos += min(MOST_KEY_FRAMES, math.ceil(frames * KEY_FRAMES))
+    photos += min(MOST_KEY_FRAMES, math.ceil(frames * KEY_FRAME_SHARE))
     weights = sum(weights.size for weights in engine.weights)
     memory, least = (of(photos) + weights for of in (cost.memory_of, cost.least_memory_of))
     graphics = hardware.graphics_cards() if "torch" in engine.requires else ()
     # Where a card has too little memory, the processor does the work.
-    there = max([*(card.free for card in graphics), hardware.free_memory()])
+    available = max([*(card.free for card in graphics), hardware.free_memory()])
     refusal = ""
-    if least > there:
-        most = int((there - weights - cost.memory) / cost.memory_per_photo) if cost.memory_per_photo else 0
+    if least > available:
+        most = int((available - weights - cost.memory) / cost.memory_per_photo) if cost.memory_per_photo else 0
         advice = f"choose at most {most} photos or a lower quality" if most > 1 else "close other programs"
         refusal = (
             f"{photos} {'photo takes' if photos == 1 else 'photos take'} about {least / 1e9:.1f} GB of memory with "
-            f"{engine.label}, and {there / 1e9:.1f} GB are free; {advice}, or take another engine."
+            f"{engine.label}, and {available / 1e9:.1f} GB are free; {advice}, or take another engine."
         )
     seconds = cost.seconds_of(photos) + frames * SECONDS_PER_FRAME
-    return Estimate(max(least, min(memory, there)), seconds, refusal)
+    return Estimate(max(least, min(memory, available)), seconds, refusal)
 
 
 def offered(engine: Engine, data_folder: Path) -> list[Option]:

@@ -113,7 +113,7 @@ def begin(request: Request, data_folder: Path | None = None) -> Job:
     """
     data_folder = data_folder or environment.user_folder()
     if not isinstance(request, ReconstructionRequest):
-        return Job(request, environment.built_in(), data_folder)
+        return Job(request, environment.this_python(), data_folder)
     engine = registry.engine(request.engine)
     expected = doctor.estimate(engine, request.options, len(photo_files.find(request.photos).files))
     if expected is not None and expected.refusal:

@@ -83,7 +83,7 @@ def checkouts_kernels(addon: ModuleType, data_folder: Path, monkeypatch: pytest.
     """Lets the add-on's workers run the checkout's code, whose kernels are compiled already."""
     kernels.share(data_folder)
     environment = part("host.environment")
-    copied, real = environment.PACKAGE_PARENT, environment.built_in
+    copied, real = environment.PACKAGE_PARENT, environment.this_python
 
     def of_the_checkout(modules: Iterable[str] = ()) -> Interpreter:
         interpreter = real(modules)
@@ -91,7 +91,7 @@ def checkouts_kernels(addon: ModuleType, data_folder: Path, monkeypatch: pytest.
             interpreter.python, tuple(ROOT if path == copied else path for path in interpreter.search_path)
         )
 
-    monkeypatch.setattr(environment, "built_in", of_the_checkout)
+    monkeypatch.setattr(environment, "this_python", of_the_checkout)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def shot(addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     package.mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("fake_worker.py"), package / "__main__.py")
     interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))
-    monkeypatch.setattr(part("host.environment"), "built_in", lambda _engine: interpreter)
+    monkeypatch.setattr(part("host.environment"), "this_python", lambda _engine: interpreter)
     return make_shot(tmp_path / "shot")
 
 

@@ -27,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir(parents=True)
     shutil.copy(ROOT / "tests" / "blender" / "fake_worker.py", package / "__main__.py")
     interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))
-    monkeypatch.setattr(environment, "built_in", lambda _modules: interpreter)
+    monkeypatch.setattr(environment, "this_python", lambda _modules: interpreter)
     monkeypatch.setenv("THREER_HOME", str(tmp_path / "home"))
     photos = write_photos(tmp_path / "photos", CAMERAS[:3])
     bundle.write(reconstruct(photos, CAMERAS[:3], step=16), tmp_path / "photos" / "bundle")

@@ -19,7 +19,7 @@ def test_declaration(engine: Engine) -> None:
     assert engine.summary.endswith(".")
     assert engine.licence
     assert engine.produces <= {"cameras", "pointmaps", "cloud", "gaussians"}
-    assert list(inspect.signature(registry.run(engine.id)).parameters) == ["photos", "options", "report"]
+    assert list(inspect.signature(registry.reconstruct_of(engine.id)).parameters) == ["photos", "options", "report"]
     assert engine.checked_options({}) == {option.name: option.default for option in engine.options}
     for option in engine.options:
         assert option.tooltip.endswith(".")

@@ -43,6 +43,6 @@ def test_a_file_of_another_network_is_refused_and_not_kept(
         torch.save(tensors, file)
     chosen = photos.read(shrunk(SAMPLE[:2], tmp_path), lambda text, _photo: pytest.fail(text)).accepted
     with pytest.raises(UserError, match="These weights are not"):
-        registry.run(engine_id)(chosen, engine.checked_options({}), MessageReport(lambda _message: None))
+        registry.reconstruct_of(engine_id)(chosen, engine.checked_options({}), MessageReport(lambda _message: None))
     assert default_store.pinned(weights) == ""
     assert not default_store.forget_pinned(weights)

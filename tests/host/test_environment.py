@@ -107,7 +107,17 @@ def test_every_engines_modules_can_be_set_up() -> None:
 ENGINE = Engine(
     "x", "X", "X.", "MIT", True, frozenset(), (),
     options=(Option("quality", "high", "Quality", "T.", choices={"low": "Low", "high": "High"}, lightest_first=True),),
-    costs={"low": Cost(1e9, 0.0, 5.0, 1.0), "high": Cost(1e9, 0.5e9, 10.0, 2.0, 0.5, 3)},
+    costs={
+        "low": Cost(memory=1e9, memory_per_photo=0.0, seconds=5.0, seconds_per_photo=1.0),
+        "high": Cost(
+            memory=1e9,
+            memory_per_photo=0.5e9,
+            seconds=10.0,
+            seconds_per_photo=2.0,
+            seconds_per_pair=0.5,
+            neighbours=3,
+        ),
+    },
 )  # fmt: skip
 
 
@@ -128,7 +138,20 @@ def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyP
 
 
 def test_what_goes_through_in_parts_needs_memory_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = replace(ENGINE, options=(), costs={"": Cost(1e9, 0.1e9, 10.0, 2.0, most_at_once=100, fewest_at_once=12)})
+    engine = replace(
+        ENGINE,
+        options=(),
+        costs={
+            "": Cost(
+                memory=1e9,
+                memory_per_photo=0.1e9,
+                seconds=10.0,
+                seconds_per_photo=2.0,
+                most_at_once=100,
+                fewest_at_once=12,
+            )
+        },
+    )
     monkeypatch.setattr(hardware, "free_memory", lambda: 4_000_000_000)
     assert doctor.estimate(engine, {}, 20) == doctor.Estimate(3e9, 50.0, "")
     assert doctor.estimate(engine, {}, 500) == doctor.Estimate(4e9, 1010.0, "")
@@ -172,7 +195,7 @@ def test_the_working_folder_gives_nobody_modules_or_programs(tmp_path: Path, mon
     spec = environment.find_spec("pillow_heif")
     assert spec is None or str(tmp_path) not in str(spec.origin)
     assert environment.find_spec("threer_blender_more") is None
-    assert tmp_path not in environment.built_in(("pillow_heif", "numba", "PIL", "threer_blender_more")).search_path
+    assert tmp_path not in environment.this_python(("pillow_heif", "numba", "PIL", "threer_blender_more")).search_path
     for path in (".", "", str(os.pathsep), f".{os.pathsep}bin"):
         monkeypatch.setenv("PATH", path)
         assert hardware.program("nvidia-smi") is None

@@ -15,7 +15,16 @@ from threer_blender.host import hardware
 from threer_blender.host.hardware import Card
 from threer_blender.model.engine import Cost, Engine
 
-TORCH = Engine("x", "X", "X.", "MIT", True, frozenset(), ("torch",), costs={"": Cost(6e9, 0.0, 5.0, 1.0)})
+TORCH = Engine(
+    "x",
+    "X",
+    "X.",
+    "MIT",
+    True,
+    frozenset(),
+    ("torch",),
+    costs={"": Cost(memory=6e9, memory_per_photo=0.0, seconds=5.0, seconds_per_photo=1.0)},
+)
 
 
 HOURS = itertools.count(1)

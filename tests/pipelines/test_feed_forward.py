@@ -50,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
         monkeypatch.setattr(feed_forward, "choose", lambda: here)
         actual = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
         options = registry.engine(engine).checked_options({"refine": refine, "masks": masks})
-        return registry.run(engine)(actual, options, MessageReport(lambda _message: None))
+        return registry.reconstruct_of(engine)(actual, options, MessageReport(lambda _message: None))
 
     return reconstruct
 

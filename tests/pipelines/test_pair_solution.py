@@ -28,13 +28,13 @@ def test_masked_pixels_are_believed_nowhere_and_matched_with_nothing() -> None:
     answers = oracle.Oracle(views)
     for first, second in ((0, 1), (1, 0)):
         before = answers.predict(first, second)
-        after = pair_solution.unmasked(before, inputs)
+        after = pair_solution.without_masked(before, inputs)
         of_masked = after.confidence_first if first == 0 else after.confidence_second
         of_other = after.confidence_second if first == 0 else after.confidence_first
         assert (of_masked[:, :20] == 0).all()
         assert (of_masked[:, 20:] > 1).all()
         assert (of_other > 1).all()
-        matches = pair_solution.unmasked_matches(answers.matches(first, second, stride=2), inputs)
+        matches = pair_solution.matches_without_masked(answers.matches(first, second, stride=2), inputs)
         masked, other = (matches.pixels_first, matches.pixels_second)[:: 1 if first == 0 else -1]
         assert len(masked) > 20
         assert masked[:, 0].min() >= 20

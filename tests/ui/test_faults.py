@@ -250,7 +250,7 @@ def test_a_missing_wheel(
     """Hidden from the worker, where it is noticed at the latest; and from Blender, where the panel says it."""
     environment = part("host.environment")
     engine = part("engines.registry").engine("colmap")
-    whole = environment.built_in(engine.requires)
+    whole = environment.this_python(engine.requires)
     assert engine.requires
     for module in engine.requires:
         hiding = tmp_path / f"without {module}"
@@ -258,7 +258,7 @@ def test_a_missing_wheel(
         (hiding / "sitecustomize.py").write_text(f"import sys; sys.modules[{module!r}] = None")
         with monkeypatch.context() as patch:
             interpreter = Interpreter(whole.python, (hiding, *whole.search_path))
-            patch.setattr(environment, "built_in", lambda _engine, interpreter=interpreter: interpreter)
+            patch.setattr(environment, "this_python", lambda _engine, interpreter=interpreter: interpreter)
             run(addon, small)
             assert f"{module} cannot be imported; install the extension's zip" in addon.current().error
             assert_nothing_left(small, temporary)

@@ -51,7 +51,7 @@ def test_the_panel_offers_tracks_first_and_frames_always(camera: Any) -> None:
     assert part("scene.tracks").bad_ranges(camera) == [(1010, 1012), (1020, 1020)]
     assert "Bad: 1010 to 1012" in panel()
     assert "Bad: 1020" in panel()
-    bpy.ops.threer.unmark_bad_frames(place=0)
+    bpy.ops.threer.unmark_bad_frames(index=0)
     assert "Bad: 1010" not in panel()
     with pytest.raises(RuntimeError, match="The shot has the frames 1001 to 1024"):
         bpy.ops.threer.mark_bad_frames(first=1, last=20)

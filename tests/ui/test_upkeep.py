@@ -25,7 +25,7 @@ ENGINE = Engine(
     produces=frozenset({{"cameras", "gaussians"}}), requires=({requires}),
     weights=(Weights("counter.bin", {url!r}, {size}, {sha256!r}, "Counter", "CC-BY-NC-4.0",
                      "https://example.org/terms", {gated}),),
-    costs={{"": Cost({memory}, 0.0, 5.0, 1.0)}},
+    costs={{"": Cost(memory={memory}, memory_per_photo=0.0, seconds=5.0, seconds_per_photo=1.0)}},
 )
 
 

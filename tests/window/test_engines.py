@@ -30,7 +30,7 @@ STAND_IN = f"""
 import pathlib
 environment = part("host.environment")
 stand_in = environment.Interpreter(pathlib.Path(sys.executable), (pathlib.Path("{real.SHARED}/stand_in"),))
-environment.built_in = lambda *_: stand_in
+environment.this_python = lambda *_: stand_in
 """
 
 

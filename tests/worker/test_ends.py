@@ -24,7 +24,7 @@ def reconstruct(photos, options, report):
     cameras = [Camera(photo.name, photo.width, photo.height, 500, 500, 5, 5, np.eye(4)) for photo in photos]
     return Reconstruction("colmap", "GPL", list(photos), cameras)
 
-registry.run = lambda engine: reconstruct
+registry.reconstruct_of = lambda engine: reconstruct
 atexit.register(time.sleep, 2)  # as libraries do that have threads to end
 sys.exit(main())
 """

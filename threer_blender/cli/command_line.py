@@ -21,7 +21,7 @@ from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
 from ..reports.shot_report import report
 from . import resolving, scene_output, upkeep
-from .scene_output import Scene
+from .scene_output import SceneFiles
 
 Say = Callable[[Message], None]
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None
     """
     try:
         parsed = parser().parse_args(
-            arguments, argparse.Namespace(data_folder=data_folder, json=False, hear=_Terminal())
+            arguments, argparse.Namespace(data_folder=data_folder, json=False, on_message=_Terminal())
         )
     except SystemExit as end:  # raised by argparse; it must not end Blender
         return int(end.code or 0)
@@ -128,14 +128,14 @@ def _bundled(parsed: argparse.Namespace, ask: Callable[[Path], Bundled]) -> None
     request = ask(folder)
     data_folder = parsed.data_folder or environment.user_folder()
     with scene_output.protected_stdout() as out:
-        say: Say = partial(_json_line, out) if parsed.json else parsed.hear
+        say: Say = partial(_json_line, out) if parsed.json else parsed.on_message
 
         def describe(reconstruction: Reconstruction) -> tuple[Done, str]:
             return _done(reconstruction, folder), _summary(reconstruction, output)
 
         if in_scene:
-            scene = Scene(output, Path(parsed.picture).absolute() if parsed.picture else None, parsed.overwrite)
-            done, text = scene_output.write(request, scene, data_folder, say, describe)
+            files = SceneFiles(output, Path(parsed.picture).absolute() if parsed.picture else None, parsed.overwrite)
+            done, text = scene_output.write(request, files, data_folder, say, describe)
         else:
             done, text = describe(headless.result(headless.begin(request, data_folder), say))
         out.write(to_line(done) if parsed.json else text)

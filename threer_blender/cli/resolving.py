@@ -58,7 +58,7 @@ def request_from(parsed: argparse.Namespace) -> SolveAgain:
 def _resolve(parsed: argparse.Namespace) -> None:
     request = request_from(parsed)
     data_folder = parsed.data_folder or environment.user_folder()
-    reconstruction = headless.result(headless.begin(request, data_folder), parsed.hear)
+    reconstruction = headless.result(headless.begin(request, data_folder), parsed.on_message)
     sys.stdout.write(f"{_last_note(reconstruction)}\nwritten: {request.output}\n")
 
 

@@ -24,7 +24,7 @@ Described = TypeVar("Described")
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneFiles:
     """The files to write: a .blend, and a picture where one is asked for.
 
     Where `overwrite` is true, they may replace files that somebody else made or changed.
@@ -49,7 +49,7 @@ class Scene:
 
 def write(
     request: Bundled,
-    scene: Scene,
+    files: SceneFiles,
     data_folder: Path,
     say: Callable[[Message], None],
     describe: Callable[[Reconstruction], Described],
@@ -60,14 +60,14 @@ def write(
     UserError where a file cannot be written; then earlier files stay as they were.
     """
     folder = Path(request.output)
-    scene.check(folder)
+    files.check(folder)
     staging = Staging(folder, request.run)
     try:
         staging.make()
         done = headless.finish(headless.begin(replace(request, held=True), data_folder), say)
         assert isinstance(done, Done)
-        described = _in_scene(staging, scene, say, describe)
-        _put_in_place(staging, scene)
+        described = _build_scene(staging, files, say, describe)
+        _put_in_place(staging, files)
     except OSError as error:
         raise output_error(folder, error) from error
     finally:
@@ -75,14 +75,14 @@ def write(
     return described
 
 
-def _in_scene(
+def _build_scene(
     staging: Staging,
-    scene: Scene,
+    files: SceneFiles,
     say: Callable[[Message], None],
     describe: Callable[[Reconstruction], Described],
 ) -> Described:
     """Builds the scene of a staged bundle and saves it beside the bundle. Where this fails, the bundle is kept."""
-    from ..scene import files
+    from ..scene import files as scene_files
     from ..scene import picture as pictures
 
     try:
@@ -90,8 +90,8 @@ def _in_scene(
         described = describe(reconstruction)
         say(Progress("Building the scene", 1.0))
         blend, picture = _staged(staging)
-        root = files.save_new(reconstruction, staging.new, blend, (staging.folder, scene.blend))
-        if scene.picture is not None:
+        root = scene_files.save_new(reconstruction, staging.new, blend, (staging.folder, files.blend))
+        if files.picture is not None:
             say(Progress("Rendering the picture", 1.0))
             pictures.write(root, picture)
     except Exception:
@@ -106,19 +106,19 @@ def _staged(staging: Staging) -> tuple[Path, Path]:
     return staging.path / "scene.blend", staging.path / "picture.png"
 
 
-def _put_in_place(staging: Staging, scene: Scene) -> None:
+def _put_in_place(staging: Staging, files: SceneFiles) -> None:
     """Moves scene, bundle and picture to their final paths. Where the bundle cannot be moved, the scene goes back."""
     blend, picture = _staged(staging)
-    made = {scene.blend: blend} | ({scene.picture: picture} if scene.picture else {})
+    made = {files.blend: blend} | ({files.picture: picture} if files.picture else {})
     listed = _listed_beside(staging.folder)
     earlier = staging.path / "earlier.blend"
     _note(staging, {path: removal.entry_of(file) for path, file in made.items()})
     with contextlib.ExitStack() as undo:
-        if scene.blend.exists():
-            scene.blend.rename(earlier)
-            undo.callback(earlier.rename, scene.blend)
-        blend.rename(scene.blend)
-        undo.callback(scene.blend.rename, blend)
+        if files.blend.exists():
+            files.blend.rename(earlier)
+            undo.callback(earlier.rename, files.blend)
+        blend.rename(files.blend)
+        undo.callback(files.blend.rename, blend)
         place = staging.put_in_place()
         if place != staging.folder:
             raise UserError(
@@ -126,10 +126,10 @@ def _put_in_place(staging: Staging, scene: Scene) -> None:
                 f"reconstruction is in {quoted(place)}."
             )
         undo.pop_all()
-    if earlier.exists() and not _is_listed(earlier, staging.folder, listed, scene.blend):
-        earlier.rename(_backup(scene.blend))
-    if scene.picture is not None:
-        with whole_file.replacing(scene.picture) as beside:
+    if earlier.exists() and not _is_listed(earlier, staging.folder, listed, files.blend):
+        earlier.rename(_backup(files.blend))
+    if files.picture is not None:
+        with whole_file.replacing(files.picture) as beside:
             shutil.copyfile(picture, beside)
 
 

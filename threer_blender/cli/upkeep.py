@@ -256,7 +256,7 @@ def named(names: Sequence[str]) -> list[Weights]:
 
 
 def _do(request: Request, data_folder: Path, parsed: argparse.Namespace) -> None:
-    sys.stdout.write(headless.run(request, data_folder, parsed.hear) + "\n")
+    sys.stdout.write(headless.run(request, data_folder, parsed.on_message) + "\n")
 
 
 def _data_folder(parsed: argparse.Namespace) -> Path:

@@ -54,11 +54,11 @@ ENGINE = Engine(
     needs_parallax=True,
     # Measured on 10 to 49 photos (docs/benchmarks.md, "Growth"); high quality on 10.
     costs={
-        "preview": Cost(0.3e9, 6e6, 5.0, 1.2),
-        "standard": Cost(0.55e9, 11e6, 5.0, 5.0),
-        "high": Cost(0.6e9, 20e6, 5.0, 12.0),
+        "preview": Cost(memory=0.3e9, memory_per_photo=6e6, seconds=5.0, seconds_per_photo=1.2),
+        "standard": Cost(memory=0.55e9, memory_per_photo=11e6, seconds=5.0, seconds_per_photo=5.0),
+        "high": Cost(memory=0.6e9, memory_per_photo=20e6, seconds=5.0, seconds_per_photo=12.0),
     },
-    starts_splats=True,
+    can_start_splats=True,
     panoramas=True,
 )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..runtime.device import Device
 
 SUMMARY = "Cameras and depth from one photo or many, in one go. Its weights may be used commercially."
-COST = Cost(0.5e9, 0.16e9, 5.0, 12.0)
+COST = Cost(memory=0.5e9, memory_per_photo=0.16e9, seconds=5.0, seconds_per_photo=12.0)
 ENGINE = declared(
     "depth_anything3", "Depth Anything 3", SUMMARY, published_weights.DEPTH_ANYTHING3, COST, commercial=True
 )

@@ -45,10 +45,10 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     return pair_reconstruction.reconstruct(ENGINE, network, photos, options, report, predict, aligner)
 
 
-def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:
+def predict(photos: Sequence[Input], choose: Choose, report: Report) -> Iterator[PairPrediction]:
     """Yields the network's predictions for pairs of photos, each in both orders.
 
-    `pairs` takes the photos' similarity, or None, and returns the pairs. A single photo is paired with itself. Raises
+    `choose` takes the photos' similarity, or None, and returns the pairs. A single photo is paired with itself. Raises
     UserError where the weights are missing or damaged.
     """
     from ..networks import dust3r
@@ -57,6 +57,6 @@ def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[
 
     network, device = pairwise.load(dust3r.dpt_512, dust3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
-    ordered = pair_solution.both_orders(pairs(pairwise.similarity(encoded))) or [(0, 0)]
+    ordered = pair_solution.both_orders(choose(pairwise.similarity(encoded))) or [(0, 0)]
     for prediction in pairwise.predict(network, device, encoded, ordered, report):
         yield pairwise.pair_prediction(prediction)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SIDE = 512  # pixels of the long side that the network was trained at
 
 SUMMARY = "Cameras and points from one photo or very many, in one go, for non-commercial use."
-COST = Cost(1.0e9, 0.25e9, 10.0, 28.0)
+COST = Cost(memory=1.0e9, memory_per_photo=0.25e9, seconds=10.0, seconds_per_photo=28.0)
 ENGINE = declared("fast3r", "Fast3R", SUMMARY, published_weights.FAST3R, COST, commercial=False)
 
 

@@ -29,7 +29,7 @@ def declared(id: str, label: str, summary: str, weights: Weights, cost: Cost, *,
         options=(REFINE, *SHOT),
         weights=(weights,),
         costs={"": cost.in_parts(MOST, FEWEST)},
-        starts_splats=True,
+        can_start_splats=True,
     )
 
 

@@ -41,20 +41,23 @@ START_OPTIONS = {
 }
 # Quality -> the cost of training, without that of the start engine.
 IMPROVING = {
-    "draft": Cost(0.7e9, 20e6, 25.0, 4.0),
-    "standard": Cost(0.8e9, 80e6, 100.0, 35.0),
-    "high": Cost(1.0e9, 200e6, 600.0, 360.0),
+    "draft": Cost(memory=0.7e9, memory_per_photo=20e6, seconds=25.0, seconds_per_photo=4.0),
+    "standard": Cost(memory=0.8e9, memory_per_photo=80e6, seconds=100.0, seconds_per_photo=35.0),
+    "high": Cost(memory=1.0e9, memory_per_photo=200e6, seconds=600.0, seconds_per_photo=360.0),
 }
 
 
 def _whole(quality: str) -> Cost:
     """The cost of a whole run that starts from the classical engine."""
     start, improving = colmap.ENGINE.costs[START_OPTIONS[colmap.ENGINE.id][quality]["quality"]], IMPROVING[quality]
-    seconds = start.seconds + improving.seconds, start.seconds_per_photo + improving.seconds_per_photo
-    return Cost(improving.memory, improving.memory_per_photo, *seconds)
+    return replace(
+        improving,
+        seconds=start.seconds + improving.seconds,
+        seconds_per_photo=start.seconds_per_photo + improving.seconds_per_photo,
+    )
 
 
-STARTS = [engine for engine in registry.beside(__name__) if engine.starts_splats]
+STARTS = [engine for engine in registry.all_except(__name__) if engine.can_start_splats]
 ENGINE = Engine(
     id="instantsplat",
     label="InstantSplat",
@@ -100,7 +103,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     start = registry.engine(options["start"])
     masked = {option.name: options[option.name] for option in MASKS}
     wanted = {**START_OPTIONS.get(start.id, {}).get(options["quality"], {}), **masked}
-    started = registry.run(start.id)(photos, start.checked_options(wanted), _StartReport(report, later))
+    started = registry.reconstruct_of(start.id)(photos, start.checked_options(wanted), _StartReport(report, later))
     return splatted(started, options["quality"], report, masks.excluder(options))
 
 

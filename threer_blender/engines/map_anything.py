@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..runtime.device import Device
 
 SUMMARY = "Cameras and depth in metres from one photo or many, in one go. Its weights may be used commercially."
-COST = Cost(1.0e9, 0.27e9, 15.0, 50.0)
+COST = Cost(memory=1.0e9, memory_per_photo=0.27e9, seconds=15.0, seconds_per_photo=50.0)
 ENGINE = declared("map_anything", "MapAnything", SUMMARY, published_weights.MAP_ANYTHING, COST, commercial=True)
 
 

@@ -43,8 +43,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     matches: list[Matches] = []
 
-    def predictions(prepared: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:
-        for prediction, matched in predict(prepared, pairs, report):
+    def predictions(prepared: Sequence[Input], choose: Choose, report: Report) -> Iterator[PairPrediction]:
+        for prediction, matched in predict(prepared, choose, report):
             matches.append(matched)
             yield prediction
 
@@ -52,14 +52,14 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         if earlier.solved:  # its matches were not stored, but its depths suffice to align new photos
             return partial(global_alignment.align, before=earlier.alignment(prepared))
         lenses = bundle_adjustment.lenses(earlier.photos, options["intrinsics"] == "shared")
-        clear = [pair_solution.unmasked_matches(one, prepared) for one in matches]
+        clear = [pair_solution.matches_without_masked(one, prepared) for one in matches]
         return partial(sparse_alignment.align, matches=clear, lenses=lenses)
 
     network = pair_reconstruction.PairNetwork(SIDE, TRUSTED, CONFIDENCE, metric=True)
     return pair_reconstruction.reconstruct(ENGINE, network, photos, options, report, predictions, aligner)
 
 
-def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
+def predict(photos: Sequence[Input], choose: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
     """Yields the network's predictions for pairs of photos, each in both orders, and their matches.
 
     Arguments and errors are as in `dust3r.predict`.
@@ -71,7 +71,7 @@ def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[
 
     network, device = pairwise.load(mast3r.metric_512, mast3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
-    ordered = pair_solution.both_orders(pairs(pairwise.similarity(encoded))) or [(0, 0)]
+    ordered = pair_solution.both_orders(choose(pairwise.similarity(encoded))) or [(0, 0)]
     for prediction in pairwise.predict(network, device, encoded, ordered, report):
         one, two = prediction.of_first, prediction.of_second
         descriptors = (one.descriptors, two.descriptors)

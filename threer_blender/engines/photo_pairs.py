@@ -20,6 +20,15 @@ def declared(
         requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
         options=options,
         weights=(weights,),
-        costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, seconds_per_pair, neighbours=8)},
-        starts_splats=True,
+        costs={
+            "": Cost(
+                memory=1.2e9,
+                memory_per_photo=0.02e9,
+                seconds=10.0,
+                seconds_per_photo=9.0,
+                seconds_per_pair=seconds_per_pair,
+                neighbours=8,
+            )
+        },
+        can_start_splats=True,
     )

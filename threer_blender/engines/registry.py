@@ -39,8 +39,8 @@ def _modules() -> dict[str, ModuleType]:
     return {module.ENGINE.id: module for module in modules}
 
 
-def beside(module: str) -> list[Engine]:
-    """All engines but that of the module of this name, in order of their modules' names.
+def all_except(module: str) -> list[Engine]:
+    """All engines except the one that the module named `module` declares, in order of their modules' names.
 
     For the declaration of an engine that starts from others: it can call this while it is imported itself.
     """
@@ -68,7 +68,7 @@ def weights(name: str) -> Weights:
     return known[name]
 
 
-def run(engine_id: str) -> Reconstruct:
+def reconstruct_of(engine_id: str) -> Reconstruct:
     """The `reconstruct` function of the engine with this id. Raises UserError where there is none."""
     function: Reconstruct = _modules()[engine(engine_id).id].reconstruct
     return function

@@ -32,8 +32,17 @@ ENGINE = replace(
     declared("splatt3r", "Splatt3R", SUMMARY, published_weights.SPLATT3R, MASKS, seconds_per_pair=30.0),
     produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
     requires=("torch", "numba", "PIL", "pillow_heif"),
-    costs={"": Cost(1.5e9, 0.02e9, 10.0, 11.0, 30.0, neighbours=8)},
-    starts_splats=False,
+    costs={
+        "": Cost(
+            memory=1.5e9,
+            memory_per_photo=0.02e9,
+            seconds=10.0,
+            seconds_per_photo=11.0,
+            seconds_per_pair=30.0,
+            neighbours=8,
+        )
+    },
+    can_start_splats=False,
 )
 SIDE = 512  # pixels of the square that the network was trained at
 TRUSTED = 1.5
@@ -75,7 +84,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
         for answer in predict(prepared, pairs, report):
-            prediction = pair_solution.unmasked(answer.pointmaps, prepared)
+            prediction = pair_solution.without_masked(answer.pointmaps, prepared)
             store.add(prediction)
             log_confidence[prediction.first, prediction.second] = _log_confidence(prediction)
             # The first photo is last: for a photo paired with itself, its file then holds the first one's Gaussians.
@@ -98,7 +107,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         options=options,
         timings=watch.laps,
         unregistered=solution.unregistered,
-        notes=[*solution.notes, *_cut(photos)],
+        notes=[*solution.notes, *_crop_note(photos)],
     )
 
 
@@ -162,7 +171,7 @@ def _together(parts: Sequence[Gaussians]) -> Gaussians:
     return Gaussians(**{name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]})
 
 
-def _cut(photos: Sequence[Photo]) -> list[str]:
+def _crop_note(photos: Sequence[Photo]) -> list[str]:
     """A sentence for the artist where photos are not square, since the network sees only their middle."""
     oblong = sum(max(photo.width, photo.height) > SQUARE * min(photo.width, photo.height) for photo in photos)
     return ["Only the middle square of each photo was used: Splatt3R knows no other shape."] if oblong else []

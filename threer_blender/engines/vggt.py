@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..runtime.device import Device
 
 SUMMARY = "Cameras and depth from one photo or many, in one go; its first weights, for non-commercial use."
-COST = Cost(1.0e9, 0.24e9, 15.0, 47.0)
+COST = Cost(memory=1.0e9, memory_per_photo=0.24e9, seconds=15.0, seconds_per_photo=47.0)
 ENGINE = declared("vggt", "VGGT", SUMMARY, published_weights.VGGT, COST, commercial=False)
 
 

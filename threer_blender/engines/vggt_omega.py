@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..runtime.device import Device
 
 SUMMARY = "Cameras and depth from one photo or many, in one go; the strongest of its kind, for non-commercial use."
-COST = Cost(1.0e9, 0.25e9, 15.0, 62.0)
+COST = Cost(memory=1.0e9, memory_per_photo=0.25e9, seconds=15.0, seconds_per_photo=62.0)
 ENGINE = declared("vggt_omega", "VGGT-Omega", SUMMARY, published_weights.VGGT_OMEGA, COST, commercial=False)
 
 

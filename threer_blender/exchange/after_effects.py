@@ -17,7 +17,7 @@ from .nuke_camera import poses
 from .tracks import Track
 
 SCRIPT = "cameras.jsx"
-OUTER = "XYZ"
+EULER_ORDER = "XYZ"  # of the factors, leftmost first: R = Rx Ry Rz
 MOST_NULLS = 100
 SECONDS = 10.0  # of a composition of photos
 HEAD = """// Run in After Effects: File > Scripts > Run Script File.
@@ -59,13 +59,13 @@ def write(content: Content, folder: Path) -> list[str]:
         first = min(next(iter(track.cameras)) for track in group)
         lines.append(_composition(group, first))
         for track in group:
-            places, rotations = poses(track, OUTER, np.eye(3))
+            positions, rotations = poses(track, EULER_ORDER, np.eye(3))
             zooms = [camera.fx for camera in track.cameras.values()]
-            values = (list(track.cameras), first, zooms, places.tolist(), rotations.tolist())
+            values = (list(track.cameras), first, zooms, positions.tolist(), rotations.tolist())
             lines.append(f"  camera(comp, {_text(track.name)}, {', '.join(json.dumps(each) for each in values)});\n")
         lines += [
-            f'  point(comp, "point {number}", {json.dumps([float(value) for value in place])});\n'
-            for number, place in enumerate(points)
+            f'  point(comp, "point {number}", {json.dumps([float(value) for value in position])});\n'
+            for number, position in enumerate(points)
         ]
     (folder / SCRIPT).write_text("".join([*lines, TAIL]), "ascii")
     lost = max((_offset(track) for track in content.tracks), default=0.0)

@@ -39,7 +39,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Content:
-    """The input of a format's writer, all in the file's world. `applied` (4, 4) takes the solve's world to that.
+    """The input of a format's writer, all in the file's world. `file_from_ours` (4, 4) takes the solve's world to that.
 
     `views` are empty where the format has no pictures.
     """
@@ -48,7 +48,7 @@ class Content:
     tracks: list[Track]
     cloud: PointCloud | None
     gaussians: Gaussians | None
-    applied: FloatArray
+    file_from_ours: FloatArray
 
 
 def in_world(reconstruction: Reconstruction, axes: str, scale: float) -> tuple[Reconstruction, FloatArray]:
@@ -60,15 +60,19 @@ def in_world(reconstruction: Reconstruction, axes: str, scale: float) -> tuple[R
         raise UserError(f"There are no axes {axes}; there are {', '.join(AXES)}.")
     if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
         raise UserError(f"The scale {scale:g} is none; it is how many units of the file one unit of the solve becomes.")
-    applied = np.eye(4)
-    applied[:3, :3] = scale * AXES[axes]
-    return transformed(reconstruction, applied), applied
+    file_from_ours = np.eye(4)
+    file_from_ours[:3, :3] = scale * AXES[axes]
+    return transformed(reconstruction, file_from_ours), file_from_ours
 
 
-def content(reconstruction: Reconstruction, views: list[View], applied: FloatArray, choice: Choice) -> Content:
+def content(reconstruction: Reconstruction, views: list[View], file_from_ours: FloatArray, choice: Choice) -> Content:
     """The content of a result that is already in the file's world, for arguments see `Content`."""
     return Content(
-        views, tracks(reconstruction, choice.first_frame), reconstruction.cloud, reconstruction.gaussians, applied
+        views,
+        tracks(reconstruction, choice.first_frame),
+        reconstruction.cloud,
+        reconstruction.gaussians,
+        file_from_ours,
     )
 
 

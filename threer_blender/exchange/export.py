@@ -77,9 +77,9 @@ def write(
     if not chosen.alone and len(reconstruction.cameras) == panoramas:
         named = "has panoramas alone, which these programs cannot use" if panoramas else "has no cameras to export"
         raise UserError(f"This result {named}.")
-    moved, applied = content.in_world(reconstruction, choice.axes or chosen.axes, choice.scale or chosen.scale)
+    moved, file_from_ours = content.in_world(reconstruction, choice.axes or chosen.axes, choice.scale or chosen.scale)
     views = pictures.views(moved, bundle_folder) if chosen.pictures else []
-    handed = content.content(moved, views, applied, choice)
+    handed = content.content(moved, views, file_from_ours, choice)
     with whole_folder.replacing(folder) as new:
         sentences = chosen.write(handed, new.path)
         absent = pictures.copy(views, new.path) if views else ""

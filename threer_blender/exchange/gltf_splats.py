@@ -80,7 +80,7 @@ def _scene(arrays: dict[str, Array]) -> dict[str, Any]:
         accessors.append(accessor)
         offset += values.nbytes
     primitive = {
-        "attributes": {name: place for place, name in enumerate(arrays)},
+        "attributes": {name: index for index, name in enumerate(arrays)},
         "mode": POINTS,
         "extensions": {EXTENSION: {"kernel": "ellipse", "colorSpace": "srgb_rec709_display"}},
     }

@@ -19,7 +19,7 @@ from .tracks import Track, identifier
 SCENE = "cameras.ma"
 INCH = 25.4  # mm
 MOST_LOCATORS = 1000
-OUTER = "ZYX"  # R = Rz Ry Rx, which Maya calls xyz
+EULER_ORDER = "ZYX"  # of the factors, leftmost first: R = Rz Ry Rx, which Maya calls xyz
 RATES = {24: "film", 25: "pal", 30: "ntsc", 48: "show", 50: "palf", 60: "ntscf"}
 HEAD = """//Maya ASCII 2018 scene
 requires maya "2018";
@@ -32,8 +32,8 @@ def write(content: Content, folder: Path) -> list[str]:
     rate = float(content.tracks[0].frame_rate) if content.tracks else 24.0
     named = RATES.get(round(rate)) if abs(rate - round(rate)) < 1e-6 else None
     lines = [HEAD.format(rate=named or f"{rate:g}fps")]
-    for place, track in enumerate(content.tracks, start=1):
-        lines += _camera(track, identifier(place, track.name))
+    for number, track in enumerate(content.tracks, start=1):
+        lines += _camera(track, identifier(number, track.name))
     picked = 0
     if content.cloud is not None:
         positions = content.cloud.positions[:: max(1, -(-len(content.cloud) // MOST_LOCATORS))]
@@ -52,14 +52,14 @@ def write(content: Content, folder: Path) -> list[str]:
 
 
 def _camera(track: Track, name: str) -> list[str]:
-    places, rotations = poses(track, OUTER)
+    positions, rotations = poses(track, EULER_ORDER)
     backs = [track.film_back(number) for number in track.cameras]
     back, camera = backs[0], track.first
     shape = f"{name}Shape"
     lines = [
         f'createNode transform -n "{name}";\n',
         '\tsetAttr ".ro" 0;\n',
-        f'\tsetAttr ".t" -type "double3" {digits(*places[0])} ;\n',
+        f'\tsetAttr ".t" -type "double3" {digits(*positions[0])} ;\n',
         f'\tsetAttr ".r" -type "double3" {digits(*rotations[0])} ;\n',
         f'createNode camera -n "{shape}" -p "{name}";\n',
         '\tsetAttr -k off ".v";\n',
@@ -71,8 +71,8 @@ def _camera(track: Track, name: str) -> list[str]:
         '\tsetAttr ".ff" 1;\n',  # the film back's width fills the picture's
         f'\tsetAttr ".lsr" {digits(camera.fy / camera.fx)};\n',
     ]
-    channels = [("TL", ".t" + axis, places[:, place]) for place, axis in enumerate("xyz")]
-    channels += [("TA", ".r" + axis, rotations[:, place]) for place, axis in enumerate("xyz")]
+    channels = [("TL", ".t" + axis, positions[:, column]) for column, axis in enumerate("xyz")]
+    channels += [("TA", ".r" + axis, rotations[:, column]) for column, axis in enumerate("xyz")]
     for kind, attribute, values in channels:
         lines += _curve(track, kind, name, attribute, values)
     focal = np.array([each.focal for each in backs])

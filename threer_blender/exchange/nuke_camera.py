@@ -16,16 +16,16 @@ from ..model.arrays import FloatArray
 from .content import OPENGL_CAMERA, Content, digits
 from .tracks import Track, angles, identifier
 
-OUTER = "YXZ"  # R = Ry Rx Rz, which Nuke calls ZXY
+EULER_ORDER = "YXZ"  # of the factors, leftmost first: R = Ry Rx Rz, which Nuke calls ZXY
 SCRIPT, PHOTOS = "cameras.nk", "photos.chan"
 
 
 def write(content: Content, folder: Path) -> list[str]:
     """Writes the script and the .chan files into `folder`. Returns a sentence where a .chan loses a principal point."""
     nodes = []
-    for place, track in enumerate(content.tracks, start=1):
-        name = identifier(place, track.name)
-        nodes.append(_node(track, name, place))
+    for number, track in enumerate(content.tracks, start=1):
+        name = identifier(number, track.name)
+        nodes.append(_node(track, name, number))
         if len(track.cameras) > 1:
             (folder / f"{name}.chan").write_text(_chan(track), "ascii")
     stills = [track for track in content.tracks if len(track.cameras) == 1]
@@ -49,24 +49,26 @@ def poses(track: Track, order: str, camera_axes: FloatArray = OPENGL_CAMERA) -> 
 
 
 def _chan(track: Track) -> str:
-    places, rotations = poses(track, OUTER)
+    positions, rotations = poses(track, EULER_ORDER)
     lines = []
-    for number, place, rotation, camera in zip(track.cameras, places, rotations, track.cameras.values(), strict=True):
+    for number, position, rotation, camera in zip(
+        track.cameras, positions, rotations, track.cameras.values(), strict=True
+    ):
         view = np.degrees(2 * np.arctan(camera.height / 2 / camera.fy))
-        lines.append("\t".join([str(number), *map(digits, (*place, *rotation, view))]))
+        lines.append("\t".join([str(number), *map(digits, (*position, *rotation, view))]))
     return "\n".join(lines) + "\n"
 
 
-def _node(track: Track, name: str, place: int) -> str:
+def _node(track: Track, name: str, number: int) -> str:
     """A camera node, its knobs keyed where it moves."""
-    places, rotations = poses(track, OUTER)
-    backs = [track.film_back(number) for number in track.cameras]
+    positions, rotations = poses(track, EULER_ORDER)
+    backs = [track.film_back(frame) for frame in track.cameras]
     offsets = np.array([(-2 * back.centre_x / back.width, -2 * back.centre_y / back.width) for back in backs])
     focal = np.array([[back.focal] for back in backs])
     knobs = [
         "inputs 0",
         "rot_order ZXY",
-        f"translate {_curves(track, places)}",
+        f"translate {_curves(track, positions)}",
         f"rotate {_curves(track, rotations)}",
         f"focal {_curves(track, focal)}",
         f"haperture {digits(backs[0].width)}",
@@ -74,7 +76,7 @@ def _node(track: Track, name: str, place: int) -> str:
         f"win_translate {_curves(track, offsets)}",
         f"name {name}",
         f'label "{_quoted(track.name)}"',
-        f"xpos {120 * place}",
+        f"xpos {120 * number}",
     ]
     return "Camera2 {\n" + "".join(f" {knob}\n" for knob in knobs) + "}\n"
 

@@ -18,7 +18,7 @@ FOLDER = "images"
 class View:
     """A solved camera and its picture without distortion.
 
-    `name` is the name of the exported file, which begins with the photo's place, from 1. `source` is the file with the
+    `name` is the name of the exported file, which begins with the photo's number, from 1. `source` is the file with the
     picture; None where the picture is a frame of a film.
     """
 
@@ -33,7 +33,7 @@ def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
     `bundle_folder` is where the plates are. Raises UserError where a picture is gone.
     """
     pictured = []
-    for place, photo in enumerate(reconstruction.photos, start=1):
+    for number, photo in enumerate(reconstruction.photos, start=1):
         camera = reconstruction.camera(photo.name)
         if camera is None or photo.panorama:
             continue
@@ -44,7 +44,7 @@ def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
                 raise UserError(f"The picture {quoted(source)} is not there any more; put it back, and export again.")
         suffix = ".png" if source is None else source.suffix
         stem = re.sub(r"[^\w-]+", "_", photo.name if photo.frame is not None else str(Path(photo.name).with_suffix("")))
-        pictured.append(View(camera, f"{place:05d}_{stem}{suffix}", source))
+        pictured.append(View(camera, f"{number:05d}_{stem}{suffix}", source))
     return pictured
 
 

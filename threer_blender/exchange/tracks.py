@@ -63,9 +63,9 @@ def _ideal(camera: Camera) -> Camera:
     return replace(camera, distortion=NO_DISTORTION)
 
 
-def identifier(place: int, name: str) -> str:
+def identifier(number: int, name: str) -> str:
     """A name that every program accepts: ASCII letters, digits and underscores, with the place in the list, from 1."""
-    return f"camera{place:04d}_{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_')[:40]}"
+    return f"camera{number:04d}_{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_')[:40]}"
 
 
 def angles(rotations: FloatArray, order: str) -> FloatArray:

@@ -19,7 +19,7 @@ INDEX = "transforms.json"
 
 def write(content: Content, folder: Path) -> list[str]:
     """Writes INDEX, and the points if there are any, into `folder`. Returns no sentences."""
-    index: dict[str, Any] = {"camera_model": "PINHOLE", "applied_transform": content.applied[:3].tolist()}
+    index: dict[str, Any] = {"camera_model": "PINHOLE", "applied_transform": content.file_from_ours[:3].tolist()}
     if content.cloud is not None:
         index["ply_file_path"] = point_writers.PLY
         point_writers.write_ply(content.cloud, folder / point_writers.PLY)

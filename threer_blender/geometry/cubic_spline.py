@@ -26,10 +26,10 @@ def values_at(times: FloatArray, values: FloatArray, moments: FloatArray) -> Flo
             inward = 1 if end == 0 else -1
             matrix[end, [end, end + inward, end + 2 * inward]] = second, -first - second, first
         curvature = np.linalg.solve(matrix, right)
-    place = np.clip(np.searchsorted(times, moments, side="right") - 1, 0, len(times) - 2)
-    wide = step[place]
-    after = (moments - times[place])[:, None] / wide
+    span = np.clip(np.searchsorted(times, moments, side="right") - 1, 0, len(times) - 2)
+    wide = step[span]
+    after = (moments - times[span])[:, None] / wide
     before = 1 - after
-    bend = (before**3 - before) * curvature[place] + (after**3 - after) * curvature[place + 1]
-    out: FloatArray = before * values[place] + after * values[place + 1] + wide**2 / 6 * bend
+    bend = (before**3 - before) * curvature[span] + (after**3 - after) * curvature[span + 1]
+    out: FloatArray = before * values[span] + after * values[span + 1] + wide**2 / 6 * bend
     return out

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ class Options:
 
     name: str
     trials: int = 30
+    _: KW_ONLY
     tolerance: float = 1e-7
     first_damping: float = 1e-4
     least_damping: float = 1e-9

@@ -27,20 +27,20 @@ class ViewPrediction:
     depth: Array
     confidence: Array
 
-    def transformed(self, world: Similarity) -> ViewPrediction:
-        """The same view after the similarity `world` of its shared frame."""
+    def transformed(self, new_from_old: Similarity) -> ViewPrediction:
+        """The same view in another shared frame: `new_from_old` takes the present one to that."""
         pose = np.eye(4)
-        pose[:3, :3] = world.rotation @ self.world_from_camera[:3, :3]
-        pose[:3, 3] = world.apply(self.world_from_camera[:3, 3])
-        return replace(self, world_from_camera=pose, depth=(world.scale * self.depth).astype(np.float32))
+        pose[:3, :3] = new_from_old.rotation @ self.world_from_camera[:3, :3]
+        pose[:3, 3] = new_from_old.apply(self.world_from_camera[:3, 3])
+        return replace(self, world_from_camera=pose, depth=(new_from_old.scale * self.depth).astype(np.float32))
 
     def points(self, rows: Array, columns: Array) -> FloatArray:
         """(M, 3) the points of the pixels at `rows` and `columns` (M,), in the shared frame."""
         (fx, _, cx), (_, fy, cy), _ = self.intrinsics
         depth = self.depth[rows, columns].astype(np.float64)
         rays = np.stack([(columns + 0.5 - cx) / fx, (rows + 0.5 - cy) / fy, np.ones(len(rows))], axis=1)
-        world: FloatArray = depth[:, None] * rays @ self.world_from_camera[:3, :3].T + self.world_from_camera[:3, 3]
-        return world
+        points: FloatArray = depth[:, None] * rays @ self.world_from_camera[:3, :3].T + self.world_from_camera[:3, 3]
+        return points
 
 
 def from_camera(depth: Array, confidence: Array, intrinsics: Array, camera_from_world: Array) -> ViewPrediction:
@@ -68,17 +68,19 @@ def from_pointmaps(
     points, shared_points = camera_points.reshape(-1, 3).astype(np.float64), shared.reshape(-1, 3).astype(np.float64)
     usable = np.isfinite(points).all(axis=1) & np.isfinite(shared_points).all(axis=1) & (points[:, 2] > 0)
     chosen = np.flatnonzero(usable)[:: max(1, int(usable.sum()) // ALIGNED)]
-    world = robust_similarity(points[chosen], shared_points[chosen], confidence[chosen], points[chosen, 2])[0]
-    in_world = world.apply(points)
+    shared_from_camera = robust_similarity(
+        points[chosen], shared_points[chosen], confidence[chosen], points[chosen, 2]
+    )[0]
+    in_shared = shared_from_camera.apply(points)
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1).reshape(-1, 2)
     believed = usable & (confidence >= np.median(confidence[usable]))
-    camera = pnp(in_world[believed], pixels[believed], intrinsics, (width, height))
+    camera = pnp(in_shared[believed], pixels[believed], intrinsics, (width, height))
     if camera is None:  # the similarity's own camera
         pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = world.rotation, world.translation
+        pose[:3, :3], pose[:3, 3] = shared_from_camera.rotation, shared_from_camera.translation
     else:
         pose = np.linalg.inv(camera.camera_from_world)
-    depth = (in_world - pose[:3, 3]) @ pose[:3, 2]
+    depth = (in_shared - pose[:3, 3]) @ pose[:3, 2]
     return ViewPrediction(intrinsics, pose, depth.reshape(height, width).astype(np.float32), camera_confidence)
 
 

@@ -169,9 +169,9 @@ def to_install(modules: Iterable[str], data_folder: Path) -> tuple[str, ...]:
     """
     wanted = tuple(modules)
     missing = missing_here(wanted)
-    beside = private(data_folder) if missing else None
-    if beside is not None and beside.works:
-        return tuple(name for name in wanted if name not in beside.versions)
+    private_environment = private(data_folder) if missing else None
+    if private_environment is not None and private_environment.works:
+        return tuple(name for name in wanted if name not in private_environment.versions)
     return missing
 
 
@@ -182,18 +182,18 @@ def choose(modules: Iterable[str], data_folder: Path) -> Interpreter:
     """
     wanted = tuple(modules)
     if not missing_here(wanted):
-        return built_in(wanted)
+        return this_python(wanted)
     missing = to_install(wanted, data_folder)
     if missing:
-        beside = private(data_folder)
+        private_environment = private(data_folder)
         reason = f"This needs {', '.join(missing)}, not installed yet"
-        if beside is not None and not beside.works:
+        if private_environment is not None and not private_environment.works:
             reason = "The private environment is damaged or of another version"
         raise UserError(f"{reason}; press Set Up in the panel, or run `python -m threer_blender environment setup`.")
     return Interpreter(executable(data_folder / ENVIRONMENT), (PACKAGE_PARENT,))
 
 
-def built_in(modules: Iterable[str] = ()) -> Interpreter:
+def this_python(modules: Iterable[str] = ()) -> Interpreter:
     """The executable of this process, for a child that can import the extension and `modules`.
 
     Blender adds the folder of an extension's wheels to its own search path only. So the child is given the folder of

@@ -90,7 +90,7 @@ class Weights:
     gated: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """The cost of a run: memory in bytes, without the weights, and seconds on two cores without a graphics card.
 
@@ -132,7 +132,7 @@ class Engine:
 
     `commercial`: its results may be used commercially. `produces` names what a result holds: cameras, pointmaps, cloud,
     gaussians. `requires` are the Python modules that any run needs. `costs` has an entry for each value of the option
-    `quality`, or a single one for "" where there is no such option. `starts_splats`: splats can be started from its
+    `quality`, or a single one for "" where there is no such option. `can_start_splats`: splats can be started from its
     cameras and pointmaps. `needs_parallax`: it needs changes of viewpoint, and cannot solve a shot whose camera only
     rotates. `panoramas`: it solves panoramas as well as photos.
 
@@ -149,7 +149,7 @@ class Engine:
     options: tuple[Option, ...] = ()
     weights: tuple[Weights, ...] = ()
     costs: Mapping[str, Cost] = field(default_factory=dict)
-    starts_splats: bool = False
+    can_start_splats: bool = False
     needs_parallax: bool = False
     panoramas: bool = False
 
@@ -161,9 +161,9 @@ class Engine:
         """The first option with a lighter choice, and all options with the next lighter one chosen; None without."""
         for option in self.options:
             choices = list(option.choices or ()) if option.lightest_first else []
-            place = choices.index(options[option.name]) if choices else 0
-            if place > 0:
-                return option, {**options, option.name: choices[place - 1]}
+            index = choices.index(options[option.name]) if choices else 0
+            if index > 0:
+                return option, {**options, option.name: choices[index - 1]}
         return None
 
     def forbids(self, options: Mapping[str, Any]) -> Option | None:

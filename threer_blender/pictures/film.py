@@ -49,7 +49,7 @@ class Film:
         self._lock = threading.Lock()
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._position = 0  # the number of the last frame that was decoded
-        # In some files a jump to a key frame ends behind it. Then jumps go to an earlier key frame, by so many places.
+        # In some files a jump to a key frame ends behind it. Then jumps go to an earlier key frame, by so many keys.
         self._keys_back = 0
         self._restart()
         first = self.frame(self.numbers[0])
@@ -104,8 +104,8 @@ class Film:
 
     def _key(self, number: int) -> int | None:
         """The number of the key frame to jump to for a frame; None where decoding must start at the first frame."""
-        place = bisect_right(self.index.keys, number) - 1 - self._keys_back
-        return self.index.keys[place] if place >= 0 and self._keys_back <= MOST_KEYS_BACK else None
+        nth = bisect_right(self.index.keys, number) - 1 - self._keys_back
+        return self.index.keys[nth] if nth >= 0 and self._keys_back <= MOST_KEYS_BACK else None
 
     def _has_combs(self) -> bool:
         """Whether the two fields of a frame show two moments. Many films claim fields but hold whole pictures.
@@ -114,7 +114,7 @@ class Film:
         and below. A frame with many such pixels is combed.
         """
         moving = np.argsort(self.survey.change)[-MOST_MOVING:]
-        for number in sorted(self.numbers[place] for place in moving):
+        for number in sorted(self.numbers[nth] for nth in moving):
             grey = self.frame(number).reformat(format="gray8").to_ndarray().astype(np.int32)
             above, line, below = grey[:-2], grey[1:-1], grey[2:]
             if ((above - line) * (below - line) > COMB**2).mean() > COMBED:

@@ -187,10 +187,10 @@ def _photo(file: Path, data: bytes, name: str, digest: str, warn: Warn) -> tuple
                 raise _Refused(name, reason, "Use the camera's original instead of a thumbnail.")
             if picture.flaw:
                 warn(picture.flaw, name)
-            panorama = panoramas.tagged(picture.image.info, width, height)
-            if panorama == panoramas.OTHER:
+            kind = panoramas.tagged(picture.image.info, width, height)
+            if kind == panoramas.OTHER:
                 raise _Refused(name, "It is a part of a panorama, or a cylindrical one: no lens sees it so.", CUT)
-            whole = bool(panorama) or (width == 2 * height and _goes_round(file, data))
+            whole = bool(kind) or (width == 2 * height and _goes_round(file, data))
             photo = Photo(name, str(file.absolute()), width, height, digest, panorama=whole)
             return photo, lens_tags(picture.exif)
     except _Refused:

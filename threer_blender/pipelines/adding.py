@@ -61,7 +61,7 @@ class EarlierResult:
             solved.append(AlignedView(view.number, pose, focal, np.maximum(view.depth, 0), confidence))
         return replace(global_alignment.NOTHING, views=solved)
 
-    def beside(self, views: Sequence[View], inputs: Sequence[NetworkInput]) -> list[View]:
+    def views_with(self, views: Sequence[View], inputs: Sequence[NetworkInput]) -> list[View]:
         """The solved photos' views as they were, and those of `views` that are of new photos."""
         return [*self.views(inputs), *(view for view in views if view.number not in self.solved)]
 

@@ -52,7 +52,7 @@ def pointmaps_and_cloud(
         view_cameras += [camera] * len(of_photo)
     depths = dense.estimate_depths(views, settings, lambda done, total: report(DENSE, done, total))
     depths = [
-        _unmasked(depth, camera, view, excluded(photos[numbers[camera.photo]], (camera.width, camera.height)))
+        _without_masked(depth, camera, view, excluded(photos[numbers[camera.photo]], (camera.width, camera.height)))
         for depth, camera, view in zip(depths, view_cameras, views, strict=True)
     ]
     fused = fusion.fuse(views, depths, lambda done, total: report(FUSING, done, total))
@@ -68,7 +68,7 @@ def pointmaps_and_cloud(
     return maps, cloud
 
 
-def _unmasked(depth: DepthMap, camera: Camera, view: View, out: BoolArray | None) -> DepthMap:
+def _without_masked(depth: DepthMap, camera: Camera, view: View, out: BoolArray | None) -> DepthMap:
     """The depth map of a pinhole view, with depth and confidence 0 at pixels that the photo's mask leaves out.
 
     `out` (H, W) is the mask of the photo that `camera` took; None without one.

@@ -151,12 +151,12 @@ def _predictions(
         order = retrieval.in_order(similarity)
         loops = retrieval.revisits(similarity[np.ix_(order, order)], 2 * settings.size)
 
-    def predict(places: Sequence[int]) -> list[ViewPrediction]:
-        views = [input_of(order[place]) for place in places]
+    def predict(indices: Sequence[int]) -> list[ViewPrediction]:
+        views = [input_of(order[index]) for index in indices]
         answers = network.predict(views)
         return [
-            replace(answer, confidence=np.where(shows_photo(photos[order[place]], one), answer.confidence, 0))
-            for place, one, answer in zip(places, views, answers, strict=True)
+            replace(answer, confidence=np.where(shows_photo(photos[order[index]], one), answer.confidence, 0))
+            for index, one, answer in zip(indices, views, answers, strict=True)
         ]
 
     solution = chunks.solve(
@@ -167,8 +167,8 @@ def _predictions(
         f"The photos were looked at {settings.size} at a time, {how}; where the parts meet, at least "
         f"{solution.agreement:.0%} of their points agree."
     )
-    places = np.argsort(order)
-    return lambda index: solution[places[index]], [note] if in_parts else []
+    rank = np.argsort(order)
+    return lambda index: solution[rank[index]], [note] if in_parts else []
 
 
 def _chunk_settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> ChunkSettings:

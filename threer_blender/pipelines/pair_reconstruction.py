@@ -59,18 +59,18 @@ def reconstruct(
     photos = earlier.photos
     excluded = masks.excluder(options)
     prepared = [inputs.dust3r(photo, network.side).masked(photo, excluded) for photo in photos]
-    pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
-    plan = [*pairwise.plan(len(photos), 2 * len(pairs()) or 1), *pair_solution.plan(len(photos))]
+    choose = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
+    plan = [*pairwise.plan(len(photos), 2 * len(choose()) or 1), *pair_solution.plan(len(photos))]
     report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for prediction in predict(prepared, pairs, report):
-            store.add(pair_solution.unmasked(prediction, prepared))
+        for prediction in predict(prepared, choose, report):
+            store.add(pair_solution.without_masked(prediction, prepared))
         watch.lap("network")
         align = aligner(earlier, prepared)
         solution = pair_solution.solve(store, photos, prepared, network.trusted, report, align)
         watch.lap("alignment")
-    views = earlier.beside(solution.views, prepared)
+    views = earlier.views_with(solution.views, prepared)
     if network.metric and not earlier.solved:
         views = [assembly.scaled(view, 1 / solution.unit) for view in views]
     elif not earlier.solved:

@@ -76,7 +76,7 @@ def both_orders(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return [ordered for i, j in pairs for ordered in ((i, j), (j, i))]
 
 
-def unmasked(prediction: PairPrediction, inputs: Sequence[NetworkInput]) -> PairPrediction:
+def without_masked(prediction: PairPrediction, inputs: Sequence[NetworkInput]) -> PairPrediction:
     """The prediction with a confidence of 0 at masked pixels."""
 
     def believed(confidence: AnyFloatArray, number: int) -> AnyFloatArray:
@@ -90,7 +90,7 @@ def unmasked(prediction: PairPrediction, inputs: Sequence[NetworkInput]) -> Pair
     )
 
 
-def unmasked_matches(matches: Matches, inputs: Sequence[NetworkInput]) -> Matches:
+def matches_without_masked(matches: Matches, inputs: Sequence[NetworkInput]) -> Matches:
     """The matches whose pixels are masked in neither photo."""
     clear = np.ones(len(matches.confidence), np.bool_)
     for number, pixels in ((matches.first, matches.pixels_first), (matches.second, matches.pixels_second)):
@@ -166,13 +166,13 @@ def guessed_alignment(store: PairStore, names: Sequence[str]) -> Alignment:
     numbers, predictions = zip(*sorted(enumerate(store), key=lambda numbered: numbered[1].first), strict=True)
     first, second = (monocular(prediction, name) for prediction, name in zip(predictions, names, strict=True))
     try:
-        second_from_first = relative_pose(*predictions).inverse
+        first_from_second = relative_pose(*predictions).inverse
     except ValueError as error:
         raise _no_answer(" and ".join(names)) from error
     pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = second_from_first.rotation, second_from_first.translation
-    second = replace(second, world_from_camera=pose, depth=(second.depth * second_from_first.scale).astype(np.float32))
-    frames = Similarity(1.0, np.eye(3), np.zeros(3)), second_from_first
+    pose[:3, :3], pose[:3, 3] = first_from_second.rotation, first_from_second.translation
+    second = replace(second, world_from_camera=pose, depth=(second.depth * first_from_second.scale).astype(np.float32))
+    frames = Similarity(1.0, np.eye(3), np.zeros(3)), first_from_second
     pairs = Similarities(*(np.array(part) for part in zip(*frames, strict=True)))
     return Alignment([first, second], pairs, np.array(numbers), [], [], [])
 

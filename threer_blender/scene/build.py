@@ -29,7 +29,7 @@ STALE = "threer_stale"  # on an object: whether the latest solve lacks it
 # On the root: the number of photos chosen beside shots, notes for the artist, the folder of the result.
 CHOSEN, NOTES, BUNDLE = "threer_chosen", "threer_notes", "threer_bundle"
 UPRIGHT = "threer_upright"  # on the root: the sentence what told which way is up; "" once the artist has changed that
-INDEX = "threer_index"  # on a camera: the place of its photo among the chosen ones
+INDEX = "threer_index"  # on a camera: the index of its photo among the chosen ones
 Objects = dict[str, bpy.types.Object]
 
 
@@ -50,7 +50,7 @@ def build(
         solve = identity.solve_id(reconstruction)
         existing = identity.find(scene, solve)
         if ROOT not in existing:  # photos may have been added to those that were solved before
-            existing = identity.find(scene, identity.smaller_solve(scene, reconstruction.photos)) or existing
+            existing = identity.find(scene, identity.largest_solve_within(scene, reconstruction.photos)) or existing
         root = existing.get(ROOT) or _new_root(reconstruction)
         if ROOT not in existing:
             changes.mark(root, **{UPRIGHT: upright_sentence(reconstruction)})

@@ -52,7 +52,7 @@ def camera_roles(photos: list[Photo]) -> dict[str, str]:
     return roles
 
 
-def smaller_solve(scene: bpy.types.Scene, photos: list[Photo]) -> str:
+def largest_solve_within(scene: bpy.types.Scene, photos: list[Photo]) -> str:
     """The id of the largest solve in `scene` whose photos are all among `photos`; "" where there is none."""
     roles, cameras = set(camera_roles(photos).values()), defaultdict(set)
     for candidate in scene.objects:

@@ -92,8 +92,8 @@ def write(reconstruction: Reconstruction, format_id: str, folder: Path, choice: 
     up = choice.axes or next(iter(chosen.axes))
     if up not in chosen.axes:
         raise UserError(f"{label} has no world with {up}; there are {', '.join(chosen.axes)}.")
-    moved, applied = content.in_world(reconstruction, Z_UP, choice.scale or 1.0)
-    handed = content.content(moved, [], applied, choice)
+    moved, file_from_ours = content.in_world(reconstruction, Z_UP, choice.scale or 1.0)
+    handed = content.content(moved, [], file_from_ours, choice)
     if not handed.tracks and handed.cloud is None:
         raise UserError("This result has nothing to export.")
     with whole_folder.replacing(folder) as new:
@@ -111,15 +111,15 @@ def write(reconstruction: Reconstruction, format_id: str, folder: Path, choice: 
 
 
 def _files(tracks: list[Track]) -> dict[str, list[tuple[int, Track]]]:
-    """Name of a file -> its tracks, each with its place among all tracks, from 1."""
+    """Name of a file -> its tracks, each with its number among all tracks, from 1."""
     files: dict[str, list[tuple[int, Track]]] = {}
-    for place, track in enumerate(tracks, start=1):
+    for number, track in enumerate(tracks, start=1):
         camera = track.first
         aspect = cameras.pixel_aspect(camera)
         name = f"cameras_{camera.width}x{camera.height}" + ("" if aspect == 1 else f"_{aspect:.6f}")
         if len(track.cameras) > 1:
-            name = identifier(place, track.name)
-        files.setdefault(name, []).append((place, track))
+            name = identifier(number, track.name)
+        files.setdefault(name, []).append((number, track))
     return files
 
 
@@ -153,9 +153,9 @@ def _fill(scene: bpy.types.Scene, group: list[tuple[int, Track]]) -> tuple[int, 
     render.resolution_x, render.resolution_y, render.resolution_percentage = first.width, first.height, 100
     render.pixel_aspect_x, render.pixel_aspect_y = max(1.0, 1 / aspect), max(1.0, aspect)
     render.fps, render.fps_base = max(1, round(rate)), max(1, round(rate)) / rate
-    for place, track in group:
-        scene.collection.objects.link(_camera(track, identifier(place, track.name)))
-    frames = [number for _, track in group for number in track.cameras]
+    for number, track in group:
+        scene.collection.objects.link(_camera(track, identifier(number, track.name)))
+    frames = [frame for _, track in group for frame in track.cameras]
     scene.frame_start, scene.frame_end = min(frames), max(frames)
     scene.frame_set(scene.frame_start)
     return scene.frame_start, scene.frame_end

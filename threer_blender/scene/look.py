@@ -53,8 +53,8 @@ def shining(name: str, kind: str, attribute: str) -> bpy.types.Material:
     color = formulas.node("ShaderNodeAttribute", attribute_name=attribute)
     emission = formulas.value("ShaderNodeEmission", color.outputs["Color"], 1.0)
     formulas.give(formulas.node("ShaderNodeOutputMaterial").inputs["Surface"], emission)
-    for place, node in enumerate(made.node_tree.nodes):
-        node.location = (200 * place, 0)
+    for column, node in enumerate(made.node_tree.nodes):
+        node.location = (200 * column, 0)
     return made
 
 

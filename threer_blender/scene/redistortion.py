@@ -130,8 +130,8 @@ def _group(changes: Changes, described: _Lens) -> bpy.types.NodeTree:
     stmap.image = image
     if described.zooms:
         stmap.frame_start, stmap.frame_offset, stmap.frame_duration = 1, 0, cameras.LAST_FRAME
-    for place, node in enumerate((into, stmap, map_uv, out)):
-        node.location = (220 * place, -160 if node is stmap else 0)
+    for column, node in enumerate((into, stmap, map_uv, out)):
+        node.location = (220 * column, -160 if node is stmap else 0)
     group.links.new(_finely_read(group, into, map_uv), map_uv.inputs["Image"])
     group.links.new(stmap.outputs["Image"], map_uv.inputs["UV"])
     group.links.new(map_uv.outputs["Image"], out.inputs[0])

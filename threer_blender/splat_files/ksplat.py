@@ -119,11 +119,11 @@ def _splats(data: bytes, offset: int, section: _Section, level: int, bounds: tup
     if level:
         # The full buckets come first; `partial` has the size of each other one.
         ends = section.full * section.bucket_splats + np.cumsum(partial, dtype=np.int64)
-        place = np.arange(len(rows))
+        index = np.arange(len(rows))
         bucket = np.where(
-            place < section.full * section.bucket_splats,
-            place // max(section.bucket_splats, 1),
-            section.full + np.searchsorted(ends, place, "right"),
+            index < section.full * section.bucket_splats,
+            index // max(section.bucket_splats, 1),
+            section.full + np.searchsorted(ends, index, "right"),
         )
         means = (means - section.range) * (section.block / 2 / section.range) + centres[bucket]
     rgba = rows["rgba"] / np.float32(255)

@@ -214,12 +214,12 @@ def columns(rows: Array, names: Sequence[str], kind: npt.DTypeLike = np.float32)
     kinds = rows.dtype
     if kinds == np.dtype([(name, "<f4") for name in kinds.names or ()]):  # nearly always: the rows are one matrix
         matrix = rows.view("<f4").reshape(len(rows), len(kinds.names or ()))
-        places = [(kinds.names or ()).index(name) for name in names]
+        indices = [(kinds.names or ()).index(name) for name in names]
         for start in range(0, len(rows), ROWS):
-            picked[start : start + ROWS] = matrix[start : start + ROWS].take(places, axis=1)
+            picked[start : start + ROWS] = matrix[start : start + ROWS].take(indices, axis=1)
         return picked
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
-        for place, name in enumerate(names):
-            picked[start : start + ROWS, place] = part[name]
+        for column, name in enumerate(names):
+            picked[start : start + ROWS, column] = part[name]
     return picked

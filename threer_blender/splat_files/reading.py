@@ -138,10 +138,10 @@ def constant_only(colors: Array) -> Array:
 
 def smallest_three(largest: Array, others: Array) -> Array:
     """Unit quaternions (N, 4) from the index of the `largest` component (N,) and the others (N, 3), in order."""
-    places = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+    columns = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
     quaternions = np.empty((len(largest), 4), np.float32)
     rows = np.arange(len(largest))
-    quaternions[rows[:, None], places[largest]] = others
+    quaternions[rows[:, None], columns[largest]] = others
     quaternions[rows, largest] = np.sqrt(np.maximum(1 - (others**2).sum(axis=-1), 0))
     return quaternions
 

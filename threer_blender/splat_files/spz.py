@@ -266,8 +266,8 @@ def _packed(rotations: Array) -> Array:
     largest = np.abs(xyzw).argmax(axis=-1)
     rows = np.arange(len(xyzw))
     xyzw = np.where(xyzw[rows, largest, None] < 0, -xyzw, xyzw)
-    places = ((1, 0, 0, 0), (2, 2, 1, 1), (3, 3, 3, 2))  # of the others, by the largest's
-    others = np.stack([xyzw[rows, np.array(place)[largest]] for place in places], axis=-1)
+    columns = ((1, 0, 0, 0), (2, 2, 1, 1), (3, 3, 3, 2))  # of the others, by the largest's
+    others = np.stack([xyzw[rows, np.array(column)[largest]] for column in columns], axis=-1)
     fields = np.rint(np.abs(others) * (511 * np.sqrt(2))).clip(0, 511).astype(np.uint32)
     fields |= np.where(others < 0, 512, 0).astype(np.uint32)
     packed: Array = largest.astype(np.uint32) << 30 | fields[:, 0] << 20 | fields[:, 1] << 10 | fields[:, 2]

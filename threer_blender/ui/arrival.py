@@ -78,16 +78,16 @@ def _frame(view: bpy.types.RegionView3D, root: bpy.types.Object) -> None:
 
 def _follow(*_: object) -> None:
     """After undo and redo: a viewport shows materials while the root is there for whose sake it does."""
-    present = {obj.session_uid for obj in bpy.data.objects}
+    existing = {obj.session_uid for obj in bpy.data.objects}
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             space = area.spaces.active
             for changed in _changed_shadings:
                 if area.type != "VIEW_3D" or space.as_pointer() != changed.viewport:
                     continue
-                if changed.root not in present and space.shading.type == "MATERIAL":
+                if changed.root not in existing and space.shading.type == "MATERIAL":
                     space.shading.type = changed.before
-                elif changed.root in present and space.shading.type == changed.before:
+                elif changed.root in existing and space.shading.type == changed.before:
                     space.shading.type = "MATERIAL"
 
 

@@ -52,10 +52,10 @@ class THREER_PT_mending(Sidebar, bpy.types.Panel):
         camera = filming(context)
         layout.operator(THREER_OT_mark_bad.bl_idname, icon="CANCEL")
         ranges = tracks.bad_ranges(camera)
-        for place, (first, last) in enumerate(ranges[:MOST_ROWS]):
+        for index, (first, last) in enumerate(ranges[:MOST_ROWS]):
             row = layout.row(align=True)
             row.label(text=f"Bad: {first}" if first == last else f"Bad: {first} to {last}")
-            row.operator(THREER_OT_unmark_bad.bl_idname, text="", icon="X").place = place
+            row.operator(THREER_OT_unmark_bad.bl_idname, text="", icon="X").index = index
         if len(ranges) > MOST_ROWS:
             layout.label(text=f"… and {len(ranges) - MOST_ROWS} more")
         layout.operator(THREER_OT_smooth_camera.bl_idname, icon="SMOOTHCURVE")
@@ -214,13 +214,13 @@ class THREER_OT_unmark_bad(OfShot, bpy.types.Operator):
     bl_label = "Use Frames Again"
     bl_options = {"UNDO"}
 
-    place: bpy.props.IntProperty(min=0, options={"HIDDEN", "SKIP_SAVE"})
+    index: bpy.props.IntProperty(min=0, options={"HIDDEN", "SKIP_SAVE"})
 
     def run(self, context: bpy.types.Context) -> None:
         camera = filming(context)
         ranges = tracks.bad_ranges(camera)
         with Changes() as changes:
-            tracks.set_bad_ranges(changes, camera, ranges[: self.place] + ranges[self.place + 1 :])
+            tracks.set_bad_ranges(changes, camera, ranges[: self.index] + ranges[self.index + 1 :])
 
 
 class THREER_OT_solve_again(OfShot, bpy.types.Operator):

@@ -40,7 +40,7 @@ def filming(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 def current_shot(context: bpy.types.Context) -> tuple[Path, int, Shot, bpy.types.Object]:
-    """The shot that the panel shows: its result's folder, its place among the result's shots, the shot, its camera.
+    """The shot that the panel shows: its result's folder, its index among the result's shots, the shot, its camera.
 
     Raises UserError where the result is gone or has no such shot.
     """

@@ -254,7 +254,7 @@ def within_memory(
     """
     while True:
         try:
-            return registry.run(engine.id)(photos, options, report), options
+            return registry.reconstruct_of(engine.id)(photos, options, report), options
         except (MemoryError, RuntimeError) as error:
             if not hardware.is_out_of_memory(error):
                 raise

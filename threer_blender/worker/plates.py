@@ -34,7 +34,7 @@ def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
 
     The plate has the photo's size and the camera's fx, fy, cx, cy without its distortion. It is black where the lens
     saw nothing. The plate of a panorama is the panorama as it is. Where Blender can show the photo's own file instead,
-    no plate is written and the camera is returned unchanged. `number` is the photo's place in the artist's order.
+    no plate is written and the camera is returned unchanged. `number` is the photo's index in the artist's order.
     """
     straight = camera.distortion.is_identity or camera.distortion.is_panorama
     if straight and photos.blender_shows(photo):

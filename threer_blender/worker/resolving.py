@@ -87,7 +87,7 @@ def again(before: Reconstruction, number: int, marked: Shot, report: MessageRepo
     notes = [note for note in before.notes if not note.startswith(_again(marked))]
     after = replace(
         before,
-        shots=[solved if place == number else each for place, each in enumerate(before.shots)],
+        shots=[solved if index == number else each for index, each in enumerate(before.shots)],
         notes=[*notes, _sentence(earlier, solved)],
     )
     return _from_tracks_alone(after, solved) if _is_from_tracks_alone(before, earlier) else after

@@ -389,8 +389,8 @@ def _shot_of(tracked: TrackedVideo, cameras: Mapping[int, Camera]) -> Shot:
     )
 
 
-def _by_number(values: Array, places: Array, count: int) -> Array:
-    """(count,) float32 with the `values` at their `places`, NaN elsewhere."""
+def _by_number(values: Array, indices: Array, count: int) -> Array:
+    """(count,) float32 with the `values` at their `indices`, NaN elsewhere."""
     out = np.full(count, np.nan, np.float32)
-    out[places] = values
+    out[indices] = values
     return out

@@ -35,7 +35,7 @@ def measured(tracked: TrackedPoints, cameras: Mapping[int, Camera]) -> TrackedPo
     are NaN for a point that fewer than two frames with cameras show.
     """
     numbers = np.unique(tracked.frame)
-    points, errors, frames = moving_objects.explained(
+    points, errors, frames = moving_objects.best_points(
         _tracks(tracked, numbers), [cameras.get(int(number)) for number in numbers]
     )
     centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras.values()])

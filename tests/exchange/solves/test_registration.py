@@ -13,7 +13,13 @@ from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, Photo
 
 LENS = Lens(
-    500, 510, (330, 228), False, width=640, height=480, distortion=Distortion("OPENCV", (-0.1, 0.02, 2e-3, -1e-3))
+    500,
+    510,
+    (330, 228),
+    centred=False,
+    width=640,
+    height=480,
+    distortion=Distortion("OPENCV", (-0.1, 0.02, 2e-3, -1e-3)),
 )
 POSE = np.eye(4)
 POSE[:3, :3] = rotations.from_vectors(np.array([0.1, -0.2, 0.3]))

@@ -46,7 +46,7 @@ def test_a_descent_comes_back_to_the_true_pixels(scale: float) -> None:
     off = AdjustmentState(
         rotations.from_vectors(0.01 * RANDOM.standard_normal((5, 3))) @ truth.rotations,
         truth.translations + 0.02 * RANDOM.standard_normal((5, 3)),
-        truth.factors,
+        truth.log_factors,
         truth.lenses + (0.02, 2.0, -2.0, 0.02, -0.01),
         truth.points + 0.03 * RANDOM.standard_normal((60, 3)),
     )
@@ -59,7 +59,7 @@ def test_a_descent_comes_back_to_the_true_pixels(scale: float) -> None:
 def test_points_behind_a_camera_have_no_pixel() -> None:
     adjustment, truth = problem()
     behind = AdjustmentState(
-        truth.rotations, truth.translations, truth.factors, truth.lenses, truth.points - (0, 0, 20)
+        truth.rotations, truth.translations, truth.log_factors, truth.lenses, truth.points - (0, 0, 20)
     )
     assert np.isinf(adjustment.errors(behind)).all()
     assert np.isfinite(adjustment.cost(behind, Cauchy(1.0)))

@@ -30,7 +30,7 @@ def adjusted_from_the_truth(shot: synthetic_shots.SyntheticShot) -> Adjusted:
 
 def focal_errors(adjusted: Adjusted) -> Array:
     """(F,) logarithms of the focal lengths over the true ones."""
-    focals = adjusted.lens.focal[0] * np.exp(adjusted.state.lens[0] + adjusted.state.zooms)
+    focals = adjusted.lens.focal[0] * np.exp(adjusted.state.lens[0] + adjusted.state.log_zooms)
     return np.asarray(np.log(focals / (450 * AWAY)))
 
 

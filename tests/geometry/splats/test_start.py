@@ -52,7 +52,7 @@ def test_discs_lie_on_the_surface_as_large_as_pixels() -> None:
     assert np.abs(np.abs(splats.rotations[inside][:, :, 2] @ normal) - 1).max() < 1e-3
     assert np.abs(np.linalg.det(splats.rotations) - 1).max() < 1e-6
     footprint = (splats.means[inside, 2]) / 70
-    assert splats.footprints[inside] == pytest.approx(footprint, rel=1e-3)
+    assert splats.pixel_sizes[inside] == pytest.approx(footprint, rel=1e-3)
     assert splats.scales[inside, 1] == pytest.approx(start.COVER * footprint, rel=1e-3)
     # Along the slope, a pixel covers more of the surface: its width over the cosine between ray and normal.
     middle = np.abs(splats.means[inside][:, :2]).max(1) < 0.05

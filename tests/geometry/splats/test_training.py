@@ -32,7 +32,7 @@ def wall(spacing: float = 0.15) -> Start:
         opacities=np.full(count, 0.9),
         colours=colours,
         confidence=np.full(count, 0.9),
-        footprints=np.full(count, spacing),
+        pixel_sizes=np.full(count, spacing),
     )
 
 

@@ -36,18 +36,18 @@ def read_bundler(path: Path) -> Solve:
     cloud, extents = _bundler_points(tokens[2 + 15 * count :], size, count)
     names, notes = _photos_of(path, count)
     views: list[View] = []
-    unregistered, places = [], np.full(count + 1, -1, np.int32)  # no camera is -1, which is the last element
+    unregistered, view_of = [], np.full(count + 1, -1, np.int32)  # no camera is -1, which is the last element
     for number, row in enumerate(rows):
         if not row[0] > 0:
             unregistered.append(names[number])
             continue
-        places[number] = len(views)
+        view_of[number] = len(views)
         lens = Lens(row[0], row[0], distortion=lens_models.brown(row[1:3]))
         turned = UP_IS_Y_CAMERA @ row[3:12].reshape(3, 3)
         matrix = pose_of_world(turned, UP_IS_Y_CAMERA @ row[12:15])
         views.append(View(names[number], lens, matrix, _extent(extents[number])))
     if cloud is not None:
-        cloud = replace(cloud, view=places[cloud.view])
+        cloud = replace(cloud, view=view_of[cloud.view])
     return Solve("Bundler", views, cloud, unregistered=unregistered, notes=notes)
 
 
@@ -163,7 +163,7 @@ def _nvm_view(line: str, shared: list[str]) -> View:
     lens = Lens(values[0], values[0])
     if shared:
         fx, cx, fy, cy = (float(value) for value in shared[:4])
-        lens = Lens(fx, fy, (cx, cy), False)
+        lens = Lens(fx, fy, (cx, cy), centred=False)
     radial = values[8]
     if radial:
         lens = lens_models.fitted(

@@ -54,7 +54,7 @@ def read(path: Path) -> Solve:
     cameras = (_cameras if end == BINARY else _cameras_text)(files["cameras"])
     measured: Measured = {}
     views = (_images if end == BINARY else _images_text)(files["images"], cameras, measured)
-    numbers = {number: place for place, number in enumerate(views)}
+    numbers = {number: index for index, number in enumerate(views)}
     if not files["points3D"].is_file():
         return Solve("COLMAP", list(views.values()))
     cloud, positions = (_points if end == BINARY else _points_text)(files["points3D"], numbers)
@@ -140,7 +140,7 @@ def _points(path: Path, numbers: dict[int, int]) -> tuple[Points | None, tuple[A
     rows = sliding_window_view(records, POINT3D.itemsize)[_offsets(data, count)]
     table = rows.view(POINT3D)[:, 0]
     lengths = table["length"].astype(np.int64)
-    cloud = points(table["position"], table["color"], _places(table["image"], lengths, numbers), lengths)
+    cloud = points(table["position"], table["color"], _view_indices(table["image"], lengths, numbers), lengths)
     order = np.argsort(table["id"])
     return cloud, (table["id"][order], table["position"][order])
 
@@ -157,14 +157,14 @@ def _offsets(data: bytes, count: int) -> Array:
     return np.array(offsets, np.int64)
 
 
-def _places(images: Array, lengths: Array, numbers: dict[int, int]) -> Array:
-    """The places of views by the numbers of images, -1 where a track is empty or names an unknown image."""
+def _view_indices(images: Array, lengths: Array, numbers: dict[int, int]) -> Array:
+    """The indices of views by the numbers of images, -1 where a track is empty or names an unknown image."""
     known = np.array(sorted(numbers), np.int64)
     if not len(known):
         return np.full(len(images), -1, np.int32)
-    places = np.array([numbers[number] for number in known.tolist()], np.int32)
+    indices = np.array([numbers[number] for number in known.tolist()], np.int32)
     index = np.minimum(np.searchsorted(known, images), len(known) - 1)
-    return np.where((known[index] == images) & (lengths > 0), places[index], -1)
+    return np.where((known[index] == images) & (lengths > 0), indices[index], -1)
 
 
 # ------------------------------------------------------------------ text
@@ -211,6 +211,6 @@ def _points_text(path: Path, numbers: dict[int, int]) -> tuple[Points | None, tu
     table = np.array(rows, np.float64).reshape(-1, 6)
     known = np.array(names, np.uint64)
     length = np.array(lengths, np.int64)
-    places = _places(np.array(images, np.int64), length, numbers)
+    owners = _view_indices(np.array(images, np.int64), length, numbers)
     order = np.argsort(known)
-    return points(table[:, :3], table[:, 3:], places, length), (known[order], table[order, :3])
+    return points(table[:, :3], table[:, 3:], owners, length), (known[order], table[order, :3])

@@ -143,7 +143,7 @@ def colmap_lens(model: str, width: int, height: int, params: Sequence[float]) ->
         raise Damaged(f"has a camera {model} with {len(params)} parameters; {focals + 2 + len(names)} belong there")
     values = [float(value) for value in params]
     centre = (values[focals], values[focals + 1])
-    lens = Lens(values[0], values[focals - 1], centre, False, width=width, height=height)
+    lens = Lens(values[0], values[focals - 1], centre, centred=False, width=width, height=height)
     return with_model(lens, model, dict(zip(names, values[focals + 2 :], strict=True)))
 
 

@@ -19,7 +19,7 @@ from ...files.bounded import Damaged
 from . import lens_models
 from .solve import Lens, Points, Solve, View, points, pose
 
-POINT_SIZE = 32  # bytes: three coordinates and the length of a track
+ROW_SIZE = 32  # bytes of a point in memory: three float64 and one int64
 CENTRED_SINCE = (1, 2, 0)
 # AliceVision's names for its distortion models, lower case.
 RADIAL, BROWN, FISHEYE = ("radial", "radialk1", "radialk3", "radial1", "radial3"), "brown", "fisheye4"
@@ -41,22 +41,22 @@ def solve(data: dict[str, Any]) -> Solve:
         rotation = np.array(transform["rotation"], np.float64).reshape(3, 3)  # columns read as rows: the inverse
         poses[str(entry["poseId"])] = pose(rotation, np.array(transform["center"], np.float64))
     views: list[View] = []
-    unregistered, places = [], {}
+    unregistered, index_of = [], {}
     for view in data["views"]:
         name, number = str(view["path"]).replace("\\", "/"), str(view["poseId"])
         if number not in poses or str(view["intrinsicId"]) not in lenses:
             unregistered.append(name)
             continue
-        places[str(view["viewId"])] = len(views)
+        index_of[str(view["viewId"])] = len(views)
         views.append(View(name, lenses[str(view["intrinsicId"])], poses[number]))
-    return Solve("Meshroom", views, _points(data.get("structure", []), places), unregistered=unregistered)
+    return Solve("Meshroom", views, _points(data.get("structure", []), index_of), unregistered=unregistered)
 
 
-def _points(structure: list[dict[str, Any]], places: dict[str, int]) -> Points | None:
+def _points(structure: list[dict[str, Any]], index_of: dict[str, int]) -> Points | None:
     if not structure:
         return None
     observers = [[str(each["observationId"]) for each in entry.get("observations", [])] for entry in structure]
-    owners = [next((places[key] for key in keys if key in places), -1) for keys in observers]
+    owners = [next((index_of[key] for key in keys if key in index_of), -1) for keys in observers]
     positions = np.array([entry["X"] for entry in structure], np.float64)
     colors = np.array([entry.get("color", ("128",) * 3) for entry in structure], np.float64)
     return points(positions, colors, np.array(owners), np.array([len(keys) for keys in observers]))
@@ -66,7 +66,7 @@ def _lens(entry: dict[str, Any], version: tuple[int, ...]) -> Lens:
     width, height = int(entry["width"]), int(entry["height"])
     focal_x, focal_y = _focal(entry, width)
     centre = tuple(float(value) for value in entry.get("principalPoint", (0, 0)))
-    lens = Lens(focal_x, focal_y, (centre[0], centre[1]), version >= CENTRED_SINCE, width=width, height=height)
+    lens = Lens(focal_x, focal_y, (centre[0], centre[1]), centred=version >= CENTRED_SINCE, width=width, height=height)
     params = [float(value) for value in entry.get("distortionParams", [])]
     kind = str(entry.get("distortionType", entry.get("type", ""))).lower()
     if not any(params) and kind != FISHEYE:
@@ -111,13 +111,13 @@ def read_baf(path: Path) -> Solve:
     tokens = iter(data.decode("ascii", "replace").splitlines())
     lens_count, pose_count, point_count = (int(next(tokens)) for _ in range(3))
     for count in (lens_count, pose_count, point_count):
-        bounded.check(POINT_SIZE * count, len(data))
+        bounded.check(ROW_SIZE * count, len(data))
     if lens_count != 1 and lens_count != pose_count:
         raise Damaged("has several lenses and does not say which photo has which; export it as .sfm")
     lenses = []
     for _ in range(lens_count):
         focal, x, y, *radial = (float(value) for value in next(tokens).split())
-        lenses.append(Lens(focal, focal, (x, y), False, distortion=lens_models.brown(radial[:3])))
+        lenses.append(Lens(focal, focal, (x, y), centred=False, distortion=lens_models.brown(radial[:3])))
     views = []
     for number in range(pose_count):
         values = np.array(next(tokens).split(), np.float64)

@@ -38,7 +38,7 @@ def solve(data: dict[str, Any]) -> Solve:
             float(k[0, 0]),
             float(k[1, 1]),
             (float(k[0, 2]) + 0.5, float(k[1, 2]) + 0.5),
-            False,
+            centred=False,
             width=checked.size(inner["width"]),
             height=checked.size(inner["height"]),
         )

@@ -34,7 +34,7 @@ def solve(data: dict[str, Any]) -> Solve:
         rotation = np.array(value["rotation"], np.float64).reshape(3, 3).T
         poses[entry["key"]] = pose(rotation, np.array(value["center"], np.float64))
     views: list[View] = []
-    unregistered, places = [], {}
+    unregistered, index_of = [], {}
     for entry in data["views"]:
         view = _data(entry["value"])
         folder = str(view.get("local_path") or "")
@@ -42,10 +42,10 @@ def solve(data: dict[str, Any]) -> Solve:
         if view["id_pose"] not in poses or view["id_intrinsic"] not in lenses:
             unregistered.append(name)
             continue
-        places[view["id_view"]] = len(views)
+        index_of[view["id_view"]] = len(views)
         lens = lenses[view["id_intrinsic"]]
         views.append(View(name, lens, poses[view["id_pose"]]))
-    return Solve("OpenMVG", views, _points(data.get("structure") or [], places), unregistered=unregistered)
+    return Solve("OpenMVG", views, _points(data.get("structure") or [], index_of), unregistered=unregistered)
 
 
 def _data(value: dict[str, Any]) -> dict[str, Any]:
@@ -55,12 +55,12 @@ def _data(value: dict[str, Any]) -> dict[str, Any]:
     return {**data.get("value0", {}), **data} if isinstance(data.get("value0"), dict) else dict(data)
 
 
-def _points(structure: list[dict[str, Any]], places: dict[int, int]) -> Points | None:
+def _points(structure: list[dict[str, Any]], index_of: dict[int, int]) -> Points | None:
     if not structure:
         return None
     values = [entry["value"] for entry in structure]
     observers = [[observation["key"] for observation in value.get("observations") or []] for value in values]
-    owners = [next((places[key] for key in keys if key in places), -1) for keys in observers]
+    owners = [next((index_of[key] for key in keys if key in index_of), -1) for keys in observers]
     positions = np.array([value["X"] for value in values], np.float64)
     return points(positions, None, np.array(owners), np.array([len(keys) for keys in observers]))
 
@@ -71,7 +71,7 @@ def _lens(data: dict[str, Any]) -> Lens:
         checked.number(data["focal_length"]),
         checked.number(data["focal_length"]),
         (checked.number(data["principal_point"][0]), checked.number(data["principal_point"][1])),
-        False,
+        centred=False,
         width=checked.size(data["width"]),
         height=checked.size(data["height"]),
     )

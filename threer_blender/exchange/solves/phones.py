@@ -45,7 +45,7 @@ def read_polycam(path: Path) -> Solve:
             checked.number(data["fx"]),
             checked.number(data["fy"]),
             (checked.number(data["cx"]), checked.number(data["cy"])),
-            False,
+            centred=False,
             width=checked.size(data["width"]),
             height=checked.size(data["height"]),
         )
@@ -65,7 +65,7 @@ def record3d(data: dict[str, Any]) -> Solve:
         float(matrix[0, 0]),
         float(matrix[1, 1]),
         (float(matrix[0, 2]), float(matrix[1, 2])),
-        False,
+        centred=False,
         width=checked.size(data["w"]),
         height=checked.size(data["h"]),
     )

@@ -180,13 +180,13 @@ def _json(path: Path) -> Solve:
 
 def _sorted(solve: Solve) -> Solve:
     """The solve with its views in the natural order of their names."""
-    order = sorted(range(len(solve.views)), key=lambda place: in_natural_order(solve.views[place].name))
-    views = [solve.views[place] for place in order]
+    order = sorted(range(len(solve.views)), key=lambda index: in_natural_order(solve.views[index].name))
+    views = [solve.views[index] for index in order]
     if solve.points is None or not views:
         return replace(solve, views=views)
-    places = np.empty(len(order) + 1, np.int32)
-    places[order], places[-1] = np.arange(len(order)), -1  # no view is -1, which is the last element
-    return replace(solve, views=views, points=replace(solve.points, view=places[solve.points.view]))
+    new_index = np.empty(len(order) + 1, np.int32)
+    new_index[order], new_index[-1] = np.arange(len(order)), -1  # no view is -1, which is the last element
+    return replace(solve, views=views, points=replace(solve.points, view=new_index[solve.points.view]))
 
 
 # ------------------------------------------------------------------ whether it makes sense

@@ -39,7 +39,7 @@ def reconstruction(solve: Solve, pictured: list[Pictured], notes: list[str]) -> 
     solve, offset_notes = _near(solve)
     photos: list[Photo] = []
     cameras: list[Camera] = []
-    places = np.full(len(pictured), -1, np.int64)
+    photo_of = np.full(len(pictured), -1, np.int64)
     unregistered = [
         Unregistered(name, "The solve has no camera for it.", "Solve again.") for name in solve.unregistered
     ]
@@ -58,7 +58,7 @@ def reconstruction(solve: Solve, pictured: list[Pictured], notes: list[str]) -> 
             advice = "Name the folder of the photos: the file does not say how large they are."
             unregistered.append(Unregistered(view.name, MISSING, advice))
             continue
-        places[number] = len(photos)
+        photo_of[number] = len(photos)
         photos.append(photo)
         cameras.append(camera)
     if misfits:
@@ -68,7 +68,7 @@ def reconstruction(solve: Solve, pictured: list[Pictured], notes: list[str]) -> 
         licence="the solve's own",
         photos=photos,
         cameras=cameras,
-        cloud=None if solve.points is None or not cameras else _cloud(solve.points, places, cameras),
+        cloud=None if solve.points is None or not cameras else _cloud(solve.points, photo_of, cameras),
         metric=solve.metric,
         confidence_meaning="how many photos saw a point, where the file says it",
         unregistered=unregistered,
@@ -181,12 +181,12 @@ def _near(solve: Solve) -> tuple[Solve, list[str]]:
     ]
 
 
-def _cloud(points: Points, places: Array, cameras: list[Camera]) -> PointCloud:
+def _cloud(points: Points, photo_of: Array, cameras: list[Camera]) -> PointCloud:
     """The points, each with a photo that saw it, or else the nearest one, and with its normal towards that.
 
-    `places` maps the places of views to those of photos, -1 for a view without a camera.
+    `photo_of` (views,) is the index of each view's photo, -1 for a view without a camera.
     """
-    owners = np.where(points.view >= 0, places[points.view], -1)
+    owners = np.where(points.view >= 0, photo_of[points.view], -1)
     centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras])
     without = np.flatnonzero(owners < 0)
     for start in range(0, len(without), CHUNK):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Lens:
     focal_x: float
     focal_y: float
     centre: tuple[float, float] = (0.0, 0.0)
+    _: KW_ONLY
     centred: bool = True
     unit: str = PIXEL
     width: int = 0
@@ -80,7 +81,7 @@ class View:
 class Points:
     """Points. `positions` (N, 3) float64 are in the world of the views. `colors` (N, 3) uint8 are grey by default.
 
-    `view` (N,) is the place of a view that saw the point, -1 where the file does not say. `observers` (N,) counts the
+    `view` (N,) is the index of a view that saw the point, -1 where the file does not say. `observers` (N,) counts the
     views that saw it.
     """
 

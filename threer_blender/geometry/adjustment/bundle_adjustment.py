@@ -32,9 +32,9 @@ WIDE_DESCENTS, WIDE_STEPS = 5, 8  # at most; a wide descent need not converge, s
 STEPS = 30  # of a narrow descent, at most
 WIDE_PARALLAX = 1.0  # degrees: the wide descents leave out points of less
 OUTLIER = 4.0  # times the loss: observations with a larger error are dropped
-LOSS = 1.0  # pixels: the least scale of the loss
-SPREAD = 1.5  # times the median error: the scale of the narrow loss, where that is more than LOSS
-LARGEST_LOSS = 0.004  # of the photos' longer side: the narrow loss is no wider, or anything would fit
+LEAST_SCALE = 1.0  # pixels: the least scale of the loss
+SPREAD = 1.5  # times the median error: the scale of the narrow loss, where that is more than LEAST_SCALE
+LARGEST_SCALE = 0.004  # of the photos' longer side: the narrow loss is no wider, or anything would fit
 LEAST_OBSERVATIONS = 12  # that a camera needs to be refined
 LEAST_SHARE = 0.3  # of a camera's observations that must remain in the end; with fewer, its matches were wrong
 
@@ -199,35 +199,35 @@ def _descend(
     """The observations that fit, and the state after the wide descents and two narrow ones."""
     for _ in range(WIDE_DESCENTS):
         usable, state = _triangulated(cameras, tracks, lenses, state, WIDE_PARALLAX)
-        wide = _loss(usable, lenses, state, WIDE)
-        options = Options("bundle adjustment, wide loss", WIDE_STEPS, settings.tolerance)
+        wide = _loss_scale(usable, lenses, state, WIDE)
+        options = Options("bundle adjustment, wide loss", WIDE_STEPS, tolerance=settings.tolerance)
         state = Problem(usable, lenses).descend(state, Cauchy(wide), options, check)
-        if wide == LOSS:
+        if wide == LEAST_SCALE:
             break
     tracks, state = _triangulated(cameras, tracks, lenses, state)
     for _ in range(
         2
     ):  # first with the observations that fit the wide descents, then with those that fit the narrow one
-        widest = LARGEST_LOSS * float(np.median(lenses.sizes))
-        loss = min(max(widest, LOSS), _loss(tracks, lenses, state, SPREAD))
-        fits = Problem(tracks, lenses).errors(state) < OUTLIER * loss
+        widest = LARGEST_SCALE * float(np.median(lenses.sizes))
+        loss_scale = min(max(widest, LEAST_SCALE), _loss_scale(tracks, lenses, state, SPREAD))
+        fits = Problem(tracks, lenses).errors(state) < OUTLIER * loss_scale
         tracks, state = _triangulated(cameras, tracks.only(fits), lenses, state)
-        options = Options("bundle adjustment", STEPS, settings.tolerance)
-        state = Problem(tracks, lenses).descend(state, Cauchy(loss), options, check)
+        options = Options("bundle adjustment", STEPS, tolerance=settings.tolerance)
+        state = Problem(tracks, lenses).descend(state, Cauchy(loss_scale), options, check)
     return tracks, state
 
 
-def _loss(tracks: Tracks, lenses: Lenses, state: AdjustmentState, times: float) -> float:
-    """`times` the median error in pixels, at least LOSS."""
+def _loss_scale(tracks: Tracks, lenses: Lenses, state: AdjustmentState, times: float) -> float:
+    """`times` the median error in pixels, at least LEAST_SCALE."""
     errors = Problem(tracks, lenses).errors(state)
-    return max(LOSS, times * float(np.median(errors[np.isfinite(errors)]))) if len(errors) else LOSS
+    return max(LEAST_SCALE, times * float(np.median(errors[np.isfinite(errors)]))) if len(errors) else LEAST_SCALE
 
 
 def _triangulated(
     cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: AdjustmentState, least: float = LEAST_PARALLAX
 ) -> tuple[Tracks, AdjustmentState]:
     """The tracks whose rays meet at `least` degrees or more, or that have a depth; and the state with their points."""
-    known = replace(tracks, depth=tracks.depth * np.exp(state.factors)[tracks.camera])
+    known = replace(tracks, depth=tracks.depth * np.exp(state.log_factors)[tracks.camera])
     points = triangulate(_cameras(cameras, lenses, state), known, least)
     there = np.isfinite(points).all(axis=1)
     return tracks.only(there[tracks.point]), replace(state, points=points[there])
@@ -240,7 +240,7 @@ def _result(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: Ad
     for group in np.unique(camera_group[tracks.camera]):
         mine = np.flatnonzero(camera_group == group)
         with_depth = mine[np.isin(mine, tracks.camera[np.isfinite(tracks.depth)])]
-        scale, rotation, translation = _back(cameras, solved, mine, state.factors[with_depth])
+        scale, rotation, translation = _back(cameras, solved, mine, state.log_factors[with_depth])
         for index in mine:
             solved[index] = _transformed(solved[index], scale, rotation, translation)
         points[point_group == group] = scale * points[point_group == group] @ rotation.T + translation
@@ -279,17 +279,17 @@ def groups(tracks: Tracks, cameras: int) -> tuple[Array, Array]:
 
 
 def _back(
-    old: Sequence[Camera], new: Sequence[Camera], mine: Array, factors: FloatArray
+    old: Sequence[Camera], new: Sequence[Camera], mine: Array, log_factors: FloatArray
 ) -> tuple[float, FloatArray, FloatArray]:
     """Scale, rotation (3, 3) and translation (3,) that take the `new` cameras numbered `mine` to the `old` ones' world.
 
-    The scale is that of the depths that came with the observations (`factors` are logarithms of new over old depth).
-    Without factors it is that of the distances between cameras.
+    The scale is that of the depths that came with the observations: `log_factors` are the logarithms of new over old
+    depth. Without these it is that of the distances between cameras.
     """
     old_poses, new_poses = (np.array([cameras[i].world_from_camera for i in mine]) for cameras in (old, new))
     rotation = rotations.nearest(np.einsum("nij,nkj->ik", old_poses[:, :3, :3], new_poses[:, :3, :3]))
-    if len(factors):
-        scale = float(np.exp(-np.median(factors)))
+    if len(log_factors):
+        scale = float(np.exp(-np.median(log_factors)))
     else:
         first, second = np.triu_indices(len(mine), 1)
         old_distances, new_distances = (

@@ -41,14 +41,14 @@ CENTRE, TERMS = (
 class AdjustmentState:
     """The unknowns of the descent.
 
-    `rotations` (N, 3, 3) and `translations` (N, 3) are camera from world. `factors` (N,) are the logarithms of each
+    `rotations` (N, 3, 3) and `translations` (N, 3) are camera from world. `log_factors` (N,) are the logarithms of each
     camera's solved depths over the depths in the tracks. `lenses` (G, 3 + T) are the logarithm of the focal length over
     its start, the principal point in pixels, and T distortion terms. `points` (P, 3) are in the world.
     """
 
     rotations: FloatArray
     translations: FloatArray
-    factors: FloatArray
+    log_factors: FloatArray
     lenses: FloatArray
     points: FloatArray
 
@@ -157,14 +157,14 @@ class Problem:
 
     def _depth_errors(self, state: AdjustmentState, depth: FloatArray) -> FloatArray:
         """(M,) relative depth errors over DEPTH_ERROR; 0 where no depth is known, or the point is behind the camera."""
-        off = np.log(np.maximum(depth, 1e-9)) - self._log_depth - state.factors[self.tracks.camera]
+        off = np.log(np.maximum(depth, 1e-9)) - self._log_depth - state.log_factors[self.tracks.camera]
         errors: FloatArray = np.where(self._known & (depth > 1e-9), off / DEPTH_ERROR, 0.0)
         return errors
 
     def _from_start(self, state: AdjustmentState) -> FloatArray:
         """(U,) the difference of each reduced unknown that has a prior from its start; 0 for the rest."""
-        pose = np.zeros((len(state.factors), POSE))
-        pose[:, POSE - 1] = state.factors
+        pose = np.zeros((len(state.log_factors), POSE))
+        pose[:, POSE - 1] = state.log_factors
         lenses = (state.lenses - self.lenses.start)[:, self._free]
         return np.concatenate([pose.ravel(), lenses.ravel()])
 
@@ -182,8 +182,8 @@ class Problem:
         weights = loss.weight(np.hypot(residuals[:, 0], residuals[:, 1])), DEPTH_LOSS.weight(residuals[:, 2])
         roots = np.sqrt(np.stack(weights, axis=1))
         observations = Observations(local, visible, self._known, by_ideal, by_lens)
-        outer, inner = _weighted_derivatives(residuals, roots, observations, state.rotations, self.tracks.camera)
-        return schur.Linear(residuals, self._columns, outer, inner, self._start)
+        by_camera, by_point = _weighted_derivatives(residuals, roots, observations, state.rotations, self.tracks.camera)
+        return schur.Linear(residuals, self._columns, by_camera, by_point, self._start)
 
     def _derivatives(
         self, state: AdjustmentState, local: FloatArray, distorted: FloatArray, focals: FloatArray
@@ -211,7 +211,7 @@ class Problem:
 
     def _stepped(self, state: AdjustmentState, step: FloatArray, points: FloatArray) -> AdjustmentState:
         """The state after the `step` (U,) of the reduced unknowns and that of the `points` (P, 3)."""
-        cameras = len(state.factors)
+        cameras = len(state.log_factors)
         pose = step[: cameras * POSE].reshape(cameras, POSE)
         rotation = rotations.from_vectors(pose[:, :3])
         lenses = state.lenses.copy()
@@ -219,7 +219,7 @@ class Problem:
         return AdjustmentState(
             rotation @ state.rotations,
             np.einsum("nij,nj->ni", rotation, state.translations) + pose[:, 3:6],
-            state.factors + pose[:, 6],
+            state.log_factors + pose[:, 6],
             lenses,
             state.points + points,
         )
@@ -248,7 +248,7 @@ def _weighted_derivatives(
     """
     local, visible, known, by_ideal, by_lens = observations
     count, lens_unknowns = len(local), by_lens.shape[2]
-    outer, inner = np.zeros((count, 3, POSE + lens_unknowns)), np.zeros((count, 3, 3))
+    by_camera, by_point = np.zeros((count, 3, POSE + lens_unknowns)), np.zeros((count, 3, 3))
     by_local = np.zeros((3, 3))
     for m in range(count):
         if not visible[m]:
@@ -265,19 +265,19 @@ def _weighted_derivatives(
             weight = in_picture if r < 2 else in_depth
             residuals[m, r] *= weight
             a, b, c = weight * by_local[r, 0], weight * by_local[r, 1], weight * by_local[r, 2]
-            outer[m, r, 0], outer[m, r, 1], outer[m, r, 2] = (
+            by_camera[m, r, 0], by_camera[m, r, 1], by_camera[m, r, 2] = (
                 y * c - z * b,
                 z * a - x * c,
                 x * b - y * a,
             )  # of a rotation
-            outer[m, r, 3], outer[m, r, 4], outer[m, r, 5] = a, b, c
+            by_camera[m, r, 3], by_camera[m, r, 4], by_camera[m, r, 5] = a, b, c
             for i in range(3):
-                inner[m, r, i] = a * rotation[0, i] + b * rotation[1, i] + c * rotation[2, i]
+                by_point[m, r, i] = a * rotation[0, i] + b * rotation[1, i] + c * rotation[2, i]
             if r < 2:
                 for k in range(lens_unknowns):
-                    outer[m, r, POSE + k] = weight * by_lens[m, r, k]
-        outer[m, 2, 6] = -in_depth / DEPTH_ERROR if known[m] else 0.0
-    return outer, inner
+                    by_camera[m, r, POSE + k] = weight * by_lens[m, r, k]
+        by_camera[m, 2, 6] = -in_depth / DEPTH_ERROR if known[m] else 0.0
+    return by_camera, by_point
 
 
 def lenses_of(cameras: Sequence[Camera], of: Array, model: str, free: Array) -> Lenses:

@@ -40,7 +40,7 @@ NOISE = 1e-4  # of the plate's longer side: standard deviation of a tracked poin
 class ShotState:
     """The unknowns of F frames, one lens and P points.
 
-    `rotations` (F, 3, 3) are camera from world, `centres` (F, 3) the cameras' places in the world, `zooms` (F,) the
+    `rotations` (F, 3, 3) are camera from world, `centres` (F, 3) the cameras' places in the world, `log_zooms` (F,) the
     logarithms of each frame's focal length over the lens'. `lens` (3 + T,) are the logarithm of the focal length over
     its start, the principal point in pixels, and T distortion terms. `points` (P, 4) are homogeneous unit vectors in
     the world.
@@ -51,7 +51,7 @@ class ShotState:
 
     rotations: FloatArray
     centres: FloatArray
-    zooms: FloatArray
+    log_zooms: FloatArray
     lens: FloatArray
     points: FloatArray
     speeds: FloatArray = field(default_factory=lambda: NO_SPEEDS)
@@ -123,7 +123,7 @@ class ReadOut:
         return priors, (self.speeds[:, which] / SPEED_SPREAD).ravel()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Freedom:
     """The unknowns of a frame besides its rotation: with `translates` its centre, and the points' depths; with `zooms`
     its focal length.
@@ -165,8 +165,8 @@ class ShotProblem:
         others += [] if read_out is None else [read_out.priors(translates)]
         for other, targets in others:
             priors, self._targets = priors.joined(other), np.concatenate([self._targets, targets])
-        place = np.searchsorted(self._free, priors.slots % POSE)
-        slots = priors.slots // POSE * len(self._free) + place
+        column = np.searchsorted(self._free, priors.slots % POSE)
+        slots = priors.slots // POSE * len(self._free) + column
         # The cost is in pixels², and priors are in standard deviations: a deviation costs as much as the noise.
         self.noise = noise = noise or NOISE * max(shot_lens.size)
         self._priors, self._targets = banded.Priors(slots, noise * priors.factors), noise * self._targets
@@ -177,7 +177,7 @@ class ShotProblem:
     # ------------------------------------------------------------------------------------------- descent
     def descend(self, state: ShotState, loss: float, check: Check = unchecked, trials: int = TRIALS) -> ShotState:
         """A local minimum of the cost, from `state`. `check()` is called between steps and may raise."""
-        options = Options("shot", trials, TOLERANCE, least_damping=LEAST_DAMPING)
+        options = Options("shot", trials, tolerance=TOLERANCE, least_damping=LEAST_DAMPING)
 
         def linearise(state: ShotState) -> Callable[[float], ShotState]:
             system = self._linear(state, loss)
@@ -238,7 +238,7 @@ class ShotProblem:
 
     def _focals(self, state: ShotState) -> FloatArray:
         """(M, 2) fx and fy of each observation."""
-        factor = np.exp(state.lens[0] + state.zooms)[self.tracks.camera]
+        factor = np.exp(state.lens[0] + state.log_zooms)[self.tracks.camera]
         focals: FloatArray = factor[:, None] * self.lens.focal
         return focals
 
@@ -266,7 +266,7 @@ class ShotProblem:
         if anchors is not None:
             away = state.rotations[anchors.frames] @ anchors.rotations.transpose(0, 2, 1)
             values[anchors.frames, ROTATION] = rotations.to_vectors(away)
-        values[:, CENTRE], values[:, ZOOM] = state.centres, state.zooms
+        values[:, CENTRE], values[:, ZOOM] = state.centres, state.log_zooms
         if len(self._delays):
             values[:, SPEED] = state.speeds
         return values[:, self._free].ravel()
@@ -278,18 +278,18 @@ class ShotProblem:
         by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
         residuals = self._pixels(state, distorted) - self.tracks.pixels
         weights = np.where(visible, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
-        weights = self._counts * weights
+        roots = np.sqrt(self._counts * weights)
         by_ideal *= focals[:, :, None]
         cameras, points = self.tracks.camera, self.tracks.point
         observations = Observations(local, by_ideal, distorted * focals, cameras, points, self._delays)
         world = World(state.rotations, state.centres, state.points, self._basis(state.points), state.speeds)
         width = int(self._free[-1]) + 1
-        outer, inner = shot_projection.weighted_derivatives(residuals, np.sqrt(weights), observations, world, width)
-        outer = outer[:, :, self._free] * ~self._held[self.tracks.camera, None]
-        by_lens *= np.sqrt(weights)[:, None, None] * ~self._lens_held
+        by_frame, by_point = shot_projection.weighted_derivatives(residuals, roots, observations, world, width)
+        by_frame = by_frame[:, :, self._free] * ~self._held[self.tracks.camera, None]
+        by_lens *= roots[:, None, None] * ~self._lens_held
         return banded.System(
             self._layout,
-            banded.Rows(residuals, np.ascontiguousarray(outer), by_lens, inner),
+            banded.Rows(residuals, np.ascontiguousarray(by_frame), by_lens, by_point),
             self._priors,
             self._prior_residuals(state),
             self._held.ravel(),
@@ -329,7 +329,7 @@ class ShotProblem:
             state,
             rotations=rotations.from_vectors(step[:, ROTATION]) @ state.rotations,
             centres=state.centres + step[:, CENTRE],
-            zooms=state.zooms + step[:, ZOOM],
+            log_zooms=state.log_zooms + step[:, ZOOM],
             lens=state.lens + of_lens,
             points=points / np.linalg.norm(points, axis=1, keepdims=True),
             speeds=state.speeds + step[:, SPEED] if len(self._delays) else state.speeds,

@@ -90,7 +90,7 @@ def weighted_derivatives(
     local, by_ideal, by_zoom, camera, point, delays = observations
     rotations, centres, points, basis, speeds = world
     count = len(local)
-    outer, inner = np.zeros((count, 2, width)), np.zeros((count, 2, 3))
+    by_frame, by_point = np.zeros((count, 2, width)), np.zeros((count, 2, 3))
     for m in range(count):
         if roots[m] == 0:  # behind its camera
             residuals[m] = 0.0
@@ -106,23 +106,23 @@ def weighted_derivatives(
             if len(delays):
                 slope, q = np.array([a, b, d]), _at_middle_row(rotations, centres, points, c, p)
                 for i in range(3):
-                    outer[m, r, 7 + i] = delays[m] * np.cross(q, slope)[i]
+                    by_frame[m, r, 7 + i] = delays[m] * np.cross(q, slope)[i]
                     if width > 10:
-                        outer[m, r, 10 + i] = delays[m] * points[p, 3] * slope[i]
+                        by_frame[m, r, 10 + i] = delays[m] * points[p, 3] * slope[i]
                 x, y, z = q
                 a, b, d = _rotated(delays[m] * speeds[c, :3], slope, -1.0)
-            outer[m, r, 0], outer[m, r, 1], outer[m, r, 2] = y * d - z * b, z * a - x * d, x * b - y * a
+            by_frame[m, r, 0], by_frame[m, r, 1], by_frame[m, r, 2] = y * d - z * b, z * a - x * d, x * b - y * a
             last = 0.0
             for i in range(3):
                 across = a * rotation[0, i] + b * rotation[1, i] + d * rotation[2, i]
                 if width > 3:
-                    outer[m, r, 3 + i] = -across * points[p, 3]
+                    by_frame[m, r, 3 + i] = -across * points[p, 3]
                 last -= across * centres[c, i]
                 for k in range(3):
-                    inner[m, r, k] += across * basis[p, i, k]
+                    by_point[m, r, k] += across * basis[p, i, k]
             for k in range(3):
-                inner[m, r, k] += last * basis[p, 3, k]
+                by_point[m, r, k] += last * basis[p, 3, k]
             if width > 6:
-                outer[m, r, 6] = weight * by_zoom[m, r]
+                by_frame[m, r, 6] = weight * by_zoom[m, r]
             x, y, z = local[m]
-    return outer, inner
+    return by_frame, by_point

@@ -187,9 +187,9 @@ def _linearised(
         error = _error(edge, frames, unit)
         weight = float(LOOP_LOSS.weight(np.array(np.linalg.norm(error)))) if edge.loop else 1.0
         jacobian = _jacobian(edge, frames, unit, error)
-        places = np.r_[7 * edge.first : 7 * edge.first + 7, 7 * edge.second : 7 * edge.second + 7]
-        normal[np.ix_(places, places)] += weight * jacobian.T @ jacobian
-        gradient[places] += weight * jacobian.T @ error
+        unknowns = np.r_[7 * edge.first : 7 * edge.first + 7, 7 * edge.second : 7 * edge.second + 7]
+        normal[np.ix_(unknowns, unknowns)] += weight * jacobian.T @ jacobian
+        gradient[unknowns] += weight * jacobian.T @ error
     normal, gradient = normal[7:, 7:], gradient[7:]
 
     def step(damping: float) -> list[Similarity]:

@@ -63,7 +63,7 @@ class Grid:
 class Sampled:
     """A grid of pixels of each of `count` photos, and the values there of the predictions `numbers` (E,) of a store.
 
-    From here on, predictions are numbered by their place in `numbers`. `sides[photo]` lists the k predictions of a
+    From here on, predictions are numbered by their index in `numbers`. `sides[photo]` lists the k predictions of a
     photo as (prediction, side), the side being 0 where it is the pair's first photo, else 1. `points[photo]` (k, S, 3)
     are their values at the photo's S sampled pixels, in the prediction's frame. `weights[photo]` (k, S) are the
     logarithms of their confidence, times the number of map pixels that a sample stands for.

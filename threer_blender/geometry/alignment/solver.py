@@ -80,7 +80,16 @@ def minimise(samples: Sequence[Samples], state: AlignmentState, held: BoolArray,
     `held` (N, 8) bool: the unknowns of each view that stay as they are. Columns 0 to 2 are the rotation, 3 to 5 the
     centre, then FOCAL and DEPTH.
     """
-    options = Options("global alignment", rounds, 1e-4, _FIRST_DAMPING, _FIRST_DAMPING, _WORST_DAMPING, 10, 0.1)
+    options = Options(
+        "global alignment",
+        rounds,
+        tolerance=1e-4,
+        first_damping=_FIRST_DAMPING,
+        least_damping=_FIRST_DAMPING,
+        largest_damping=_WORST_DAMPING,
+        raise_factor=10,
+        lower_factor=0.1,
+    )
     return levenberg_marquardt(
         state, lambda state: objective(samples, state), lambda state: _System(samples, state, held).step, options
     )[0]
@@ -122,24 +131,26 @@ class _System:
         blocks is added to those."""
         sampled, state = self._samples[view], self._state
         columns = np.concatenate([[view], len(self._samples) + sampled.pairs])
-        by_view, ray, jacobian, residual, weight = _linearised(sampled, state, view)
+        by_view, ray, by_pair, residual, weight = _linearised(sampled, state, view)
         count, samples = sampled.weights.shape
         root = np.sqrt(weight)[..., None]
-        left = (root[..., None] * jacobian).reshape(count, 3 * samples, 7)
-        right = (root * residual).reshape(count, 3 * samples)
-        straight = (root[..., None] * by_view).reshape(count, 3 * samples, 7)
+        pair_rows = (root[..., None] * by_pair).reshape(count, 3 * samples, 7)
+        residual_rows = (root * residual).reshape(count, 3 * samples)
+        view_rows = (root[..., None] * by_view).reshape(count, 3 * samples, 7)
         curvature = np.maximum(weight.sum(0) * (ray**2).sum(-1), 1e-12)  # of the objective in each depth
         if self._held[view, DEPTH]:
             curvature = np.full_like(curvature, np.inf)
         slopes = np.concatenate(
-            [np.einsum("sti,st->si", by_view, ray)[None] * weight.sum(0)[:, None], _along(weight, jacobian, ray)]
+            [np.einsum("sti,st->si", by_view, ray)[None] * weight.sum(0)[:, None], _along(weight, by_pair, ray)]
         )
         depth_right = np.einsum("ks,kst,st->s", weight, residual, ray)
         diagonal = np.concatenate(
-            [(straight.transpose(0, 2, 1) @ straight).sum(0)[None], left.transpose(0, 2, 1) @ left]
+            [(view_rows.transpose(0, 2, 1) @ view_rows).sum(0)[None], pair_rows.transpose(0, 2, 1) @ pair_rows]
         )
-        cross = left.transpose(0, 2, 1) @ straight
-        gradient = np.concatenate([np.einsum("kti,kt->i", straight, right)[None], np.einsum("kti,kt->ki", left, right)])
+        cross = pair_rows.transpose(0, 2, 1) @ view_rows
+        gradient = np.concatenate(
+            [np.einsum("kti,kt->i", view_rows, residual_rows)[None], np.einsum("kti,kt->ki", pair_rows, residual_rows)]
+        )
         gradient -= np.einsum("ksi,s->ki", slopes, depth_right / curvature)
         scaled = (slopes / np.sqrt(curvature)[:, None]).transpose(1, 0, 2)
         np.add.at(self._right.reshape(-1, 7), columns, -gradient)
@@ -152,21 +163,21 @@ class _System:
         """The state at the minimum of the damped quadratic."""
         state, views = self._state, len(self._samples)
         solution = self._solve(damping).reshape(-1, 7)
-        by_view, by_pair = solution[:views], solution[views:]
+        view_step, pair_step = solution[:views], solution[views:]
         depths = []
         for view, part in enumerate(self._parts):
             local = solution.ravel()[part.columns].reshape(-1, 7)
             change = -(part.depth_right + np.einsum("ksi,ki->s", part.slopes, local)) / part.curvature
             depths.append(np.maximum(state.depth[view] + change, _NEAREST * state.depth[view]))
         return AlignmentState(
-            rotations.from_vectors(by_view[:, :3]) @ state.rotation,
-            state.centre + by_view[:, 3:6],
-            state.focal * np.exp(by_view[:, 6]),
+            rotations.from_vectors(view_step[:, :3]) @ state.rotation,
+            state.centre + view_step[:, 3:6],
+            state.focal * np.exp(view_step[:, 6]),
             depths,
             Similarities(
-                state.pairs.scale * np.exp(by_pair[:, 6]),
-                rotations.from_vectors(by_pair[:, :3]) @ state.pairs.rotation,
-                state.pairs.translation + by_pair[:, 3:6],
+                state.pairs.scale * np.exp(pair_step[:, 6]),
+                rotations.from_vectors(pair_step[:, :3]) @ state.pairs.rotation,
+                state.pairs.translation + pair_step[:, 3:6],
             ),
         )
 
@@ -280,14 +291,14 @@ def _linearised(
     # A longer focal length changes the ray within the picture only; its component along the optical axis stays 1.
     by_view[..., 6] = state.depth[view][:, None] * (state.rotation[view][:, 2] - ray)
     lever = predicted - state.pairs.translation[sampled.pairs][:, None]
-    jacobian = np.zeros((*sampled.weights.shape, 3, 7))
-    jacobian[..., :3] = rotations.cross_matrices(lever)
-    jacobian[..., 3:6] = -np.eye(3)
-    jacobian[..., 6] = -lever
-    return by_view, ray, jacobian, residual, weight
+    by_pair = np.zeros((*sampled.weights.shape, 3, 7))
+    by_pair[..., :3] = rotations.cross_matrices(lever)
+    by_pair[..., 3:6] = -np.eye(3)
+    by_pair[..., 6] = -lever
+    return by_view, ray, by_pair, residual, weight
 
 
-def _along(weight: FloatArray, jacobian: FloatArray, ray: FloatArray) -> FloatArray:
-    """(k, S, 7) the component of the weighted derivatives `jacobian` (k, S, 3, 7) along the rays (S, 3)."""
-    slopes: FloatArray = weight[..., None] * (jacobian.transpose(0, 1, 3, 2) @ ray[:, :, None])[..., 0]
+def _along(weight: FloatArray, by_pair: FloatArray, ray: FloatArray) -> FloatArray:
+    """(k, S, 7) the component of the weighted derivatives `by_pair` (k, S, 3, 7) along the rays (S, 3)."""
+    slopes: FloatArray = weight[..., None] * (by_pair.transpose(0, 1, 3, 2) @ ray[:, :, None])[..., 0]
     return slopes

@@ -30,7 +30,16 @@ from .initial_poses import Measured
 
 GAMMA = 1.5  # the power of distances that the coarse stage minimises
 COARSE_LOSS = Power(GAMMA, smallest=1e-4)
-COARSE = Options("coarse alignment", 20, 1e-6, 1e-6, 0.0, 1e3, 30, 1 / 3)
+COARSE = Options(
+    "coarse alignment",
+    trials=20,
+    tolerance=1e-6,
+    first_damping=1e-6,
+    least_damping=0.0,
+    largest_damping=1e3,
+    raise_factor=30,
+    lower_factor=1 / 3,
+)
 COARSE_MATCHES = 200  # of a pair, at most, in the coarse stage
 LEAST_MATCHES = 15  # of a pair, or it is not used
 NEAR = 0.15  # of a point's distance from the camera: matching points that are nearer to each other fit their pair
@@ -246,10 +255,10 @@ def _tracks(used: Sequence[Matches], canonicals: Mapping[int, Canonical], views:
     for pair, some in zip(used, chosen, strict=True):
         matched_pixels[number[pair.first]].append(pair.pixels_first[some])
         matched_pixels[number[pair.second]].append(pair.pixels_second[some])
-    places, numbers = [], []
+    keypoints, numbers = [], []
     for pixels in matched_pixels:  # a pixel that several pairs match is one keypoint
         unique, which = np.unique(np.concatenate([np.empty((0, 2)), *pixels]), axis=0, return_inverse=True)
-        places.append(unique)
+        keypoints.append(unique)
         numbers.append(iter(np.split(which.reshape(-1), np.cumsum([len(some) for some in pixels])[:-1])))
     pairs = [
         PairMatches(
@@ -261,7 +270,7 @@ def _tracks(used: Sequence[Matches], canonicals: Mapping[int, Canonical], views:
         )
         for pair in used
     ]
-    tracks = link(places, pairs)
+    tracks = link(keypoints, pairs)
     depth = np.full(len(tracks.depth), np.nan)
     for index, photo in enumerate(photos):
         mine = tracks.camera == index

@@ -42,8 +42,9 @@ class View:
     def pointmap(self, trusted: float) -> PointMap:
         """The points in the world. The mask holds those with a depth and a confidence of at least `trusted`."""
         valid = np.isfinite(self.depth) & (self.depth > 0) & np.isfinite(self.confidence)
-        empty = PointMap(self.camera.photo, self.depth, self.confidence, valid, self.photo_from_map)
-        local = self.camera.rays(empty.photo_pixels()) * np.where(valid, self.depth, 0)[..., None]
+        # Only for its pixels: the depth stands in for the points.
+        grid = PointMap(self.camera.photo, self.depth, self.confidence, valid, self.photo_from_map)
+        local = self.camera.rays(grid.photo_pixels()) * np.where(valid, self.depth, 0)[..., None]
         pose = self.camera.world_from_camera
         points = (local @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32)
         confidence = np.where(valid, self.confidence, 0).astype(np.float32)

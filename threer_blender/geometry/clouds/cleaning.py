@@ -43,8 +43,8 @@ def clean(cameras: Sequence[Camera], pointmaps: Sequence[PointMap], pictures: Se
     for camera, pointmap, picture in zip(cameras, pointmaps, pictures, strict=True):
         depth = pointmap.depth(camera)
         flying = pointmap.mask & edges(depth)
-        clear = pointmap.mask & ~flying & sky(depth, picture)
-        removed = (EDGE * flying + SKY * clear).astype(np.uint8)
+        in_sky = pointmap.mask & ~flying & sky(depth, picture)
+        removed = (EDGE * flying + SKY * in_sky).astype(np.uint8)
         maps.append(replace(pointmap, mask=pointmap.mask & (removed == 0), removed=removed))
     neighbours, tolerance = _neighbours(cameras, maps)
     done = []

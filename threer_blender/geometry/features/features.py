@@ -142,7 +142,7 @@ def _find_features(
             reader.mask_path.mkdir(exist_ok=True)
             write_grey(_mask(path.parent, index), np.where(mask, 0, 255).astype(np.uint8))
 
-    def extract(token: pycolmap.CancellationToken) -> None:
+    def run_pycolmap(token: pycolmap.CancellationToken) -> None:
         names = [copy_name(index) for index in large]
         pycolmap.extract_features(
             path,
@@ -154,7 +154,7 @@ def _find_features(
         )
 
     if large:
-        interruptible(extract, check)
+        interruptible(run_pycolmap, check)
     for index in large:
         (path.parent / copy_name(index)).unlink()
         _mask(path.parent, index).unlink(missing_ok=True)

@@ -45,7 +45,7 @@ def find(picture: Array) -> list[Board]:
 def _grid(grey: FloatArray, copy: FloatArray, scale: FloatArray) -> Board | None:
     """The largest grid of dark dots; None where it is too small. `scale` (2,) is picture over copy."""
     middles, moments, areas = _blobs(_dark(copy))
-    best: lattice.Cells = {}
+    best: lattice.PointAt = {}
     middle_of_all = np.median(middles, axis=0) if len(middles) else np.zeros(2)
     for seed in np.argsort(np.linalg.norm(middles - middle_of_all, axis=1))[:SEEDS]:
         if 2 * len(best) > len(middles):
@@ -131,7 +131,7 @@ def _labels(mask: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
     return np.repeat(numbers, lengths), np.repeat(row, lengths), np.repeat(begin, lengths) + within
 
 
-def _grown(middles: FloatArray, areas: FloatArray, seed: int) -> lattice.Cells:
+def _grown(middles: FloatArray, areas: FloatArray, seed: int) -> lattice.PointAt:
     """The grid that grows from a dot, as (column, row) -> dot; empty where its neighbours make no square."""
     way = middles - middles[seed]
     distance = np.linalg.norm(way, axis=1)

@@ -10,29 +10,29 @@ from ...model.arrays import BoolArray, FloatArray, IntArray
 
 UNEVEN = 0.15  # of the distance to the neighbours: how far a point may be off the middle between its neighbours
 
-Cells = dict[tuple[int, int], int]
+PointAt = dict[tuple[int, int], int]
 """(column, row) -> the index of the point there."""
 
 
-def predicted(pixels: FloatArray, board: Cells, cell: tuple[int, int]) -> tuple[FloatArray, float] | None:
+def predicted(pixels: FloatArray, point_at: PointAt, cell: tuple[int, int]) -> tuple[FloatArray, float] | None:
     """The place (2,) where the corner of a cell should be, and its distance from its neighbours, by the corners of the
     board; None where too few are near."""
     guesses, lengths = [], []
     column, row = cell
     for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         near, far = (column - across, row - down), (column - 2 * across, row - 2 * down)
-        if near not in board:
+        if near not in point_at:
             continue
-        here = pixels[board[near]]
-        if far in board:
-            there = pixels[board[far]]
+        here = pixels[point_at[near]]
+        if far in point_at:
+            there = pixels[point_at[far]]
             guesses.append(2 * here - there)
             lengths.append(float(np.linalg.norm(here - there)))
             continue
         for side in ((down, across), (-down, -across)):  # the same step in the line next to it
             other, other_far = (near[0] + side[0], near[1] + side[1]), (cell[0] + side[0], cell[1] + side[1])
-            if other in board and other_far in board:
-                step = pixels[board[other_far]] - pixels[board[other]]
+            if other in point_at and other_far in point_at:
+                step = pixels[point_at[other_far]] - pixels[point_at[other]]
                 guesses.append(here + step)
                 lengths.append(float(np.linalg.norm(step)))
     if not guesses:

@@ -32,12 +32,12 @@ def match(
     geometric mean of its two pixels'."""
     pairs = reciprocal(*descriptors, spacing)
     both_confidence = confidence[0].flatten()[pairs[:, 0]] * confidence[1].flatten()[pairs[:, 1]]
-    places = pairs.cpu().numpy()
+    indices = pairs.cpu().numpy()
     return Matches(
         first,
         second,
-        map_pixels(places[:, 0], confidence[0].shape[1]),
-        map_pixels(places[:, 1], confidence[1].shape[1]),
+        map_pixels(indices[:, 0], confidence[0].shape[1]),
+        map_pixels(indices[:, 1], confidence[1].shape[1]),
         both_confidence.sqrt().cpu().numpy(),
     )
 
@@ -103,6 +103,6 @@ def nearest(candidates: Tensor, queries: Tensor) -> Tensor:
     for part in queries.split(rows):
         tops = [(part @ block.T).max(dim=1) for block in candidates.split(columns)]
         best = torch.stack([values for values, _ in tops]).argmax(dim=0)
-        places = torch.stack([indices for _, indices in tops])[best, torch.arange(len(part), device=best.device)]
-        blocks.append(best * columns + places)
+        within = torch.stack([indices for _, indices in tops])[best, torch.arange(len(part), device=best.device)]
+        blocks.append(best * columns + within)
     return torch.cat(blocks) if blocks else torch.empty(0, dtype=torch.long, device=queries.device)

@@ -22,7 +22,7 @@ Choose = Callable[[Float32Array | None], Pairs]
 
 FEW = 12
 """Up to this number of photos, all pairs are compared; beyond, the number of pairs grows linearly with the photos."""
-KEYFRAMES, NEIGHBOURS = 10, 6  # of `retrieval`
+ANCHORS, NEIGHBOURS = 10, 6  # of `retrieval`
 WINDOW = 3  # photos that follow in order, with which each is compared
 REACH = 5  # each ordered photo is also compared with ones up to 2**(REACH - 1) later, or a long sequence drifts
 IN_ORDER = 0.9  # share of photos that follow the one before by number; the others may begin another video
@@ -55,7 +55,7 @@ def one_reference(count: int, reference: int = 0) -> Pairs:
 
 
 def retrieval(similarity: Float32Array) -> Pairs:
-    """KEYFRAMES photos with each other, and each photo with the keyframe and with the NEIGHBOURS photos that are most
+    """ANCHORS photos with each other, and each photo with the keyframe and with the NEIGHBOURS photos that are most
     similar to it.
 
     `similarity` (N, N) is symmetric and at most 1, see `similarity`. The keyframes are chosen by farthest-point
@@ -65,7 +65,7 @@ def retrieval(similarity: Float32Array) -> Pairs:
     distance = 1 - similarity.astype(np.float64)
     np.fill_diagonal(distance, 0)
     chosen = [int(distance.sum(1).argmin())]
-    while len(chosen) < min(KEYFRAMES, count):
+    while len(chosen) < min(ANCHORS, count):
         chosen.append(int(distance[:, chosen].min(1).argmax()))
     pairs = [(a, b) for a in chosen for b in chosen]
     pairs += [(photo, chosen[int(distance[photo, chosen].argmin())]) for photo in range(count)]

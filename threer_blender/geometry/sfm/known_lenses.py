@@ -20,9 +20,9 @@ ROUNDS = 30  # of the adjustment that looks for a better lens, at most
 def freedom(photos: Sequence[Photo]) -> LensFreedom:
     """The parameters that the solver may change: those that no photo's lens holds."""
     return LensFreedom(
-        not any(photo.lens.holds_focal for photo in photos),
-        not any(photo.lens.holds_centre for photo in photos),
-        not any(photo.lens.holds_distortion for photo in photos),
+        focal=not any(photo.lens.holds_focal for photo in photos),
+        centre=not any(photo.lens.holds_centre for photo in photos),
+        distortion=not any(photo.lens.holds_distortion for photo in photos),
     )
 
 

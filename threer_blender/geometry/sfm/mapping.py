@@ -100,7 +100,7 @@ def solve(matched: Matched, report: ReportStage, marks: SurveyMarks | None = Non
     best = _adjusted(best, matched, pairs)
     report(MAPPING, planned, planned)
     if marks is not None:
-        cameras = {camera.photo: camera for camera in solution(best, [best], matched, "", as_is=True).cameras}
+        cameras = {camera.photo: camera for camera in solution(best, [best], matched, note="", as_is=True).cameras}
         best = replace(best, model=surveyed.adjusted_to(best.model, matched, marks, cameras))
     return solution(best, scored_models, matched, candidate.note, as_is=marks is not None)
 
@@ -156,7 +156,13 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
     if free_distortion and len(matched.photos) <= mappers.FEW_PHOTOS:
         free_distortion = uncertainty.tells_distortion(model)
     centre = free.centre and bool(shared_cameras)
-    adjust(model, config, LensFreedom(free.focal, centre, free_distortion), ADJUSTMENT_ITERATIONS, KEYPOINT_ERROR)
+    adjust(
+        model,
+        config,
+        LensFreedom(focal=free.focal, centre=centre, distortion=free_distortion),
+        ADJUSTMENT_ITERATIONS,
+        KEYPOINT_ERROR,
+    )
     adjusted = score_model(best.candidate, model, matched, pairs)
     worse = adjusted.fault or adjusted.score < best.score - TIE or not adjusted.registered >= best.registered
     return best if worse else adjusted

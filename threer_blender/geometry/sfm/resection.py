@@ -56,7 +56,7 @@ def solve_against(matched: Matched, reference: Mapping[int, Camera], report: Rep
     report(MAPPING, count, count)
     if not best.registered - reference.keys():
         raise UserError(NOTHING_COMMON)
-    solution = mapping.solution(best, [best], matched, "", as_is=True)
+    solution = mapping.solution(best, [best], matched, note="", as_is=True)
     names = {matched.photos[index].name: camera for index, camera in reference.items()}
     cameras = [
         replace(names[each.photo], plate="", reprojection_error=each.reprojection_error, error_before=None)

@@ -18,6 +18,7 @@ import numpy as np
 from ...model import lens
 from ...model.arrays import Array, FloatArray
 from ...model.engine import Check, unchecked
+from ..adjustment.banded import NO_PRIORS
 from ..adjustment.shot_adjustment import MOVING_ZOOM_SPREAD, Adjusted, adjust, smooth_zoom, zoom_held
 from ..adjustment.shot_problem import NOISE, Freedom, ShotLens, ShotProblem, ShotState
 from ..adjustment.tracks import Tracks
@@ -88,12 +89,12 @@ def choose(tracks: Tracks, numbers: Array, shot_lens: ShotLens, focal_known: boo
     pairs = _pairs(some, len(frames))
     epipolar, noise = _epipolar(some, pairs, NOISE * max(shot_lens.size))
     matches = sum(len(first) for _, _, first, _ in pairs)
-    each = np.log(4 * max(matches, 1))
+    cost = np.log(4 * max(matches, 1))  # of a parameter
     scores = {
-        "free": score(epipolar, noise, 3) + EPIPOLAR_PARAMETERS * len(pairs) * each,
-        "nodal": score(_transfer(some, pairs, solved[False]), noise, 2) + ROTATION_PARAMETERS * len(frames) * each,
+        "free": score(epipolar, noise, 3) + EPIPOLAR_PARAMETERS * len(pairs) * cost,
+        "nodal": score(_transfer(some, pairs, solved[False]), noise, 2) + ROTATION_PARAMETERS * len(frames) * cost,
         "zoom": score(_transfer(some, pairs, solved[True]), noise, 2)
-        + (ROTATION_PARAMETERS + ZOOM_PARAMETERS) * len(frames) * each,
+        + (ROTATION_PARAMETERS + ZOOM_PARAMETERS) * len(frames) * cost,
     }
     best = min(scores, key=lambda name: scores[name])
     zooms = scores["zoom"] < scores["nodal"]
@@ -120,7 +121,7 @@ def _reason(
         f"{compared}."
     )
     if best == "zoom":
-        zoom_factor = float(np.exp(np.ptp(turning.state.zooms)))
+        zoom_factor = float(np.exp(np.ptp(turning.state.log_zooms)))
         sentence = (
             f"The camera only turns and zooms, by a factor of {zoom_factor:.2f}: that explains the points to "
             f"{median[best]:.2f} px, turning alone to {median['nodal']:.2f} px, and nothing is left for a move "
@@ -152,10 +153,10 @@ def choose_zoom(
         state,
         rotations=state.rotations[frames],
         centres=state.centres[frames],
-        zooms=state.zooms[frames],
+        log_zooms=state.log_zooms[frames],
         points=state.points[np.unique(tracks.point[in_some])],
     )
-    without = replace(start, zooms=np.zeros(len(frames)))
+    without = replace(start, log_zooms=np.zeros(len(frames)))
     fixed, zooming = (
         adjust(some, len(frames), shot_lens, moving_freedom(numbers[frames], zooms), begin, check)
         for zooms, begin in ((False, without), (True, start))
@@ -166,7 +167,7 @@ def choose_zoom(
         for each in (fixed, zooming)
     ]
     scores[1] += ZOOM_PARAMETERS * len(frames) * np.log(4 * len(some.point))
-    zoom_factor = float(np.exp(np.ptp(zooming.state.zooms)))
+    zoom_factor = float(np.exp(np.ptp(zooming.state.log_zooms)))
     fixed_error, zooming_error = (float(np.median(each.errors)) for each in (fixed, zooming))
     compared = f"(information criterion {min(scores):.0f} against {max(scores):.0f})"
     if scores[1] < scores[0] and zoom_factor > LEAST_ZOOM:
@@ -181,7 +182,8 @@ def choose_zoom(
 
 def moving_freedom(numbers: Array, zooms: bool) -> Freedom:
     """The unknowns of the frames of a shot whose camera translates."""
-    return Freedom(True, True, smooth_zoom(numbers, MOVING_ZOOM_SPREAD)) if zooms else Freedom(True, False)
+    priors = smooth_zoom(numbers, MOVING_ZOOM_SPREAD) if zooms else NO_PRIORS
+    return Freedom(translates=True, zooms=zooms, priors=priors)
 
 
 def _turning(
@@ -195,7 +197,7 @@ def _turning(
 
 def turning_freedom(numbers: Array, zooms: bool) -> Freedom:
     """The unknowns of the frames of a shot whose camera only turns."""
-    return Freedom(False, True, smooth_zoom(numbers)) if zooms else Freedom(False, False)
+    return Freedom(translates=False, zooms=zooms, priors=smooth_zoom(numbers) if zooms else NO_PRIORS)
 
 
 def _pairs(tracks: Tracks, frames: int) -> list[tuple[int, int, Array, Array]]:
@@ -242,7 +244,7 @@ def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turnin
     """(M,) the distances in pixels of the matches of all pairs from the manifold of a rotation: that between a pixel
     and its rotated match, as it is when the error is shared by both frames."""
     state, solved = turning.state, turning.lens
-    focals = solved.focal * np.exp(state.lens[0] + state.zooms)[:, None]
+    focals = solved.focal * np.exp(state.lens[0] + state.log_zooms)[:, None]
     distortion, centre = solved.distortion(state.lens), state.lens[1:3]
     plane = lens.undistort(distortion, (tracks.pixels - centre) / focals[tracks.camera])
     rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
@@ -271,12 +273,12 @@ def _is_focal_observable(turning: Adjusted, zooms: bool, numbers: Array, noise: 
 
     def cost(factor: float) -> float:
         state, solved = turning.state, turning.lens
-        focal = solved.focal * np.exp(state.lens[0] + state.zooms[middle]) * factor
+        focal = solved.focal * np.exp(state.lens[0] + state.log_zooms[middle]) * factor
         values, spread = state.lens.copy(), solved.spread.copy()
         values[0] = spread[0] = 0.0
         held = replace(solved, focal=focal, start=values, spread=spread)
         problem = ShotProblem(turning.tracks, len(numbers), held, freedom)
-        start = replace(state, lens=values, zooms=state.zooms - state.zooms[middle])
+        start = replace(state, lens=values, log_zooms=state.log_zooms - state.log_zooms[middle])
         return problem.cost(problem.descend(start, LOSS_OVER_NOISE * noise, trials=10), LOSS_OVER_NOISE * noise)
 
     return min(cost(WRONG_FOCAL), cost(1 / WRONG_FOCAL)) - cost(1.0) > OBSERVABLE * noise**2

@@ -17,7 +17,7 @@ from ...model.arrays import BoolArray, FloatArray, IntArray
 from ...model.engine import Check, unchecked
 from ...model.reconstruction import Camera
 from .. import rotations
-from ..adjustment.shot_problem import ShotLens, ShotState
+from ..adjustment.shot_problem import LENS_CENTRE, ShotLens, ShotState
 from ..adjustment.tracks import Tracks
 from ..robust_losses import Cauchy
 
@@ -60,8 +60,8 @@ def start(
     then and may raise.
     """
     cameras = [keys[int(number)] for number in numbers if int(number) in keys]
-    shot_lens, zooms = _lens(numbers, keys, cameras, spread)
-    rays = camera_rays(tracks, shot_lens, zooms)
+    shot_lens, log_zooms = _lens(numbers, keys, cameras, spread)
+    rays = camera_rays(tracks, shot_lens, log_zooms)
     known = _Start(
         np.isin(numbers, list(keys)),
         np.tile(np.eye(3), (len(numbers), 1, 1)),
@@ -91,7 +91,7 @@ def start(
     _guess(tracks, rays, known)
     points = np.concatenate([known.points, np.ones((len(tracks), 1))], axis=1)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    return ShotState(known.rotations, known.centres, zooms, shot_lens.start, points), shot_lens, known.posed
+    return ShotState(known.rotations, known.centres, log_zooms, shot_lens.start, points), shot_lens, known.posed
 
 
 def _lens(
@@ -110,16 +110,16 @@ def _lens(
     focals = np.array([(camera.fx, camera.fy) for camera in cameras])
     focal = np.median(focals, axis=0)
     at_keys = [number for number in numbers if int(number) in keys]
-    zooms = np.interp(numbers, at_keys, np.log(focals[:, 0] / focal[0]))
+    log_zooms = np.interp(numbers, at_keys, np.log(focals[:, 0] / focal[0]))
     widths = np.array([*spread[:3], *(len(names) * [spread[3]])])
     size = (cameras[0].width, cameras[0].height)
-    return ShotLens(focal, size, model, np.median(np.array(values), axis=0), widths), zooms
+    return ShotLens(focal, size, model, np.median(np.array(values), axis=0), widths), log_zooms
 
 
-def camera_rays(tracks: Tracks, shot_lens: ShotLens, zooms: FloatArray) -> FloatArray:
+def camera_rays(tracks: Tracks, shot_lens: ShotLens, log_zooms: FloatArray) -> FloatArray:
     """(M, 3) the observations' rays in the frames of their cameras, with z = 1; 0 where the lens model has none."""
-    focal = shot_lens.focal * np.exp(zooms[tracks.camera])[:, None]
-    plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - shot_lens.start[1:3]) / focal)
+    centre, focal = shot_lens.start[LENS_CENTRE], shot_lens.focal * np.exp(log_zooms[tracks.camera])[:, None]
+    plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - centre) / focal)
     rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
     rays[~np.isfinite(plane).all(axis=1)] = 0.0
     return rays

@@ -21,10 +21,11 @@ LASTING_FRAMES = 8  # of a track that proves that something moves; shorter ones 
 PROVEN = 3e-3  # of the longer side: the least error of such a track; those that slip along an outline have less
 GRID = 160  # cells along the picture's longer side, each of which moves or not
 REACH = 0.025  # of the longer side: the standard deviation of a track's weight around its place
+LEAST_WEIGHT = np.exp(-4.5)  # of all moving tracks around a pixel: that of one, three standard deviations away
 LEAST_TRACKS = 3  # that must move within four times the reach of each other; fewer are wrong tracks
 
 
-def explained(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[FloatArray, FloatArray, IntArray]:
+def best_points(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[FloatArray, FloatArray, IntArray]:
     """The points (P, 3) that explain the tracks best, their root mean square reprojection errors (P,) in pixels, and
     the numbers of frames (P,) in which these were measured. `cameras` has one entry per frame, None where it has
     none."""
@@ -51,14 +52,14 @@ def explained(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[FloatAr
 
 
 def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
-    """(P,) bool: the tracks that no point explains. `cameras` are as for `explained`."""
+    """(P,) bool: the tracks that no point explains. `cameras` are as for `best_points`."""
     return judged(tracks, cameras)[0]
 
 
 def judged(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[BoolArray, BoolArray]:
     """(P,) bool each: the tracks that no point explains, and those of them that prove that something moves, as they are
-    long and far off. `cameras` are as for `explained`."""
-    _, error, observations = explained(tracks, cameras)
+    long and far off. `cameras` are as for `best_points`."""
+    _, error, observations = best_points(tracks, cameras)
     longer = max((max(camera.width, camera.height) for camera in cameras if camera is not None), default=0)
     usual = float(np.quantile(error[observations >= 2], 0.25)) if (observations >= 2).any() else 0.0
     independent: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, QUARTILES * usual))
@@ -83,7 +84,7 @@ def area(places: FloatArray, independent: BoolArray, size: tuple[int, int]) -> B
         for axis, (cells, side) in enumerate(zip((width, height), size, strict=True))
     )
     all_tracks, moving = rows @ columns.T, (rows * independent) @ columns.T
-    inside: BoolArray = (moving > 0.5 * all_tracks) & (moving > np.exp(-4.5))
+    inside: BoolArray = (moving > 0.5 * all_tracks) & (moving > LEAST_WEIGHT)
     return inside
 
 

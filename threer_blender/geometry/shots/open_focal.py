@@ -44,14 +44,14 @@ def searched(adjusted: Adjusted, frames: int, freedom: Freedom, check: Check = u
     problem = _problem(replace(adjusted, lens=replace(adjusted.lens, spread=held)), frames, freedom, middle)
     tried: dict[int, tuple[float, ShotState]] = {}
 
-    def cost(place: int) -> float:
-        if place not in tried:
-            nearest = min(tried, key=lambda other: abs(other - place), default=None)
+    def cost(steps: int) -> float:
+        if steps not in tried:
+            nearest = min(tried, key=lambda other: abs(other - steps), default=None)
             before = state if nearest is None else tried[nearest][1]
-            there = stretched(before, begin + place * step - float(before.lens[0]))
+            there = stretched(before, begin + steps * step - float(before.lens[0]))
             there = problem.descend(there, loss, check, TRIALS)
-            tried[place] = problem.cost(there, loss), there
-        return tried[place][0]
+            tried[steps] = problem.cost(there, loss), there
+        return tried[steps][0]
 
     lowest = min((0, 1, -1), key=cost)
     while len(tried) < MOST and min(cost(lowest - 1), cost(lowest + 1)) < cost(lowest):
@@ -99,9 +99,9 @@ def stretched(state: ShotState, amount: float) -> ShotState:
 
 def _of_middle(state: ShotState, middle: int) -> ShotState:
     """The same state, with the lens' focal length as the middle frame has it."""
-    values, zoom = state.lens.copy(), float(state.zooms[middle])
+    values, zoom = state.lens.copy(), float(state.log_zooms[middle])
     values[0] += zoom
-    return replace(state, zooms=state.zooms - zoom, lens=values)
+    return replace(state, log_zooms=state.log_zooms - zoom, lens=values)
 
 
 def _loss(adjusted: Adjusted) -> float:

@@ -90,7 +90,7 @@ def estimated(
         return 0.0, ""
     some, begin = _in_frames(tracks, state, frames)
     nothing = np.zeros((len(frames), 6))
-    free, begin = Freedom(freedom.translates, freedom.zooms), replace(begin, speeds=nothing)
+    free, begin = Freedom(translates=freedom.translates, zooms=freedom.zooms), replace(begin, speeds=nothing)
 
     def in_rows(tracks: Tracks, state: ShotState, usual: FloatArray) -> Adjusted:
         rolling = replace(free, read_out=ReadOut(USUAL, usual))
@@ -144,7 +144,7 @@ def _in_frames(tracks: Tracks, state: ShotState, frames: IntArray) -> tuple[Trac
         state,
         rotations=state.rotations[frames],
         centres=state.centres[frames],
-        zooms=state.zooms[frames],
+        log_zooms=state.log_zooms[frames],
         points=state.points[np.unique(tracks.point[chosen])],
     )
 
@@ -238,7 +238,7 @@ def _moved(tracks: Tracks, solved: ShotLens, state: ShotState, local: FloatArray
     the cameras' frames; 0 where either is behind the camera."""
     whole = local_points(state, tracks, np.zeros(0), NO_SPEEDS)
     visible = np.minimum(local[:, 2], whole[:, 2]) > NEAREST
-    focal = solved.focal * np.exp(state.lens[0] + state.zooms[tracks.camera])[:, None]
+    focal = solved.focal * np.exp(state.lens[0] + state.log_zooms[tracks.camera])[:, None]
     ends = [
         focal * lens.distort(solved.distortion(state.lens), each[:, :2] / np.where(visible, each[:, 2], 1.0)[:, None])
         for each in (local, whole)

@@ -16,7 +16,7 @@ from ...model import lens
 from ...model.arrays import Array, FloatArray
 from ...model.engine import Check, unchecked
 from .. import rotations
-from ..adjustment.shot_problem import Freedom, ShotLens, ShotProblem, ShotState
+from ..adjustment.shot_problem import LENS_CENTRE, Freedom, ShotLens, ShotProblem, ShotState
 from ..adjustment.tracks import Tracks
 from ..robust_losses import Cauchy
 
@@ -47,7 +47,7 @@ def start(
         state = problem.descend(_chained(some, len(compared), tried, log_scales[compared]), LOSS, check, TRIALS)
         cost = problem.cost(state, LOSS)
         if best is None or cost < best[0]:
-            best = cost, replace(tried, focal=focal * np.exp(state.lens[0] + np.median(state.zooms)))
+            best = cost, replace(tried, focal=focal * np.exp(state.lens[0] + np.median(state.log_zooms)))
     shot_lens = shot_lens if best is None else best[1]
     return _chained(tracks, frames, shot_lens, log_scales), shot_lens
 
@@ -77,7 +77,7 @@ def _links(tracks: Tracks, frames: int) -> Sequence[tuple[int, int, Array, Array
 def _scales(tracks: Tracks, frames: int, shot_lens: ShotLens) -> FloatArray:
     """(F,) how much larger the picture is in each frame than in the first, by similarities between linked frames."""
     scales = np.ones(frames)
-    centred = tracks.pixels - shot_lens.start[1:3]
+    centred = tracks.pixels - shot_lens.start[LENS_CENTRE]
     places = centred[:, 0] + 1j * centred[:, 1]
     for frame, earlier, here, there in _links(tracks, frames):
         scales[frame] = scales[earlier] * abs(_similarity(places[there], places[here]))
@@ -98,10 +98,10 @@ def _similarity(source: Array, target: Array) -> complex:
     return factor
 
 
-def _chained(tracks: Tracks, frames: int, shot_lens: ShotLens, zooms: FloatArray) -> ShotState:
+def _chained(tracks: Tracks, frames: int, shot_lens: ShotLens, log_zooms: FloatArray) -> ShotState:
     """The state with the rotations chained from link to link, and each point's mean direction over its frames."""
-    focal = shot_lens.focal * np.exp(zooms[tracks.camera])[:, None]
-    plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - shot_lens.start[1:3]) / focal)
+    centre, focal = shot_lens.start[LENS_CENTRE], shot_lens.focal * np.exp(log_zooms[tracks.camera])[:, None]
+    plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - centre) / focal)
     rays = np.concatenate([np.nan_to_num(plane), np.ones((len(plane), 1))], axis=1)
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     from_world = np.tile(np.eye(3), (frames, 1, 1))
@@ -111,7 +111,7 @@ def _chained(tracks: Tracks, frames: int, shot_lens: ShotLens, zooms: FloatArray
     sums = np.stack([np.bincount(tracks.point, in_world[:, k], len(tracks)) for k in range(3)], axis=1)
     points = np.zeros((len(tracks), 4))
     points[:, :3] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-    return ShotState(from_world, np.zeros((frames, 3)), zooms, shot_lens.start, points)
+    return ShotState(from_world, np.zeros((frames, 3)), log_zooms, shot_lens.start, points)
 
 
 def _rotation(source: FloatArray, target: FloatArray) -> FloatArray:

@@ -150,7 +150,7 @@ def solve_turning(
     _refuse_cuts(shot)
     frames, tracks = len(shot.numbers), split_long(shot.tracks)
     start_lens = known_lens.first_lens(shot.size, known)
-    focal = kind.turning.lens.focal * np.exp(kind.turning.state.lens[0] + np.median(kind.turning.state.zooms))
+    focal = kind.turning.lens.focal * np.exp(kind.turning.state.lens[0] + np.median(kind.turning.state.log_zooms))
     if known.holds_focal:
         focal = start_lens.focal
     elif not kind.focal_observable:
@@ -195,10 +195,10 @@ def solve_moving(
     tracks, state = in_frames(tracks, state, posed)
     of_middle_rows, rows = tracks, ""
     if not read_out:
-        probed = Freedom(True, not lens_known)
+        probed = Freedom(translates=True, zooms=not lens_known)
         read_out, rows = rolling_shutter.estimated(tracks, shot.numbers, solved, probed, state, check)
     if read_out:  # or the effect of the rows would be taken for a zoom
-        fixed, freedom = replace(state, zooms=np.zeros(frames)), kinds.moving_freedom(shot.numbers, False)
+        fixed, freedom = replace(state, log_zooms=np.zeros(frames)), kinds.moving_freedom(shot.numbers, zooms=False)
         adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, fixed, read_out, check)
         tracks, of_middle_rows, state = tracks.only(adjusted.inliers), adjusted.tracks, adjusted.state
     lens_known = lens_known or known.holds_focal
@@ -212,7 +212,7 @@ def solve_moving(
         tight = np.minimum(solved.spread, [LENS_SPREAD, *solved.spread[1:3], *len(solved.spread[3:]) * [TERM_SPREAD]])
         solved = replace(solved, spread=tight)
     if not zooms:
-        state = replace(state, zooms=np.zeros(frames))
+        state = replace(state, log_zooms=np.zeros(frames))
     adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
     if zooms:
         there = open_focal.searched(adjusted, frames, freedom, check)
@@ -308,7 +308,7 @@ def camera(adjusted: Adjusted, frame: int, size: tuple[int, int], error: float) 
     """The Camera of the frame with the index `frame`, in pixels of a picture of this `size` (width, height). `error` is
     its reprojection error in pixels."""
     state, solved = adjusted.state, adjusted.lens
-    fx, fy = solved.focal * np.exp(state.lens[0] + state.zooms[frame])
+    fx, fy = solved.focal * np.exp(state.lens[0] + state.log_zooms[frame])
     distortion = solved.distortion(state.lens)
     world_from_camera = np.eye(4)
     world_from_camera[:3, :3] = state.rotations[frame].T

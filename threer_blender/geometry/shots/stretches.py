@@ -33,7 +33,7 @@ def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, 
     tracks, state = adjusted.tracks, adjusted.state
     focal = adjusted.lens.focal * np.exp(state.lens[0])
     solved = replace(adjusted.lens, focal=focal, start=state.lens)
-    rays = camera_rays(tracks, solved, state.zooms)
+    rays = camera_rays(tracks, solved, state.log_zooms)
     distortion, centre = solved.distortion(state.lens), state.lens[1:3]
     by_frame = [np.flatnonzero(tracks.camera == frame) for frame in range(frames)]
     for here in range(frames - INTERVAL):
@@ -45,7 +45,7 @@ def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, 
             continue
         first, second = by_frame[here][first], by_frame[there][second]
         local = rays[first] @ (state.rotations[there] @ state.rotations[here].T).T
-        focals = focal * np.exp(state.zooms[there])
+        focals = focal * np.exp(state.log_zooms[there])
         ideal = local[:, :2] / np.where(local[:, 2:] > NEAREST, local[:, 2:], np.nan)
         rotated = lens.distort(distortion, ideal) * focals + centre
         off = np.nan_to_num(np.linalg.norm(rotated - tracks.pixels[second], axis=1) / np.sqrt(2), nan=np.inf)

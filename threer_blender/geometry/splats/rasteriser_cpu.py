@@ -79,12 +79,12 @@ def forward(
     return torch.from_numpy(colour), torch.from_numpy(alpha), state
 
 
-def backward(state: CpuState, colour: Tensor, alpha: Tensor) -> Tensor:
-    """(N, 9) the gradient to centres (2), conics (3), opacities (1) and colours (3), from the gradient to `colour`
-    (H, W, 3) and to `alpha` (H, W)."""
+def backward(state: CpuState, to_colour: Tensor, to_alpha: Tensor) -> Tensor:
+    """(N, 9) the gradient to centres (2), conics (3), opacities (1) and colours (3), from those `to_colour`
+    (H, W, 3) and `to_alpha` (H, W)."""
     slots = np.zeros((len(state.lists.listed), PARTS), np.float32)
-    to_colour, to_alpha = colour.numpy(), alpha.numpy()
-    _in_threads(lambda tiles: _draw_back(tiles, state, to_colour, to_alpha, slots), state.order)
+    gradients = to_colour.numpy(), to_alpha.numpy()
+    _in_threads(lambda tiles: _draw_back(tiles, state, *gradients, slots), state.order)
     total = np.zeros((len(state.splats.centres), PARTS), np.float32)
     _sum_slots(state.lists.listed, slots, total)
     return torch.from_numpy(total)[:, :9]

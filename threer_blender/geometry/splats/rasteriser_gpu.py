@@ -149,11 +149,11 @@ def forward(
     return colour, alpha, GpuState(inputs, colour, alpha)
 
 
-def backward(state: GpuState, colour: Tensor, alpha: Tensor) -> Tensor:
+def backward(state: GpuState, to_colour: Tensor, to_alpha: Tensor) -> Tensor:
     """As `rasteriser_cpu.backward`. Sums are added in no fixed order, so the last digits may vary."""
-    sums = torch.zeros((len(state.inputs[0]), PARTS), device=colour.device)
+    sums = torch.zeros((len(state.inputs[0]), PARTS), device=to_colour.device)
     size = (state.alpha.shape[1], state.alpha.shape[0])
-    _launch("draw_back", size, (*state.inputs, state.colour, state.alpha, colour, alpha, sums))
+    _launch("draw_back", size, (*state.inputs, state.colour, state.alpha, to_colour, to_alpha, sums))
     return sums
 
 

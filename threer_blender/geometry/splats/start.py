@@ -33,7 +33,7 @@ OPACITY_TRUSTED, OPACITY_GUESSED = 0.8, 0.4
 class Start:
     """N Gaussians: `means` (N, 3) in the world; `scales` (N, 3) linear, in world units, the third along the normal;
     `rotations` (N, 3, 3) whose columns are the axes; `opacities` (N,) and `colours` (N, 3) in [0, 1]; `confidence` (N,)
-    of the means, in [0, 1]; `footprints` (N,) the world units that a pixel of the thinned pointmap covers there."""
+    of the means, in [0, 1]; `pixel_sizes` (N,) the world units that a pixel of the thinned pointmap covers there."""
 
     means: FloatArray
     scales: FloatArray
@@ -41,7 +41,7 @@ class Start:
     opacities: FloatArray
     colours: FloatArray
     confidence: FloatArray
-    footprints: FloatArray
+    pixel_sizes: FloatArray
 
     def __len__(self) -> int:
         return len(self.means)
@@ -104,11 +104,11 @@ def thinned_map(
     picture_pixels = np.clip(
         pixels * (picture.shape[1] / camera.width, picture.shape[0] / camera.height), 0, None
     ).astype(int)
-    place = tuple(np.minimum(picture_pixels[..., axis], picture.shape[1 - axis] - 1) for axis in (1, 0))
-    colours = picture[place] / 255.0
+    index = tuple(np.minimum(picture_pixels[..., axis], picture.shape[1 - axis] - 1) for axis in (1, 0))
+    colours = picture[index] / 255.0
 
     confidence = np.pad(confidence, border)
-    clear = np.ones(confidence.shape, np.bool_) if masked is None else ~masked[place]
+    clear = np.ones(confidence.shape, np.bool_) if masked is None else ~masked[index]
     confidence *= clear
     inverse = np.pad(np.where(known, 1 / np.where(known, depth, 1), 0), border)
     reliable = confidence >= 0.5
@@ -191,13 +191,13 @@ def _discs(photo: ThinnedMap, chosen: Array) -> Start:
     flat = np.linalg.norm(uphill, axis=1) < 1e-3
     uphill[flat] = np.cross(normals[flat], photo.camera.world_from_camera[:3, 1])
     uphill /= np.linalg.norm(uphill, axis=1, keepdims=True)
-    footprints = (
+    pixel_sizes = (
         photo.depth[chosen]
         * spacing[chosen]
         * photo.photo_from_map.scale_x
         / (0.5 * (photo.camera.fx + photo.camera.fy))
     )
-    across = COVER * footprints
+    across = COVER * pixel_sizes
     confidence = photo.confidence[chosen]
     return Start(
         means=means,
@@ -206,7 +206,7 @@ def _discs(photo: ThinnedMap, chosen: Array) -> Start:
         opacities=np.where(confidence >= 0.5, OPACITY_TRUSTED, OPACITY_GUESSED),
         colours=photo.colours[chosen],
         confidence=confidence,
-        footprints=footprints,
+        pixel_sizes=pixel_sizes,
     )
 
 

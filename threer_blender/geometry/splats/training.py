@@ -81,7 +81,7 @@ class Training:
         self._random = np.random.default_rng(settings.seed)
         self._queue: list[int] = []
         self._done = 0
-        self._anchors, self._footprints = self._tensor(start.means), self._tensor(start.footprints)
+        self._anchors, self._pixel_sizes = self._tensor(start.means), self._tensor(start.pixel_sizes)
         self._freedom = self._tensor(settings.guessed ** (1 - 2 * np.minimum(start.confidence, 0.5)))
         count = len(start)
         self._offsets = torch.zeros((count, 3), device=device)
@@ -91,7 +91,7 @@ class Training:
         self._base = self._tensor((start.colours - 0.5) / C0)[:, None]
         self._rest = torch.zeros((count, (settings.degree + 1) ** 2 - 1, 3), device=device)
         self._motions = torch.zeros((len(views), 6), device=device)
-        self.depth = float(np.median(start.footprints)) * float(views[0].intrinsics[0])
+        self.depth = float(np.median(start.pixel_sizes)) * float(views[0].intrinsics[0])
         rates = [
             (self._offsets, settings.mean_rate, settings.final),
             (self._scales, settings.scale_rate, settings.final),
@@ -108,9 +108,9 @@ class Training:
 
     def splats(self) -> Splats:
         """The Gaussians as they are now, differentiable by the optimised tensors."""
-        smallest = self.settings.smallest * self._footprints[:, None]
+        smallest = self.settings.smallest * self._pixel_sizes[:, None]
         return Splats(
-            means=self._anchors + self._offsets * (self._footprints * self._freedom)[:, None],
+            means=self._anchors + self._offsets * (self._pixel_sizes * self._freedom)[:, None],
             scales=((2 * self._scales).exp() + smallest**2).sqrt(),
             rotations=self._rotations,
             opacities=torch.sigmoid(self._opacities),

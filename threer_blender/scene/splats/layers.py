@@ -97,11 +97,11 @@ def _composite(scene: bpy.types.Scene, cg: str) -> None:
         tree.nodes.clear()
         scene[COMPOSITE] = True
         output = "CompositorNodeComposite"
-    place = iter(range(10))
+    columns = iter(range(10))
 
     def node(kind: str, **settings: Any) -> Any:
         made = tree.nodes.new(kind)
-        made.location = (220 * next(place), 0)
+        made.location = (220 * next(columns), 0)
         for name, value in settings.items():
             setattr(made, name, value)
         return made

@@ -263,6 +263,6 @@ def _arrange(tree: bpy.types.NodeTree) -> None:
         return columns[name]
 
     for node in tree.nodes:
-        place = column(node.name)
-        node.location = (220 * place, -60 * heights.get(place, 0))
-        heights[place] = heights.get(place, 0) + 1
+        number = column(node.name)
+        node.location = (220 * number, -60 * heights.get(number, 0))
+        heights[number] = heights.get(number, 0) + 1
