@@ -79,7 +79,8 @@ def write(
 
     `run` is the name of the run, for the manifest. An earlier bundle at `folder` is replaced once the new one is
     complete. With `staging`, the new bundle stays there, and the maker of `staging` puts it in place. Raises UserError
-    where the folder is something else or cannot be written, or the disk is full; then nothing is left behind.
+    where the folder is neither a bundle nor empty, or cannot be written, or the disk is full; then nothing is left
+    behind.
     """
     folder = Path(folder).absolute()
     check_output(folder)
@@ -154,7 +155,8 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         no_arrays: dict[str, Any] = dict.fromkeys(SHOT_ARRAYS)
         bare = replace(entry, tracks=None, **no_arrays)
         small = {name: value for name, value in located(bare).items() if name not in (*SHOT_ARRAYS, "tracks")}
-        small["move"], small["move_reason"] = small.pop("motion"), small.pop("motion_reason")  # as bundles name them
+        # The names in the file are older than those of the fields.
+        small["move"], small["move_reason"] = small.pop("motion"), small.pop("motion_reason")
         cameras = [[number, camera(each)] for number, each in entry.cameras.items()]
         return {**small, "frame_rate": str(Fraction(entry.frame_rate)), "cameras": cameras}
 
@@ -173,7 +175,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         "options": dict(reconstruction.options),
         "timings": dict(reconstruction.timings),
         "notes": reconstruction.notes,
-        "left_out": [asdict(entry) for entry in reconstruction.unregistered],  # as bundles name them
+        "left_out": [asdict(entry) for entry in reconstruction.unregistered],  # an older name, too
         "photos": [located(entry) for entry in reconstruction.photos],
         "cameras": [camera(entry) for entry in reconstruction.cameras],
         "shots": [shot(entry) for entry in reconstruction.shots],

@@ -45,7 +45,8 @@ def reconstruction_request(
     """The request to reconstruct `photos` (files or folders) into the bundle folder `output`, checked.
 
     `weights` are the user's own weights files: FILE, or NAME=FILE where the engine has several. Raises UserError where
-    the engine or an option is unknown, there are no photos, a weights file is missing, or the output is something else.
+    the engine or an option is unknown, there are no photos, a weights file is missing, or `output` exists and is
+    neither a bundle nor an empty folder.
     """
     declared = registry.engine(engine)
     request = ReconstructionRequest(
@@ -67,8 +68,8 @@ def import_request(
     """The request to write the solve of another program, a file or a folder, to the bundle folder `output`, checked.
 
     `photos` are the folders of its photos; by default they are looked for beside the solve. `points` is a file of
-    points in the world of the solve; "" for none. Raises UserError where a file or folder is missing, or the output is
-    something else.
+    points in the world of the solve; "" for none. Raises UserError where a file or folder is missing, or `output`
+    exists and is neither a bundle nor an empty folder.
     """
     for path in [solve, points] if points else [solve]:
         if not Path(path).exists():

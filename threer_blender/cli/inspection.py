@@ -1,4 +1,4 @@
-"""[S] Pictures that show which of each photo's points cleaning removed, and why. Stdlib and numpy."""
+"""[S] Pictures that show which points of each photo the cleaning removed, and why. Stdlib and numpy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(reconstruction: Reconstruction, folder: Path) -> list[str]:
     """Writes `folder/NUMBER.png` for each PointMap that records what was removed from it, in the PointMaps' order.
 
     Returns a sentence for each picture, with the shares of its pixels. Raises UserError where nothing was recorded, or
-    where the folder holds something else or cannot be written.
+    where the folder holds files that are not ours or cannot be written.
     """
     explained = [(pointmap, pointmap.removed) for pointmap in reconstruction.pointmaps if pointmap.removed is not None]
     if not explained:

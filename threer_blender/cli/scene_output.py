@@ -64,6 +64,7 @@ def write(
     staging = Staging(folder, request.run)
     try:
         staging.make()
+        # `held`: the worker leaves the bundle in the staging folder, and we put it in place.
         done = headless.finish(headless.begin(replace(request, held=True), data_folder), say)
         assert isinstance(done, Done)
         described = _build_scene(staging, files, say, describe)

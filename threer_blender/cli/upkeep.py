@@ -90,7 +90,8 @@ def _of_result(
 ) -> Any:
     """The parser of a verb that reads a result's bundle and writes an output.
 
-    `help` explains the verb, `output` explains its output, and `metavar` names that. `run` does the verb.
+    `help` describes the verb, `output` its output; `metavar` is the output's name in the usage line. `run` does the
+    verb.
     """
     parser = verbs.add_parser(verb, help=help)
     parser.add_argument("result", metavar="FOLDER", help="the bundle of a result")

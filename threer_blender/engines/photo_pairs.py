@@ -20,7 +20,7 @@ def declared(
         requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
         options=options,
         weights=(weights,),
-        costs={
+        costs={  # "": whatever the options
             "": Cost(
                 memory=1.2e9,
                 memory_per_photo=0.02e9,

@@ -87,7 +87,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
             prediction = pair_solution.without_masked(answer.pointmaps, prepared)
             store.add(prediction)
             log_confidence[prediction.first, prediction.second] = _log_confidence(prediction)
-            # The first photo is last: for a photo paired with itself, its file then holds the first one's Gaussians.
+            # The first photo's file is written last: a photo paired with itself has one file, and there the first
+            # one's Gaussians must win.
             for number, part in ((prediction.second, answer.of_second), (prediction.first, answer.of_first)):
                 np.savez(_file(folder, (prediction.first, prediction.second), number), **_arrays(part))
         watch.lap("network")
@@ -96,6 +97,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         solution = pair_solution.solve(store, without, prepared, TRUSTED, report)
         watch.lap("alignment")
         gaussians = _gaussians_in_metres(folder, solution, log_confidence)
+    # `solution.unit`: how many of the solution's units are one metre of the network's.
     return assembly.reconstruction(
         ENGINE,
         photos,

@@ -18,7 +18,7 @@ INDEX = "transforms.json"
 
 
 def write(content: Content, folder: Path) -> list[str]:
-    """Writes INDEX, and the points if there are any, into `folder`. Returns no sentences."""
+    """Writes INDEX, and the points if there are any, into `folder`. Returns no notes for the user."""
     index: dict[str, Any] = {"camera_model": "PINHOLE", "applied_transform": content.file_from_ours[:3].tolist()}
     if content.cloud is not None:
         index["ply_file_path"] = point_writers.PLY

@@ -128,7 +128,8 @@ def foreign(folder: Path) -> Path | None:
 
 
 def remove(folder: Path) -> bool:
-    """Deletes the files that a bundle wrote into `folder`, then `folder` if it is empty. Returns whether it was."""
+    """Deletes the files that a bundle wrote into `folder`, then `folder` if it is empty. Returns whether `folder` was
+    removed."""
     manifest = read_manifest(folder)
     return (
         removal.remove_empty(folder)
@@ -142,7 +143,7 @@ def _with_manifest(folder: Path, manifest: Manifest) -> dict[str, Entry]:
     return {**manifest.files, MANIFEST: removal.entry_of(folder / MANIFEST)}
 
 
-# ------------------------------------------------------------------ the door
+# ------------------------------------------------------------------ checking the output before the work begins
 
 
 def check_output(folder: Path) -> None:
@@ -227,7 +228,7 @@ class Staging:
     def put_in_place(self) -> Path:
         """Gives the new bundle its name, removes the earlier bundle, and returns the new one's path.
 
-        Where somebody put something else into the earlier bundle during the run, that keeps its name, and the new one
+        Where somebody put a file of theirs into the earlier bundle during the run, that keeps its name, and the new one
         gets an unused name. Raises OSError; then the earlier bundle is still in place.
         """
         if not os.path.lexists(self.folder) or (self.folder.is_dir() and removal.remove_empty(self.folder)):
@@ -242,7 +243,7 @@ class Staging:
                 return self.keep()
             self.new.rename(self.folder)
         except OSError:
-            with contextlib.suppress(FileNotFoundError):  # another thread abandons this run
+            with contextlib.suppress(FileNotFoundError):  # where another thread has discarded this run
                 self.earlier.rename(self.folder)
             raise
         remove(self.earlier)

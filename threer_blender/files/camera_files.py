@@ -8,7 +8,8 @@ from pathlib import Path
 
 from . import bounded
 
-# The names that cameras and phones give JPEGs. DCF (JEITA CP-3461) leaves four letters before a number to the maker.
+# The names that cameras and phones give JPEGs, and others that surely belong to single pictures, no frames, such as
+# screenshots. DCF (JEITA CP-3461) leaves four letters before a number to the maker.
 _NAMES = re.compile(
     r"(_?IMG|_?MG|IMGP|MVIMG|_?DSC[FN]?|DSC|DCIM|DJI|PXL|GOPR|G[HPX]?\d{3,}|SAM|CIMG|PICT|P\d{3,}|R\d{4,}|WP|WIN|HPIM|KIMG"
     r"|EOS|PANO|PHOTO|SCAN|Screenshot|WhatsApp Image)[ _-]?\d.*|\d{8}[ _-]\d{4,}.*",

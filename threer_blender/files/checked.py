@@ -1,6 +1,7 @@
 """[S] Checks of the values in a JSON file that anybody may have written. Stdlib.
 
-Each function returns its value as the type that it names, and raises ValueError where it is none.
+Each function returns its value as the type that it names, and raises ValueError where the value is
+of another kind.
 """
 
 from __future__ import annotations

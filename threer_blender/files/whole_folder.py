@@ -14,7 +14,7 @@ from .bundle_folder import Manifest, Staging, check_output, new_run, output_erro
 class NewFolder:
     """A folder in the making: files are written to `path`. Once it is whole, `place` is where it is.
 
-    That is `folder`, the place that was asked for, unless somebody put something else there meanwhile.
+    That is `folder`, the place that was asked for, unless somebody put files of theirs there meanwhile.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:

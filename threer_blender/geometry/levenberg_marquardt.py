@@ -1,8 +1,8 @@
-"""[R] Damped least squares, once for every problem: bundle adjustment, alignment, loops, single cameras.
+"""[R] Damped least squares, once for every problem: bundle adjustment, alignment, loop closure, single cameras.
 
 Marquardt, "An Algorithm for Least-Squares Estimation of Nonlinear Parameters" (1963). The caller chooses the type of
-the unknowns and does the linear algebra; the loop only asks it for costs and steps. A robust loss enters through both:
-the cost is the loss itself, and the step solves the reweighted squares (`robust_losses`).
+the unknowns and does the linear algebra; `levenberg_marquardt` only asks for costs and steps. A robust loss enters
+through both: the cost is the loss itself, and the step solves the reweighted squares (`robust_losses`).
 """
 
 from __future__ import annotations

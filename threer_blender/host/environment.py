@@ -194,7 +194,7 @@ def choose(modules: Iterable[str], data_folder: Path) -> Interpreter:
 
 
 def this_python(modules: Iterable[str] = ()) -> Interpreter:
-    """The executable of this process, for a child that can import the extension and `modules`.
+    """The Python of this process, whichever it is, for a child that can import the extension and `modules`.
 
     Blender adds the folder of an extension's wheels to its own search path only. So the child is given the folder of
     each module.

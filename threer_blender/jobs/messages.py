@@ -102,7 +102,8 @@ class Undistort:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Solve the lens from `photos` (files or folders) of checkerboards, and write it to the lens file `output`."""
+    """Solve the lens from `photos` (files or folders) of checkerboards or grids of dots, and write it to
+    the lens file `output`."""
 
     noun: ClassVar = "calibration"
 

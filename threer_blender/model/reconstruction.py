@@ -21,7 +21,7 @@ import numpy as np
 from . import lens
 from .arrays import Array, FloatArray
 
-MEDIAN_DEPTH = 5.0  # of the points over the cameras, where units are arbitrary
+MEDIAN_DEPTH = 5.0  # world units: the median depth of the points, over all cameras, where units are arbitrary
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Describing(nn.Module):
 
 
 class DescribingHead(Describing):
-    """MASt3R's head."""
+    """MASt3R's head. Splatt3R's head extends `Describing`, too."""
 
     def forward(self, tokens: Sequence[Tensor], grid: Grid) -> Described:
         return self.describe(tokens, grid)

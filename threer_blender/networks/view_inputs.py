@@ -195,7 +195,7 @@ def _shares(before: int, after: int) -> FloatArray:
 
 
 def _whole(photo: Photo, patches: float) -> int:
-    """`patches` rounded to a whole number. Raises UserError where that is none."""
+    """`patches` rounded to a whole number. Raises UserError where that is 0."""
     if round(patches) < 1:
         raise UserError(f"{photo.name} is too narrow a strip for this engine; take it out of the selection or crop it.")
     return round(patches)

@@ -27,7 +27,8 @@ from ..networks.dust3r import Encoded, PairNetwork, Prediction
 from ..networks.inputs import Input
 from ..runtime.device import Device, choose
 
-# The weights are expected seconds on two cores at 512 pixels: for loading in all, per photo, and per ordered pair.
+# A stage's number is its share of the progress, in expected seconds on two cores at 512 pixels: for loading in all, per
+# photo, and per ordered pair.
 LOADING = Stage("loading", "Loading the network", 5.0)
 ENCODING = Stage("encoding", "Looking at each photo", 6.0)
 PREDICTING = Stage("predicting", "Comparing photos", 12.0)

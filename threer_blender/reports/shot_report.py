@@ -25,7 +25,8 @@ JUMPS = 5.0  # times the shot's median jump, from which a jump is suspicious
 GRID = 5  # points along each side of the lattice at which jumps are measured
 SAMPLED = 4000  # points of the cloud by which the depth is measured
 
-# The fourth difference cancels smooth movement. So scaled, it has the RMS of errors that are independent in each frame.
+# The fourth difference cancels smooth movement. With this scale, errors that are independent in each frame keep their
+# RMS.
 FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / np.sqrt(70.0)
 
 

@@ -15,16 +15,16 @@ from ..scene import root as roots
 
 AWAY = 2.8  # times the result's radius: from there a viewport shows all of it
 INSIDE = 90.0  # percent of the points that the radius holds: the rest is what strayed
-RAISED = 0.45  # of the way to the result, up: from a little higher than the cameras one sees the ground
+RAISED = 0.45  # of the distance to the result: by so much the eye is higher than the cameras, to see the ground
 
 GREY = ("WIREFRAME", "SOLID")  # shadings that show no colours of points
 
 
 @dataclass
 class _ChangedShading:
-    """A viewport, by its address, that was brought to show materials for the sake of a root, by its session's number.
+    """A viewport whose shading was changed, to show the colours of a root.
 
-    `before` is its shading without that root.
+    `viewport` is its address, `root` the root's session_uid, and `before` the shading that it had.
     """
 
     viewport: int

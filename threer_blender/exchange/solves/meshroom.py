@@ -96,7 +96,8 @@ def _focal(entry: dict[str, Any], width: int) -> tuple[float, float]:
 
 
 def is_baf(head: bytes) -> bool:
-    """Whether a file begins as a .baf: three counts, then a lens of six numbers."""
+    """Whether a file begins as a .baf: three counts, then a lens: focal length, principal point and up to nine
+    more numbers."""
     lines = head.decode("ascii", "replace").splitlines()[:4]
     return len(lines) == 4 and all(line.strip().isdecimal() for line in lines[:3]) and 3 <= len(lines[3].split()) <= 12
 
@@ -122,6 +123,7 @@ def read_baf(path: Path) -> Solve:
     for number in range(pose_count):
         values = np.array(next(tokens).split(), np.float64)
         lens = lenses[number % lens_count]
+        # A .baf does not say the picture's size: the principal point is taken for the middle.
         extent = (round(2 * lens.centre[0]), round(2 * lens.centre[1]))
         matrix = pose(values[:9].reshape(3, 3), values[9:12])
         views.append(View(f"camera {number:04d}", lens, matrix, extent))

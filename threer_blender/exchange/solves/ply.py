@@ -16,7 +16,10 @@ DIFFUSE = ("diffuse_red", "diffuse_green", "diffuse_blue")
 
 
 def read(path: Path) -> Points | None:
-    """The vertices of a PLY, with their colours if it has any; None where it has no points. Raises Damaged."""
+    """The vertices of a PLY, with their colours (0 to 255) if it has any; None where there are 0 of them.
+
+    Raises Damaged where no element `vertex` has x, y and z.
+    """
     with bounded.open_regular(path) as file:
         header = ply_tables.parse(file.read(ply_tables.LONGEST))
     vertices = next((element for element in header.elements if element.name == "vertex"), None)

@@ -27,11 +27,11 @@ from ..robust_losses import Cauchy
 from .reprojection import CENTRE, AdjustmentState, Lenses, Problem, lenses_of
 from .tracks import LEAST_PARALLAX, Tracks, triangulate
 
-WIDE = 2.0  # times the median error: the loss of the wide descents, which come first
+WIDE = 2.0  # times the median error: the scale of the loss of the wide descents, which come first
 WIDE_DESCENTS, WIDE_STEPS = 5, 8  # at most; a wide descent need not converge, since the next one goes on from it
 STEPS = 30  # of a narrow descent, at most
 WIDE_PARALLAX = 1.0  # degrees: the wide descents leave out points of less
-OUTLIER = 4.0  # times the loss: observations with a larger error are dropped
+OUTLIER = 4.0  # times the scale of the loss: observations with a larger error are dropped
 LEAST_SCALE = 1.0  # pixels: the least scale of the loss
 SPREAD = 1.5  # times the median error: the scale of the narrow loss, where that is more than LEAST_SCALE
 LARGEST_SCALE = 0.004  # of the photos' longer side: the narrow loss is no wider, or anything would fit

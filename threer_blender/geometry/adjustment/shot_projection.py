@@ -39,7 +39,8 @@ def local(
 ) -> Array:
     """(M, 3) for each observation its point in the frame of its camera, up to a positive factor.
 
-    `delays` (M,) are in frames, `speeds` (F, 6) per frame; both are empty without a rolling shutter.
+    `delays` (M,) are in frames. `speeds` (F, 6) are per frame, in the camera's frame: a rotation vector in radians,
+    then a translation in world units. Both are empty without a rolling shutter.
     """
     out = np.empty((len(camera), 3))
     for m in range(len(camera)):
@@ -83,7 +84,8 @@ def weighted_derivatives(
     residuals: Array, roots: Array, observations: Observations, world: World, width: int
 ) -> tuple[Array, Array]:
     """Derivatives of the residuals by the first `width` unknowns of the frame (M, 2, width) and by those of the point
-    (M, 2, 3), each times the square root of the observation's weight, `roots` (M,).
+    (M, 2, 3), each times the square root of the observation's weight, `roots` (M,). A frame's unknowns are, in this
+    order: rotation (3), centre (3), log zoom, angular speed (3), linear speed (3).
 
     The `residuals` (M, 2) are multiplied by the roots in place.
     """

@@ -64,10 +64,10 @@ class Alignment:
     """The solution of all photos.
 
     `views` are the registered photos', in the photos' order. `pair_numbers` are the numbers in the store of the
-    predictions whose two photos are registered, and `pairs` are world from the frame of each of these. `disagreeing`
-    are the numbers of the predictions that the solution contradicts. `disconnected` are the unregistered photos: no
-    prediction that agrees connects them to the rest. `refuted_focals` are the photos whose given focal length the
-    predictions contradict; it was not used.
+    predictions whose two photos are registered. `pairs` are their similarities: world from the frame of the prediction,
+    which is that of its first photo's camera. `disagreeing` are the numbers of the predictions that the solution
+    contradicts. `disconnected` are the unregistered photos: no prediction that agrees connects them to the rest.
+    `refuted_focals` are the photos whose given focal length the predictions contradict; it was not used.
     """
 
     views: list[AlignedView]
@@ -93,8 +93,8 @@ def align(
 
     `focals` are known focal lengths in map pixels, or None. Where some photos do not connect, the largest connected
     part is solved. `before` is an alignment of an earlier state of the store: the photos that it registered keep pose
-    and depth, and only predictions that involve another photo are read, so adding photos costs as much as their own
-    pairs. `progress(share)` is called now and then and may raise.
+    and depth, and only predictions that involve a photo which it did not register are read. So adding photos
+    costs as much as their own pairs. `progress(share)` is called now and then and may raise.
 
     Raises Unconnected where no two photos connect, or the pairs contradict each other.
     """

@@ -138,8 +138,8 @@ def edges(depth: FloatArray) -> BoolArray:
 
 
 def sky(depth: FloatArray, picture: UInt8Array) -> BoolArray:
-    """(H, W) bool: the smooth, bright region that is connected to the picture's uppermost row, and is blue and far, or
-    very far. `depth` (H, W) is camera z, `picture` (H, W, 3)."""
+    """(H, W) bool: the smooth, bright region that is connected to the picture's uppermost row and is either blue and
+    far, or very far. `depth` (H, W) is camera z, `picture` (H, W, 3)."""
     colour = picture.astype(np.float64)
     grey = colour.mean(-1)
     change = np.maximum(

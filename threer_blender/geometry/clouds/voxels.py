@@ -36,7 +36,7 @@ class Voxels:
         while len(self._keys) > self._most:
             self.side *= 2
             self._keys = _keys(self._sums[:, :3] / self._sums[:, 9:], self.side)
-            self._merge(*(part[:0] for part in new))
+            self._merge(*(part[:0] for part in new))  # no new points: joins the cubes that now have the same key
 
     def _merge(self, keys: Array, sums: Array, best: Array, photo: Array) -> None:
         """Adds points, or sums of points, by the `keys` of their cubes. Cubes with the same key become one."""

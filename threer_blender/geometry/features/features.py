@@ -73,7 +73,7 @@ def extract_and_match(search: Search) -> Matched:
 
 def threads(settings: FeatureSettings) -> int:
     """The number of photos searched at a time: as many as the processor and MEMORY allow."""
-    pyramid = PYRAMID_BYTES[settings.first_octave] * settings.long_side**2 * 3 / 4
+    pyramid = PYRAMID_BYTES[settings.first_octave] * settings.long_side**2 * 3 / 4  # for a copy of 4:3
     return max(1, min(os.cpu_count() or 1, int(MEMORY / pyramid)))
 
 

@@ -1,4 +1,5 @@
-"""[R] Checkerboards made of corners: each corner gets its column and row. Boards may be cut off, nested and distorted.
+"""[R] Checkerboards made of corners: each corner gets its column and row.
+Boards may be cut off by the picture's border, lie one inside another, and be distorted.
 
 A board grows from one corner to its neighbours. Each neighbour is searched at the place that the corners of the board
 predict, and must be joined to them by an edge between a black and a white square. Along an edge, the white squares of

@@ -125,6 +125,6 @@ def _refined(across: FloatArray, down: FloatArray, start: FloatArray, radius: in
         )
         if not np.isfinite(places).any() or np.nanmax(np.abs(step)) < 1e-4:
             break
-        places = np.nan_to_num(places)  # a valid index for the next step, which leaves it lost
+        places = np.nan_to_num(places)  # 0 marks a lost corner and is a valid index; it becomes NaN at the end
     places[(places == 0).all(axis=1)] = np.nan
     return places

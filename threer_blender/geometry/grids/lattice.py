@@ -15,8 +15,8 @@ PointAt = dict[tuple[int, int], int]
 
 
 def predicted(pixels: FloatArray, point_at: PointAt, cell: tuple[int, int]) -> tuple[FloatArray, float] | None:
-    """The place (2,) where the corner of a cell should be, and its distance from its neighbours, by the corners of the
-    board; None where too few are near."""
+    """The place (2,) where the corner of a cell should be, and its distance from its neighbours, by the corners that
+    `point_at` has; None where too few are near."""
     guesses, lengths = [], []
     column, row = cell
     for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):

@@ -10,10 +10,7 @@ from .pairs import Matches, PairPrediction
 
 
 def mutual_nearest(first: Array, second: Array) -> Array:
-    """(K, 2) indices i, j of the points in `first` (N, 3) and `second` (M, 3) that are each other's nearest neighbours:
-
-    M_{1,2} = {(i, j) | i = NN_1^{1,2}(j) and j = NN_1^{2,1}(i)},  NN_k^{n,m}(i) = argmin_j || X_j^{n,k} - X_i^{m,k} ||
-
+    """(K, 2) indices i, j of the points in `first` (N, 3) and `second` (M, 3) that are each other's nearest neighbours
     (DUSt3R, section 3.3). Points that are not finite are no neighbours.
     """
     usable_first, usable_second = (np.flatnonzero(np.isfinite(side).all(axis=1)) for side in (first, second))

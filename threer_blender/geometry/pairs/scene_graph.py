@@ -55,10 +55,10 @@ def one_reference(count: int, reference: int = 0) -> Pairs:
 
 
 def retrieval(similarity: Float32Array) -> Pairs:
-    """ANCHORS photos with each other, and each photo with the keyframe and with the NEIGHBOURS photos that are most
-    similar to it.
+    """ANCHORS photos with each other, and each photo with its most similar anchor and its NEIGHBOURS most similar
+    photos.
 
-    `similarity` (N, N) is symmetric and at most 1, see `similarity`. The keyframes are chosen by farthest-point
+    `similarity` (N, N) is symmetric and at most 1, see `similarity`. The anchors are chosen by farthest-point
     sampling, from the photo that is most similar to all others. So the graph is connected, and the same each time.
     """
     count = len(similarity)

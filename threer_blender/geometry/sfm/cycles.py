@@ -22,7 +22,7 @@ TRIANGLES = 300  # that are checked, about; each takes some milliseconds
 
 def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tuple[int, int, int]:
     """Counts over the triangles of photos with two or more `registered` photos: the matches that agree around them, the
-    matches that can be compared, and the number of triangles.
+    matches that can be compared, and the number of all such triangles, compared or not.
 
     A match from the first photo to the third can be compared where matches also lead from its feature over the second
     photo to the third; it agrees where these end at the same place. Pairs with fewer than `least_matches` verified

@@ -1,4 +1,4 @@
-"""[R] Stage 3 for a camera that only turns: rotations from frame to frame, directions, and the focal length.
+"""[R] The start of a shot whose camera only turns: rotations from frame to frame, directions, and the focal length.
 
 Rotations are fitted robustly to the rays of points that two frames share (Kabsch 1976). The change of scale in the
 picture gives the zoom. If the focal length is unknown, a few are tried, and the one that explains the tracks best is

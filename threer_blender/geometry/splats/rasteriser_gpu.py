@@ -18,7 +18,7 @@ from ...model import splat_rendering
 from . import rasteriser_cpu
 from .footprints import Footprints
 
-TILE = 16
+TILE = 16  # pixels along a side; TEXT has it as 16 and 256
 PARTS = 9  # values of a Gaussian's gradient: centre 2, conic 3, opacity, colour 3
 TOLERANCE = 1e-3  # of the largest value: more than the order of sums changes in single precision
 
@@ -150,7 +150,8 @@ def forward(
 
 
 def backward(state: GpuState, to_colour: Tensor, to_alpha: Tensor) -> Tensor:
-    """As `rasteriser_cpu.backward`. Sums are added in no fixed order, so the last digits may vary."""
+    """As `rasteriser_cpu.backward`: the gradient (N, PARTS) of the loss, from that by the picture's colour (H, W, 3)
+    and alpha (H, W). Sums are added in no fixed order, so the last digits may vary."""
     sums = torch.zeros((len(state.inputs[0]), PARTS), device=to_colour.device)
     size = (state.alpha.shape[1], state.alpha.shape[0])
     _launch("draw_back", size, (*state.inputs, state.colour, state.alpha, to_colour, to_alpha, sums))

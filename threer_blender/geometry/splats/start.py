@@ -173,7 +173,7 @@ def _sampled(other: ThinnedMap, points: FloatArray) -> tuple[FloatArray, FloatAr
 
 
 def _discs(photo: ThinnedMap, chosen: Array) -> Start:
-    """A disc on the surface at each `chosen` (h, w) pixel: as wide as the pixel's footprint, longer along the slope.
+    """A disc on the surface at each `chosen` (h, w) pixel: as wide as what the pixel covers, longer along the slope.
 
     Guessed pixels get fewer and larger discs, one for GUESS × GUESS of them, or COARSE × COARSE beyond the photo's
     edges.

@@ -56,7 +56,7 @@ class TrainingSettings:
     degree: int  # of the spherical harmonics
     coarse: float = 0.2  # share of the iterations on pictures of half the size
     mean_rate: float = 0.1  # pixels, for a confident Gaussian
-    guessed: float = 8.0  # factor of that for a guessed one
+    guessed: float = 8.0  # factor of that for one of confidence 0; from a confidence of 0.5 on, the factor is 1
     anchor: float = 3e-4  # cost of one pixel's distance from the start, squared, for a confident Gaussian
     scale_rate: float = 0.05  # of the logarithm
     rotation_rate: float = 0.01
