@@ -169,6 +169,6 @@ def finish(job: Job, on_message: OnMessage | None) -> Ended:
     assert job.ended is not None
     if isinstance(job.ended, Failed):
         log = quoted(job.log)
-        where = f" It is {log}." if job.ended.kind == "bug" and log not in job.ended.text else ""
+        where = f" The log is {log}." if job.ended.kind == "bug" and log not in job.ended.text else ""
         raise {"user": UserError, "cancelled": Cancelled}.get(job.ended.kind, RuntimeError)(job.ended.text + where)
     return job.ended

@@ -53,7 +53,9 @@ def add_verbs(verbs: Any) -> None:
     export.add_argument("--format", required=True, choices=formats, help=names)
     export.add_argument("--axes", default="", choices=list(AXES), help="of the file's world; default: the format's own")
     export.add_argument("--scale", type=float, default=0.0, metavar="FACTOR", help="units of the file for one of ours")
-    export.add_argument("--first-frame", type=int, metavar="FRAME", help="where shots begin; default: as the plate's")
+    export.add_argument(
+        "--first-frame", type=int, metavar="FRAME", help="number of a shot's first frame; default: the plate's"
+    )
     report = "how well a result's shots stick, frame by frame: an HTML page and JSON"
     _of_result(verbs, "report", report, "HTML", _report, "the page; its numbers go beside it as JSON")
 
