@@ -114,7 +114,7 @@ FAULTS = (
         "that share a folder",
         (
             "jobs/test_ends.py",
-            "ui/test_faults.py::test_a_runtime_killed_at_any_moment",
+            "ui/test_faults.py::test_a_worker_killed_at_any_moment",
             "ui/test_faults.py::test_a_killed_blender",
             "ui/test_faults.py::test_two_blenders",
             "files/test_bundle_folder.py::test_a_second_run",
@@ -223,7 +223,7 @@ FAULTS = (
         (
             "ui/test_waiting.py",
             "ui/test_scene_facts.py",
-            "ui/test_faults.py::test_a_hung_runtime",
+            "ui/test_faults.py::test_a_hung_worker",
             "jobs/test_messages.py",
             "jobs/test_process.py::test_poll_never_blocks",
         ),
@@ -236,7 +236,7 @@ FAULTS = (
             "jobs/test_process.py",
             "jobs/test_results.py",
             "worker/test_ends.py",
-            "worker/test_bad_input.py::test_a_killed_runtime",
+            "worker/test_bad_input.py::test_a_killed_worker",
             "worker/test_bad_input.py::test_a_full_disk",
             "worker/test_bad_input.py::test_cancel_at_every_stage",
             "ui/test_faults.py::test_a_full_disk",
