@@ -127,11 +127,15 @@ def overlap(name: str, folder: Path) -> str:
 
 
 def libmv(name: str, truth: dict[str, Any]) -> dict[str, Any]:
-    """Blender's solution, its frames renumbered as the plate's are."""
+    """Blender's solution, its frames renumbered as the plate's are, without cameras that are no numbers."""
     script = Path(__file__).with_name("_libmv.py")
     case = measured(LIBMV, str(script), str(make_shots.plate(name)), truth["kind"], str(truth["pixel_aspect"]))
     first = truth["frames"][0]["number"]
-    case["cameras"] = {int(number) + first - 1: camera for number, camera in case.get("cameras", {}).items()}
+    case["cameras"] = {
+        int(number) + first - 1: camera
+        for number, camera in case.get("cameras", {}).items()
+        if np.isfinite([camera["fx"], *camera["distortion"]["params"], *np.ravel(camera["world_from_camera"])]).all()
+    }
     return case
 
 
