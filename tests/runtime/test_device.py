@@ -52,7 +52,7 @@ def test_what_a_card_has_no_memory_for_the_processor_does(monkeypatch: pytest.Mo
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return RESULT
 
-    monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
+    monkeypatch.setattr(registry, "reconstruct_of", lambda _engine: reconstruct)
     messages: list[Message] = []
     assert worker.within_memory(LEARNED, [], {}, MessageReport(messages.append)) == (RESULT, {})
     assert asked == ["cuda", "cpu"]
@@ -68,7 +68,7 @@ def test_the_card_is_kept_where_the_computers_own_memory_ran_out(monkeypatch: py
     def reconstruct(*_: object) -> Reconstruction:
         raise MemoryError
 
-    monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
+    monkeypatch.setattr(registry, "reconstruct_of", lambda _engine: reconstruct)
     with pytest.raises(MemoryError):
         worker.within_memory(LEARNED, [], {}, MessageReport(lambda _message: None))
     assert device.choose().name == "Card"

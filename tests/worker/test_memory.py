@@ -24,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, fits: str) -> tuple[l
         return "result"
 
     messages: list[Message] = []
-    monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
+    monkeypatch.setattr(registry, "reconstruct_of", lambda _engine: reconstruct)
     result = worker.within_memory(ENGINE, [], {"quality": "high"}, MessageReport(messages.append))
     return messages, result
 
