@@ -58,7 +58,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(scope="session")
 def numbered_film(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A film of `numbered_films.KINDS` or CLOCKS by its name, written once."""
+    """A film of `numbered_films.KINDS`, CLOCKS or OTHERS by its name, written once."""
 
     @cache
     def written(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Results with a shot that was solved from synthetic tracks: an image sequence without pictures."""
+"""Results with a shot that was solved from synthetic tracks: an image sequence of blank pictures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,10 @@ def plate(folder: Path) -> Path:
 
 
 def result_of(shot: synthetic_shots.SyntheticShot, path: Path, alone: bool = False) -> Reconstruction:
-    """A result with the shot, solved in the world of an engine's cameras, a little off, or from tracks `alone`."""
+    """A result with the shot, which is solved in the world of an engine's cameras. Those are a little off.
+
+    Where `alone`, the result's photos have the cameras of the solved shot instead of the engine's.
+    """
     random = np.random.default_rng(1)
     photos = [
         Photo(

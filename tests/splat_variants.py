@@ -248,7 +248,10 @@ def splat(gaussians: Gaussians) -> Any:
 
 
 def ksplat(gaussians: Gaussians, level: Any) -> Any:
-    """Two sections of a .ksplat; positions relative to buckets of 64 splats, the last one of each section not full."""
+    """The bytes of a .ksplat of two sections, compressed at `level` 0, 1 or 2.
+
+    Positions are relative to buckets of 64 splats. The last bucket of each section is not full.
+    """
     kinds = [("<f4", "<f4", "<f4"), ("<u2", "<f2", "<f2"), ("<u2", "<f2", "u1")][level]
     rest = gaussians.sh.shape[1] - 1
     row = np.dtype(
@@ -288,7 +291,7 @@ def ksplat(gaussians: Gaussians, level: Any) -> Any:
 
 
 def compressed_ply(gaussians: Gaussians) -> Any:
-    """The bytes of a PlayCanvas' compressed PLY."""
+    """The bytes of PlayCanvas' compressed PLY."""
     count = len(gaussians)
     chunk = np.arange(count) // 256
     values = {"position": gaussians.means, "scale": np.log(gaussians.scales), "color": 0.5 + C0 * gaussians.sh[:, 0]}

@@ -22,7 +22,7 @@ from threer_blender.model.lens import PANORAMA, Distortion
 
 
 def example(folder: Path) -> model.Reconstruction:
-    """A reconstruction that uses every field of the vocabulary."""
+    """A reconstruction that uses nearly every field of the model."""
     rng = np.random.default_rng(3)
     names = ["IMG 1.jpg", "ünï\n'日本'.heic"]
     photos = [

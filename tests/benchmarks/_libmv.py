@@ -16,7 +16,7 @@ import numpy as np
 
 EVERY = 25  # frames
 THRESHOLD, DISTANCE, MARGIN = 0.01, 32, 16  # of a detected feature
-WORST = 2.0  # px: an artist deletes the track
+WORST = 2.0  # px: an artist deletes a track with a larger mean error
 
 
 class ClipEditor:

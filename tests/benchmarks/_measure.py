@@ -1,4 +1,4 @@
-"""The common part of the benchmarks: folders of real photos, tables, metrics, and child processes measured whole."""
+"""The common part of the benchmarks: folders of real photos, tables, metrics, and child processes that are measured."""
 
 import argparse
 import importlib.util
@@ -45,9 +45,10 @@ def true_frames(name: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
 
 
 def measured(code: str, *arguments: str) -> dict[str, Any]:
-    """Runs Python `code` in a child; returns what it prints as JSON, with its CPU- and wall-seconds and peak memory.
+    """The results of Python `code` that runs in a child process, with `cpu` and `wall` in seconds, and `peak_gib`.
 
-    Children of the child are counted too.
+    `code` has json, resource, sys and time, and ends with a call `end(NAME=RESULT, …)`. `arguments` are the rest of its
+    sys.argv. Children of the child are counted, too.
     """
     wrapper = (
         "import json, resource, sys, time\n"

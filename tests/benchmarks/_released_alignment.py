@@ -4,7 +4,7 @@ The comparison for `global_alignment`. Facts after naver/dust3r 4c24a6e, cloud_o
 translations as signed logarithms, logarithms of depths, scales and focal lengths (times 20); the loss weighs distances
 by the logarithm of confidence; the mean log scale of pairs stays log 0.5; Adam with betas 0.9 and 0.9, rate 0.01
 falling to 1e-6 as a cosine. Its tree takes each photo's focal length from another edge's pointmap (issue 164 there);
-here it is the right one's.
+here it is that of the right edge.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def align(store: PairStore, count: int, steps: int = STEPS) -> Alignment:
 
 
 def _local_points(free: dict[str, torch.Tensor], grid: torch.Tensor) -> torch.Tensor:
-    """(N, H W, 3) world."""
+    """(N, H W, 3) points of the photos' pixels in the world."""
     slopes = grid / torch.exp(free["focal"] / 20)[:, None, None]
     rays = torch.cat([slopes, torch.ones_like(slopes[..., :1])], -1)
     camera = torch.exp(free["depth"])[..., None] * rays

@@ -175,7 +175,7 @@ def _jitter(
 
 
 def _offset(solved: Mapping[int, Camera], true: Mapping[int, Camera], translates: bool) -> int:
-    """Frames by which the solve runs ahead of the truth: the shift in time under which it fits best."""
+    """The shift in time under which the solve fits the truth best: 1 where frame 6 has the true camera of frame 5."""
     errors = {}
     for offset in sorted(OFFSETS, key=abs):
         numbers = [n for n in solved if n in true and all(n + each in true for each in OFFSETS)]

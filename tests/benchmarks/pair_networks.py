@@ -1,4 +1,4 @@
-"""DUSt3R's pairs, MASt3R's matching and loading a checkpoint, beside the released way. Weights are random: no results.
+"""DUSt3R's pairs, MASt3R's matching and loading a checkpoint, beside the released way, all with random weights.
 
 nox -s benchmarks -- pair_networks
 

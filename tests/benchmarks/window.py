@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.window
 
-Draws by stand-ins for Blender's layouts, with a graphics driver that takes a second to answer; milliseconds.
+It draws with stand-ins for Blender's layouts, and the graphics driver takes a second to answer. Times are milliseconds.
 """
 
 import statistics

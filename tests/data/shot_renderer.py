@@ -77,6 +77,7 @@ class Rendered:
     """`picture` (H, W, 3) linear; `surface` (H, W, 4) index of the triangle that each sample shows, -1 for sky.
 
     `depth` (H, W) is the camera z of each pixel's first sample, infinite for sky, `rays` (H, W, 2) its (x/z, y/z).
+    `rows` (H, 4, 4) is world_from_camera as each row was exposed.
     """
 
     picture: Array

@@ -18,7 +18,7 @@ FOCAL = 520.0
 
 @dataclass(frozen=True)
 class World:
-    """Photos of one room; photo i is flat, with i as its red, which tells a stand-in what it sees."""
+    """Views of one room. Photo i is of one colour, whose red is i: by that, a stand-in knows which view it is given."""
 
     views: list[oracle.View]
     paths: list[Path]

@@ -1,4 +1,4 @@
-"""[R] The sample photos agree with their own truth: files, lens, poses and depth. Imports Pillow and the vocabulary.
+"""[R] The sample photos agree with their own truth: files, lens, poses and depth. Imports Pillow and the model.
 
 Nothing is rendered. Depth pixels of one photo are carried into its neighbour by the true cameras; there they must land
 on the depth, the colours and the sub-pixel position that the neighbour's own files state.

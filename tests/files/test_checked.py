@@ -1,4 +1,4 @@
-"""Values of a file that somebody else may have written: what is none is refused, and no larger number gets through."""
+"""Values of a file that somebody else may have written: those of a wrong kind are refused, and numbers too large."""
 
 import math
 from collections.abc import Callable

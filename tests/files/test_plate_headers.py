@@ -1,4 +1,4 @@
-"""Headers of plates: written by hand and by FFmpeg, and rates that are fractions."""
+"""Headers of plates, written here byte by byte, and frame rates that are fractions."""
 
 import struct
 from fractions import Fraction

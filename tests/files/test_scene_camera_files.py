@@ -1,4 +1,4 @@
-"""Files of a scene's cameras: read back as they were written, refused in a sentence where they are none."""
+"""Files of a scene's cameras: read back as they were written. Anything else is refused in a sentence."""
 
 import tracemalloc
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Plugin of pytest that keeps what each test was, for the table of faults: `-p tests.fuzz.counting --outcomes FILE`."""
+"""Plugin of pytest that writes outcomes down for the table of faults: `-p tests.fuzz.counting --outcomes FILE`."""
 
 import json
 from pathlib import Path

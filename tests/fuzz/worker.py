@@ -1,6 +1,7 @@
-"""A process that reads damaged inputs one by one and prints a line about each: `python -m tests.fuzz.worker KIND SEED`.
+"""A process that reads damaged inputs one by one and prints lines about each, as JSON.
 
-It ends on its own once it has taken more than MEMORY, since the system tells only the most that a process ever had.
+`python -m tests.fuzz.worker KIND FIRST LAST` reads those of the seeds from FIRST on, without LAST. It ends on its own
+once it has taken more than MEMORY, since the system tells only the most that a process ever had.
 """
 
 import contextlib

@@ -63,7 +63,7 @@ def test_shrinking_does_not_alias() -> None:
 
 
 def test_a_smaller_copy_of_a_photo_gives_the_same_ideal_picture() -> None:
-    """A photo of half a sharp edge: it stays at the same place, whichever copy is undistorted."""
+    """The edge between a black and a white part stays at the same place, whichever copy of the photo is undistorted."""
     photo = np.zeros((200, 300, 3), np.uint8)
     photo[:, 160:] = 255
     taken_by = Camera("", 300, 200, 250.0, 250.0, 150.0, 100.0, np.eye(4), Distortion("SIMPLE_RADIAL", (-0.1,)))

@@ -14,7 +14,10 @@ UP = np.array((0.0, -1.0, 0.0))  # in the world of `looking_at`
 
 
 def circle(count: int, part: float = 1.0, roll: float = 0.0) -> Any:
-    """Cameras around the origin that look down by 30 degrees."""
+    """Cameras on a `part` of a circle around the origin that look down by 30 degrees.
+
+    `roll` is a standard deviation, in degrees.
+    """
     rng = np.random.default_rng(0)
     cameras = []
     for at in np.linspace(0, 2 * np.pi * part, count, endpoint=False):
@@ -28,7 +31,7 @@ def tilted(degrees: float) -> Any:
 
 
 def planes_of(lines: Any, cameras: Any, noise: float) -> Any:
-    """The planes through each camera and each line (M, 2, 3), and the edges' lengths."""
+    """Normals of the planes through each camera and each line (M, 2, 3), `noise` degrees off; the edges' lengths."""
     rng = np.random.default_rng(1)
     collected = []
     for each in cameras:

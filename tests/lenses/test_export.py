@@ -1,4 +1,4 @@
-"""The folder of lenses: whole, readable, and refused in a sentence."""
+"""The folder of exported lenses is whole and readable. Lenses that cannot be exported are refused in a sentence."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The middle of directions ignores a few far off; up is level with the cameras' x axes, and nearest to their mean."""
+"""The middle of directions ignores a few far off; up is across the cameras' x axes, on the side of their mean up."""
 
 import numpy as np
 import pytest

@@ -48,7 +48,7 @@ def test_mirrored(signs: tuple[int, int, int]) -> None:
 
 
 def test_harmonics_are_orthonormal() -> None:
-    """Over a fine sphere; the published constants, in other words."""
+    """Integrated over a fine sphere: so the published constants are right."""
     count = 20_000
     z = 1 - (2 * np.arange(count) + 1) / count
     angle = np.pi * (1 + np.sqrt(5)) * np.arange(count)

@@ -36,7 +36,7 @@ class Output(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A published output. `facts` is the file's metadata, decoded: sizes, seed, and what else went in."""
+    """A file of one run's published outputs. `facts` is its metadata, decoded: sizes, seed, and what else went in."""
 
     path: Path
     facts: dict[str, Any]
@@ -115,7 +115,7 @@ def is_points(name: str) -> bool:
 
 
 def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    """max |ours - theirs| / max |theirs|; not a number where ours is none anywhere."""
+    """max |ours - theirs| / max |theirs|. NaN where any value of ours is NaN."""
     assert ours.shape == theirs.shape
     ours, theirs = ours.detach().double(), theirs.double()
     return float((ours - theirs).abs().max() / theirs.abs().max())
@@ -127,7 +127,10 @@ def log_length(points: torch.Tensor) -> torch.Tensor:
 
 
 def log_difference(ours: torch.Tensor, theirs: torch.Tensor, floor: float) -> float:
-    """`difference` of the variable before floor + exp, where float32 still tells it: not where exp is lost to floor."""
+    """`difference` of x, for outputs that are floor + exp(x).
+
+    Values close to the floor are left out, as float32 loses exp(x) there.
+    """
     comparable = theirs > floor + 0.01
     return difference((ours[comparable] - floor).log(), (theirs[comparable] - floor).log())
 

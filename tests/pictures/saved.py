@@ -48,7 +48,7 @@ def tags(**values: Any) -> Image.Exif:
 
 
 def save(path: Path, picture: Array | Image.Image, **options: Any) -> Path:
-    """Writes the picture as `path` ends; Pillow's `options`."""
+    """Writes the picture in the format that the suffix of `path` names, with Pillow's `options`."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     if path.suffix in (".jpg", ".JPG"):
         options = {"quality": 97, "subsampling": 0, **options}

@@ -73,7 +73,7 @@ def test_an_embedded_thumbnail_is_never_taken_for_the_photo(tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", ["jpg", "png"])
 @pytest.mark.parametrize("long_side", [3000, 777, 400, 150])
 def test_shrinking_keeps_geometry(tmp_path: Path, kind: str, long_side: int) -> None:
-    """A ramp's value at a small pixel's centre is that of the photo at the pixel where the docstring says it lies."""
+    """A ramp's value at a small pixel's centre is that of the photo at the pixel where `photos.pixels` says it lies."""
     width, height = 1501, 1003
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     ramps = np.stack([x / width * 200 + 20, y / height * 200 + 20, 0 * x + 128], axis=-1)

@@ -1,4 +1,4 @@
-"""The lens by EXIF; no value is better than a wrong one."""
+"""The lens by EXIF. Where EXIF may be wrong, no value is taken from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of films: their matrix and range, declared or by size, and HDR as a display without it shows it."""
+"""Colours of films: their matrix and range, declared or by size, and HDR as an ordinary display shows it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def components(rgb: Array, matrix: int, full: bool, bits: int = 8) -> Array:
 
 
 def frame_of(codes: Array, size: tuple[int, int], kind: str) -> av.VideoFrame:
-    """A frame whose columns have these colours, of a format without shared components of colours."""
+    """A frame whose columns have these colours, in a format without chroma subsampling."""
     columns = np.repeat(codes, -(-size[0] // len(codes)), axis=0)[: size[0]]
     planes = np.broadcast_to(columns.T[:, None, :], (3, size[1], size[0]))
     frame = av.VideoFrame(*size, kind)

@@ -267,7 +267,7 @@ def test_hdr_heic(tmp_path: Path, transfer: int) -> None:
 @pytest.mark.parametrize("transfer", [light.PQ, light.HLG])
 def test_codes_of_light_become_the_picture(transfer: int) -> None:
     codes = np.rint(hdr_codes(PICTURE, transfer) * 65535).astype(np.uint16)
-    assert np.abs(light.to_srgb(codes, transfer, 9).astype(int) - PICTURE).max() <= 9  # near white, light is pressed
+    assert np.abs(light.to_srgb(codes, transfer, 9).astype(int) - PICTURE).max() <= 9  # near white, light is compressed
 
 
 def test_wide_primaries_without_a_profile() -> None:
@@ -324,7 +324,7 @@ def test_srgb_as_a_profile_changes_nothing(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("dtype", ["<u1", "<u2", "<f4", ">u1", ">u2", ">f4"])
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 def test_big_tiff_is_read_or_named(tmp_path: Path, dtype: str, planar: Any) -> None:
-    """Pillow reads none whose high bytes come first."""
+    """Pillow reads no BigTIFF whose high bytes come first."""
     path = tmp_path / "big.tif"
     values = PICTURE if "1" in dtype else deep(dtype, PICTURE)
     stored = np.ascontiguousarray(values.transpose(2, 0, 1)) if planar == "separate" else values

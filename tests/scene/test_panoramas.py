@@ -16,7 +16,7 @@ from threer_blender.scene import build, cameras, points
 WIDTH, HEIGHT = 256, 128
 FOCAL = WIDTH / (2 * np.pi)
 POSE = looking_at((0.5, -1.5, -0.3), (2.0, -1.0, 3.0), roll=7)
-# Directions around the camera: ahead, beside it, behind it, above, below.
+# Places around the camera: ahead, right, left, behind, above, below.
 LIGHTS = POSE[:3, 3] + np.array(
     [(0.4, 0.1, 2), (2, -0.6, 0.1), (-2, 0.3, -0.4), (0.5, 0.2, -2), (0.3, -2, 0.5), (0.4, 2, 1)]
 )

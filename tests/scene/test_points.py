@@ -124,10 +124,10 @@ def test_radii_are_the_photos_pixels(reconstruction: Reconstruction) -> None:
 
 
 def test_radii_without_depth_maps(reconstruction: Reconstruction) -> None:
-    """Then the points are taken to be spread evenly, which is right to a factor."""
+    """Then the points are taken to be spread evenly, which is right to a factor of 2."""
     bare = points.radii(replace(reconstruction, pointmaps=[]))
     assert 0.5 < np.median(bare / points.radii(reconstruction)) < 2
-    # Maps of some of the photos that it shows say nothing of a cloud that is not made of them.
+    # Where one photo with points has no map, the cloud is not made of the maps: the other maps do not count, either.
     some = points.radii(replace(reconstruction, pointmaps=reconstruction.pointmaps[1:]))
     assert np.array_equal(some, bare)
 
@@ -149,7 +149,7 @@ def set_up(photos: list[Photo], number: Any) -> Any:
 
 
 def compare(picture_path: Path, number: Any) -> Any:
-    """Share of holes, and the median difference in 8-bit steps, where the photo shows the world."""
+    """Where the photo shows the world: the share of holes, the median difference in 8-bit steps, the share above 40."""
     image = bpy.data.images.load(str(picture_path))
     pixels = np.empty(len(image.pixels), np.float32)
     image.pixels.foreach_get(pixels)

@@ -1,4 +1,4 @@
-"""The light's direction, from lit surfaces and from the sky; and where nothing tells, that."""
+"""The light's direction, from lit surfaces and from the sky. Where nothing tells it, there is none."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Facts of the scene for drawing: found once, and anew after every kind of change."""
+"""Facts of the scene for drawing: found once, and anew after objects come or go, an undo, or another file."""
 
 from collections.abc import Iterator
 

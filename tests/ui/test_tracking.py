@@ -18,7 +18,7 @@ pytest_plugins = ["tests.blender.extension"]
 
 @pytest.fixture
 def filming_camera(addon: ModuleType, tmp_path: Path) -> Any:  # noqa: ARG001
-    """The shot's result as the add-on imported it."""
+    """The shot's camera as the add-on imported it."""
     folder = bundle.write(filmed(tmp_path), tmp_path / "3R results" / "result")
     bpy.ops.threer.import_result(directory=str(folder))
     (root,) = roots()

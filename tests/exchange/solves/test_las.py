@@ -16,7 +16,10 @@ OFFSET, SCALE = np.array([1000.0, 2000, 0]), 0.01
 
 
 def written(version: tuple[int, int], form: int, deep: bool = True, count: int = 3) -> bytes:
-    """ASPRS LAS 1.2 or 1.4: public header block, then points of the format 0, 2 or 7."""
+    """ASPRS LAS 1.2 or 1.4: public header block, then points of the format 0, 2 or 7.
+
+    Colours are `deep` (16 bits) or of 8 bits. The header claims `count` points; three follow.
+    """
     size, color = {0: (20, None), 2: (26, 20), 7: (36, 30)}[form]
     header = bytearray(375 if version == (1, 4) else 227)
     header[:4], header[24:26] = b"LASF", bytes(version)
@@ -60,7 +63,7 @@ def test_las_that_is_cut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["points.laz", "points_1_2.laz"])
 def test_laz(name: str) -> None:
-    """Files of laspy with lazrs, of the formats 7 and 2; the truth is its own generator's."""
+    """Files of laspy with lazrs, of the formats 7 and 2. The same random numbers are drawn here again."""
     random = np.random.default_rng(0)
     positions = random.uniform(-100, 100, (60, 3)).round(2) + (1000, 2000, 0)
     solve = reading.read(RECORDED / name)

@@ -14,7 +14,10 @@ def camera(x: float) -> Camera:
 
 
 def observed(cameras: list[Camera], points: Array, depths: float = np.nan) -> Tracks:
-    """Every camera's exact observation of every point (P, 3), with a constant factor times its depth, or none."""
+    """Every camera's exact observation of every point (P, 3).
+
+    The observation's depth is the true one times `depths`; NaN stands for none.
+    """
     number = np.repeat(np.arange(len(points)), len(cameras))
     index = np.tile(np.arange(len(cameras)), len(points))
     pixels = np.stack([c.project(points) for c in cameras], axis=1).reshape(-1, 2)

@@ -108,7 +108,10 @@ def test_maps_as_large_as_the_networks(tmp_path: Path) -> None:
 
 
 def test_pairs_that_show_nothing_in_common_are_fitted_as_well_as_can_be(tmp_path: Path) -> None:
-    """The objective counts them too: in the size of world that it asks for, no similarity near theirs makes it less."""
+    """The objective counts these pairs, too: no similarity near theirs makes it less.
+
+    Worlds are compared at the size that alignment gives them, where the geometric mean of the pairs' scales is 0.5.
+    """
     views = oracle.orbit(7, SIZE)
     store = stored(tmp_path, views)
     actual = global_alignment.align(store, 7)

@@ -15,7 +15,7 @@ SIZE = (24, 32)
 def test_store_returns_each_side_to_half_precision(tmp_path: Path) -> None:
     views = oracle.orbit(3, SIZE)
     answers = [oracle.Oracle(views).predict(*pair) for pair in ((0, 1), (1, 0), (2, 0))]
-    # Units of a millimetre and of a thousand kilometres: neither fits half precision as it is.
+    # Units of a thousandth of a millimetre and of a thousand kilometres: neither fits half precision as it is.
     answers[1] = replace(
         answers[1], points_first=answers[1].points_first * 1e6, points_second=answers[1].points_second * 1e6
     )
@@ -68,7 +68,8 @@ def test_wrong_pairs_are_wrong_both_ways_alike() -> None:
     views = oracle.orbit(4, SIZE)
     liar = oracle.Oracle(views, oracle.Errors(wrong=1.0, scale=0))
     there, back = liar.predict(0, 1), liar.predict(1, 0)
-    # Camera 1's own points, moved by what (0, 1) says, are what (0, 1) answers: undone by (1, 0).
+    # (1, 0) tells camera 1's points in its own frame, (0, 1) tells them in camera 0's: `motion` leads there, wrongly.
+    # Undone, it must bring camera 0's own points to where (1, 0) tells them.
     ones = np.concatenate([back.points_first.reshape(-1, 3), np.ones((np.prod(SIZE), 1))], 1)
     motion = np.linalg.lstsq(ones, there.points_second.reshape(-1, 3), rcond=None)[0].T
     truth = (np.linalg.inv(views[0].world_from_camera) @ views[1].world_from_camera)[:3]

@@ -93,7 +93,7 @@ def test_exif_tells_a_step_forward_from_a_zoom() -> None:
 
 
 def two_cameras(degrees: float) -> tuple[pycolmap.Reconstruction, Pair]:
-    """Two cameras 2 from a handful of points, which they see from so far apart, and the points in their photos."""
+    """Two cameras, each 2 away from some points, which see them from directions `degrees` apart; and the pixels."""
     points = np.random.default_rng(0).uniform(-0.3, 0.3, (40, 3))
     model = pycolmap.Reconstruction()
     camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", 800, 800, 600)

@@ -278,7 +278,7 @@ def test_buttons(tmp_path: Path) -> None:
 
 
 def test_transformed_is_what_the_export_writes() -> None:
-    """The two readings of a matrix agree: Blender's for the object, ours for the file."""
+    """`transformed`, by which the export moves splats, takes Blender's matrix as Blender reads it."""
     gaussians = random_gaussians(50)
     moved = transformed(gaussians, UPRIGHT)
     assert moved.means == pytest.approx(gaussians.means[:, [0, 2, 1]] * (1, 1, -1), abs=1e-6)
