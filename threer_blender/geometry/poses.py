@@ -10,7 +10,7 @@ from ..model.arrays import Array, FloatArray
 
 PNP_PIXELS = 5.0  # reprojection error up to which a point agrees with a pose
 PNP_LEAST = 6  # points that must agree with a pose, since any three points agree with some pose
-PNP_POINTS = 20_000  # about as many are used at most: more take time and add nothing
+PNP_POINTS = 20_000  # that are used, about, at most; more take time and add nothing
 SEED = 0
 
 

@@ -10,7 +10,7 @@ from ..model.arrays import Array, FloatArray
 from ..model.reconstruction import Camera
 
 REFINEMENTS = 5
-LEAST_DEPTH = 1e-9  # world units; smaller depths are divided by as this
+LEAST_DEPTH = 1e-9  # world units; to divide by a smaller depth, this one is taken
 
 
 class Triangulated(NamedTuple):

@@ -63,7 +63,7 @@ def one_unknown_each(slots: Array, factors: FloatArray) -> Priors:
 class Layout:
     """The order of the unknowns: `frames` frames with `width` unknowns each, in `blocks` blocks of `chunk` frames.
 
-    `camera` (M,) is the frame of each observation, and `start` (P + 1,) where each point's observations begin.
+    `camera` (M,) is each observation's frame, ascending within a point. `start` (P + 1,) is where each point begins.
     """
 
     camera: Array

@@ -162,7 +162,7 @@ class Problem:
         return errors
 
     def _from_start(self, state: AdjustmentState) -> FloatArray:
-        """(U,) the difference of each reduced unknown that has a prior from its start; 0 for the rest."""
+        """(U,) how far each reduced unknown is from its start; 0 for rotations and translations, without a prior."""
         pose = np.zeros((len(state.log_factors), POSE))
         pose[:, POSE - 1] = state.log_factors
         lenses = (state.lenses - self.lenses.start)[:, self._free]

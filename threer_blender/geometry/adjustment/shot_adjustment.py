@@ -28,8 +28,8 @@ HELD = 1e6  # factor of a prior that holds an unknown
 class Adjusted:
     """The solved `state` of a shot, and the `lens` that it started from.
 
-    `inliers` (M,) bool says which of the given observations fit. `tracks` are these observations; their points are
-    those of the state. `errors` are their reprojection errors in pixels.
+    `inliers` (M,) bool says which of the given observations fit. `tracks` are those that fit, and their points are the
+    state's. `errors` are the reprojection errors of `tracks`, in pixels.
     """
 
     state: ShotState
@@ -75,9 +75,9 @@ def adjust(
 
 
 def weighed(tracks: Tracks, errors: FloatArray) -> Tracks:
-    """The tracks, those counting less that are off more than the usual one, by their `errors` (M,) in pixels.
+    """The tracks with new weights: the larger a track's `errors` (M,), in pixels, the less all of it counts.
 
-    Cauchy's weight of a whole track: one that slips along an outline is wrong where it seems to fit, too.
+    Cauchy's weights, at the scale of the median track. One that slips along an outline is wrong where it fits, too.
     """
     count = np.bincount(tracks.point, minlength=len(tracks))
     square = np.bincount(tracks.point, np.minimum(errors, LARGEST) ** 2, len(tracks)) / np.maximum(count, 1)
@@ -88,7 +88,7 @@ def weighed(tracks: Tracks, errors: FloatArray) -> Tracks:
 
 def smooth_zoom(numbers: Array, spread: float = ZOOM_SPREAD) -> banded.Priors:
     """Priors that the logarithm of the focal length is linear over each three successive frames. `numbers` (F,) are the
-    frames' numbers; gaps are allowed. `spread` is the deviation from the line."""
+    frames' numbers; gaps are allowed. `spread` is the deviation from the line where there is no gap."""
     first = np.arange(len(numbers) - 2)
     slots = (first[:, None] + np.arange(3)) * POSE + ZOOM
     before, after = np.diff(numbers)[:-1].astype(float), np.diff(numbers)[1:].astype(float)

@@ -1,8 +1,8 @@
 """[R] The cost that the adjustment of a shot minimises: reprojection errors of homogeneous points, and priors.
 
-Points are homogeneous unit vectors (Hartley & Zisserman, 2nd edition, A6.9). So points at infinity, and all points that
-a camera sees which only turns, are directions (x, y, z, 0) and need no special case. One problem serves all kinds of
-motion: unknowns that a kind does not have (translation, zoom) are held. The descent is Levenberg-Marquardt under
+Points are homogeneous unit vectors (Hartley & Zisserman, 2nd edition, A6.9). So points at infinity, and all points of a
+nodal camera, are directions (x, y, z, 0) and need no special case. One problem serves all kinds of motion: unknowns
+that a kind does not have (translation, zoom) are left out. The descent is Levenberg-Marquardt under
 Cauchy's loss, reweighted at every step; `banded` has the linear algebra.
 """
 
@@ -25,7 +25,7 @@ from .tracks import Tracks
 
 POSE = 13  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens', speed during read-out
 ROTATION, CENTRE, ZOOM, SPEED = slice(0, 3), slice(3, 6), 6, slice(7, 13)
-LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the logarithm of the focal length
+LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the log focal factor
 LENS_STEP = 1e-6  # in normalised coordinates: the step of the numerical derivative of the lens
 NEAREST = 1e-9  # camera z of a unit vector, below which it counts as behind the camera
 BEHIND = 50.0  # times the loss: the largest error that an observation costs, and that of a point behind its camera
@@ -91,8 +91,8 @@ class Anchors:
     centre_spread: float
 
     def priors(self) -> tuple[banded.Priors, FloatArray]:
-        """Terms on the rotations away from the anchors' and on the centres, and the values (R,) that they should
-        have."""
+        """Terms on the rotation vectors from the anchors' rotations and on the centres, and the values (R,) that they
+        should have."""
         spreads = np.repeat([self.rotation_spread, self.centre_spread], 3)
         slots = (self.frames[:, None] * POSE + np.arange(ZOOM)).ravel()
         factors = np.tile(1 / spreads, len(self.frames))
@@ -143,7 +143,7 @@ class ShotProblem:
     """The reprojection errors of `tracks`, and the priors, as a function of a ShotState.
 
     The tracks' `camera` is an index of frames. `noise` is the standard deviation of a tracked point in pixels; where it
-    is 0, it is taken as NOISE. The smaller it is, the less the priors weigh against the observations.
+    is 0, it follows from NOISE. The smaller it is, the less the priors weigh against the observations.
     """
 
     def __init__(self, tracks: Tracks, frames: int, shot_lens: ShotLens, freedom: Freedom, noise: float = 0.0) -> None:
@@ -176,7 +176,7 @@ class ShotProblem:
 
     # ------------------------------------------------------------------------------------------- descent
     def descend(self, state: ShotState, loss: float, check: Check = unchecked, trials: int = TRIALS) -> ShotState:
-        """A local minimum of the cost, from `state`. `check()` is called between steps and may raise."""
+        """A local minimum of `cost` at this `loss`, from `state`. `check()` is called between steps and may raise."""
         options = Options("shot", trials, tolerance=TOLERANCE, least_damping=LEAST_DAMPING)
 
         def linearise(state: ShotState) -> Callable[[float], ShotState]:
@@ -205,7 +205,7 @@ class ShotProblem:
 
         Errors of a track go together, for it slips as a whole; so each track counts as one observation (the variance of
         clustered data: Liang & Zeger, "Longitudinal Data Analysis Using Generalized Linear Models", 1986), where that
-        says more than the noise of single observations.
+        gives more than the noise of single observations.
         """
         system = self._linear(state, loss)
         rows, towards = system.rows, np.zeros(len(state.lens))

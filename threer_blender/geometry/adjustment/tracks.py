@@ -43,7 +43,7 @@ class Tracks:
 
     `point` (M,) int64 is the number of the point, 0 … P-1; `camera` (M,) int64 an index into the list of cameras;
     `pixels` (M, 2) are pixels of the photo. `depth` (M,) is the camera z that another source (a network's pointmap)
-    gives the observation, right up to one factor per camera; NaN where there is none. `weight` (M,) is how much each
+    gives the observation, up to one factor per camera; NaN where there is none. `weight` (M,) is how much each
     observation counts, 1 being usual; None where all count alike.
     """
 

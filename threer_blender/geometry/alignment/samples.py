@@ -67,6 +67,9 @@ class Sampled:
     photo as (prediction, side), the side being 0 where it is the pair's first photo, else 1. `points[photo]` (k, S, 3)
     are their values at the photo's S sampled pixels, in the prediction's frame. `weights[photo]` (k, S) are the
     logarithms of their confidence, times the number of map pixels that a sample stands for.
+
+    For both sides of each prediction, `confident_share` (E, 2) is the share of samples whose confidence exceeds
+    CONFIDENT, and `mean_weight` (E, 2) the mean logarithm of the confidence.
     """
 
     def __init__(self, store: PairStore, count: int, numbers: IntArray) -> None:

@@ -3,7 +3,7 @@
 Duisterhof et al., "MASt3R-SfM: a Fully-Integrated Solution for Unconstrained Structure-from-Motion" (3DV 2025),
 section 4. Each photo gets one canonical pointmap, the mean of its predictions (`canonical_maps`). A coarse stage
 brings matching points together in space; bundle adjustment of the matches, supported by the canonical depths, then
-makes the cameras exact. Both stages are second-order methods instead of the paper's Adam. The coarse one starts from
+makes the cameras exact. Both stages use second-order methods instead of the paper's Adam. The coarse one starts from
 the pairs' similarities: `synchronisation` combines them and finds the wrong pairs.
 """
 

@@ -19,7 +19,7 @@ from ..similarities import Similarities, identities
 # The largest errors of a triangle that closes: of rotation, and of the logarithm of scale and of translation in units.
 _LOOP_DEGREES, _LOOP_SHARE = 10.0, 0.25
 _MOST_TRIANGLES = 200_000  # that are checked
-_UNLOOPED = 0.05  # trust in a measurement none of whose triangles closes, added to the share of those that do
+_UNLOOPED = 0.05  # added to the share of a measurement's triangles that close, so that one with none keeps some trust
 _ROUNDS = 20  # of reweighting
 _TYPICAL_DEGREES, _TYPICAL_SHARE = 3.0, 0.05  # errors of good measurements: scales of the robust losses
 # A measurement agrees with a solution if its error is below _SPREAD times the median error. That limit is itself kept

@@ -19,8 +19,8 @@ EDGES = (12.0, 6.0, 3.0)  # of the cubes, from coarse to fine: times the accurac
 LARGEST = 0.1  # of the scan's longest side: the largest edge
 STEPS = 15  # of each size of cubes, at most
 FEWEST = 8  # points of a cube that has a plane
-LEAST_COVERED = 0.3  # share of the scan in cubes with a plane: smaller cubes than that are too small for it
-FLAT = 0.2  # the smallest deviation of a cube's points over the middle one: below it they are on a plane
+LEAST_COVERED = 0.3  # share of the scan that must lie in cubes with a plane; with less, the cubes are too small
+FLAT = 0.2  # of a cube's points: smallest over middle principal deviation; below it they are on a plane
 REACH = 1.5  # edges of a cube: points farther from the middle of any are not of the scan
 MOST = 20_000  # points of the solve that are fitted
 NOISE = 1.5  # times the median distance: a point's standard deviation
@@ -32,7 +32,7 @@ SETTLED = 1e-7  # of a step, in radians and as a share
 @dataclass(frozen=True)
 class ScanFit:
     """`matrix` (4, 4) is the similarity scan from solve. `before` and `after` are median distances to the scan's
-    planes, of the `share` of the points that lie near it."""
+    planes, in units of the scan, of the `share` of the points that lie near it."""
 
     matrix: FloatArray
     before: float
@@ -43,8 +43,8 @@ class ScanFit:
 def fit(points: Array, scan: Array, start: FloatArray, accuracy: float) -> ScanFit | None:
     """The similarity that brings the `points` (N, 3) of a solve onto the `scan` (M, 3), from a `start` (4, 4) nearby.
 
-    `accuracy` is about how far the start may be off, in units of the scan. Where the scan is too thin for cubes of that
-    size, they are larger. None where no part of the scan near the points is flat.
+    `accuracy` is about how far the start may be off, in units of the scan. The cubes' edges are EDGES times that; where
+    the scan is too thin for such cubes, they are larger. None where no part of the scan near the points is flat.
     """
     step = max(1, len(points) // MOST)
     some, cloud = np.asarray(points[::step], np.float64), np.asarray(scan, np.float64)

@@ -104,8 +104,8 @@ def corners(picture: Array) -> Array:
 def best_corners(strength: Array, blocked: Array, cell: int, least: float) -> Array:
     """(K, 2) int64 x, y: the strongest pixel of each cell of `cell` × `cell` pixels, if it is stronger than `least`.
 
-    `strength` is (H, W). Pixels where `blocked` (H, W) bool is true are not chosen, and neither are pixels within half
-    a cell of one chosen in an earlier cell.
+    `strength` is (H, W). Pixels where `blocked` (H, W) bool is true are not chosen. A cell whose strongest pixel is
+    within half a cell of one chosen in an earlier cell gets none.
     """
     height, width = strength.shape
     rows, columns = (height + cell - 1) // cell, (width + cell - 1) // cell

@@ -1,8 +1,8 @@
 """[R] Grids of dots: the centre of each dot gets its column and row. Dots may be dark or bright.
 
 A symmetric grid is a square lattice. So is an asymmetric one, whose rows are shifted by half a step: its lattice lies
-diagonally. A grid grows from one dot to its neighbours, as a checkerboard does from corner to corner. A circle's centre
-is not shown at the middle of its picture, which is about an ellipse; the difference is taken away.
+diagonally. A grid grows from one dot to its neighbours, as a checkerboard does from corner to corner. The picture of a
+circle is about an ellipse, and the circle's centre does not appear at its middle; the difference is subtracted.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .boards import LEAST_CORNERS, LEAST_SIDE, LONG_SIDE, Board
 AROUND = 0.08  # of the longer side: the radius within which the local mean is taken
 CONTRAST = 0.15  # of the picture's range, but at least FAINT: by how much a dot differs from the local mean
 FAINT = 8.0  # grey levels
-SMALLEST, LARGEST = 20, 0.01  # pixels of a dot in the copy; share of the copy
+SMALLEST, LARGEST = 20, 0.01  # of a dot: pixels in the shrunk copy of the picture; share of the copy's pixels
 ROUND = (0.93, 1.07)  # a dot's area over that of the ellipse with its moments
 SLIM = 4.0  # times: the longest axis over the shortest
 LIKE = 2.0  # times: by how much the areas of neighbours differ at most
 NEAR = 0.3  # of the distance to a neighbour: how far from its predicted place a dot may lie
 SEEDS = 30  # dots, at most, from which a grid is grown
-SQUARE = 0.35  # of the longer of a seed's two steps: their difference; and of the cosine between them
+SQUARE = 0.35  # times the second of a seed's two steps: a shorter first one makes no square
 OUTLINE, FIRST_RADIUS = 24, 0.25  # points on the outline of a dot; its radius in steps, before it is known
 EDGE = 2.5  # px beyond a dot's ellipse that still count for its middle
 

@@ -1,4 +1,4 @@
-"""[R] The focal length of a camera that moves and zooms: how well its tracks tell it, and a search where that is badly.
+"""[R] The focal length of a camera that moves and zooms: how well its tracks tell it; a search where they hardly do.
 
 A camera that moves away while it zooms in shows almost the same at other focal lengths: in a world stretched along its
 line of sight, and turned less (Belhumeur et al., "The Bas-Relief Ambiguity", 1999). The cost hardly changes along that
@@ -17,12 +17,12 @@ from .. import rotations
 from ..adjustment.shot_adjustment import NARROW, Adjusted, zoom_held
 from ..adjustment.shot_problem import Freedom, ShotProblem, ShotState
 
-OPEN = 0.005  # deviation of the logarithm of a focal length that is searched for, and said
+OPEN = 0.005  # deviation of a focal length's logarithm from which on it is searched for, and the artist is told
 STRIDE = 2.0  # deviations from one focal length to the next one that is tried
 MOST = 10  # focal lengths that are tried
 TRIALS = 40  # of each descent
-SIGMA = 0.85  # of the median length of errors whose two coordinates are normally distributed
-FARTHEST = 1e-3  # of homogeneous points: those that are farther do not choose the middle of the world
+SIGMA = 0.85  # times the median length of errors in two coordinates: the standard deviation of a coordinate, if normal
+FARTHEST = 1e-3  # fourth coordinate of a homogeneous point: those with less are too far to choose the world's middle
 
 
 def deviation(adjusted: Adjusted, frames: int, freedom: Freedom) -> float:
@@ -33,7 +33,7 @@ def deviation(adjusted: Adjusted, frames: int, freedom: Freedom) -> float:
 
 
 def searched(adjusted: Adjusted, frames: int, freedom: Freedom, check: Check = unchecked) -> Adjusted:
-    """The adjustment of the focal length with the least cost; as it came where the tracks tell its focal length."""
+    """The adjustment at the focal length of least cost; as it came where that is held, or the tracks tell it."""
     step = STRIDE * deviation(adjusted, frames, freedom)
     if adjusted.lens.spread[0] == 0 or step <= OPEN * STRIDE:
         return adjusted
@@ -60,7 +60,7 @@ def searched(adjusted: Adjusted, frames: int, freedom: Freedom, check: Check = u
     bend = before - 2 * here + after
     share = float(np.clip((before - after) / (2 * bend), -1, 1)) if bend > 0 else 0.0
     best = problem.descend(stretched(tried[lowest][1], share * step), loss, check, TRIALS)
-    if problem.cost(best, loss) > here + problem.noise**2:  # less than that is left of the descents
+    if problem.cost(best, loss) > here + problem.noise**2:  # a descent may stop that far above its minimum
         best = tried[lowest][1]
     return replace(adjusted, state=best, errors=problem.errors(best))
 

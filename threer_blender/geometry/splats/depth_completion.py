@@ -17,7 +17,7 @@ from ...model.arrays import Array, FloatArray
 REACH = 0.12  # of the long side: the filter's standard deviation where the photo has no edges
 EDGE = 0.15  # difference of colour, in [0, 1] and summed over the channels, that counts like the distance REACH
 PASSES = 3
-ALONE = 0.003  # share of known weight around a pixel at which its guess is half-way between theirs and far
+ALONE = 0.003  # share of known weight around a pixel at which its guess is half-way from the fit to the large depth
 STIFF = 0.02  # of the long side: how far known pixels must spread before their slope counts
 
 

@@ -33,7 +33,7 @@ OPACITY_TRUSTED, OPACITY_GUESSED = 0.8, 0.4
 class Start:
     """N Gaussians: `means` (N, 3) in the world; `scales` (N, 3) linear, in world units, the third along the normal;
     `rotations` (N, 3, 3) whose columns are the axes; `opacities` (N,) and `colours` (N, 3) in [0, 1]; `confidence` (N,)
-    of the means, in [0, 1]; `pixel_sizes` (N,) the world units that a pixel of the thinned pointmap covers there."""
+    of the means, in [0, 1]; `pixel_sizes` (N,) the width in world units of the map pixels that a disc stands for."""
 
     means: FloatArray
     scales: FloatArray

@@ -178,8 +178,8 @@ def fuse(
     """The cloud of the `depth_maps` of all `views`, in the same order.
 
     Pixels are trusted from the confidence `dense.TRUSTED` on, if at least `min_agreeing` other views are consistent
-    with them. One makes a point where more views agree with it than contradict it. `report(done, total)` may raise. The
-    time grows with the number of views times those that overlap each, the memory with the number of views.
+    with them. Such a pixel makes a point where more views agree with it than contradict it. `report(done, total)` may
+    raise. The time grows with the number of views times those that overlap each, the memory with the number of views.
     """
     sides = [_side(v, d, min_agreeing) for v, d in zip(views, depth_maps, strict=True)]
     octaves = [np.where(s.trust > 0, np.floor(np.log2(s.spacing)), np.inf) for s in sides]

@@ -23,6 +23,7 @@ PADDING = 8
 """Pixels of replicated border around every source picture, so that patches may reach beyond its edge."""
 
 RADIUS = 5
+"""Pixels from the middle to the side of a patch. Every _STEP-th pixel of its rows and columns is sampled."""
 _STEP = 2
 _ARM = range(-RADIUS, RADIUS + 1, _STEP)
 _DX = np.array([x for _ in _ARM for x in _ARM], np.float32)
