@@ -27,7 +27,7 @@ SUMMARY = "One photo or many, even with little overlap, in metres; learned, for 
 OPTIONS = (LENS, PAIRS, REFINE, ADD_TO, *SHOT)
 ENGINE = declared("mast3r", "MASt3R", SUMMARY, published_weights.MAST3R, OPTIONS, seconds_per_pair=24.0)
 SIDE = 512  # pixels of the long side that the network was trained at
-MATCHES = 1000  # the most matches of a pair; alignment uses no more of a whole photo
+MATCHES = 1000  # the most matches of a pair; alignment uses about twice as many of a photo, over all of its pairs
 TRUSTED = 1.5
 CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is of a point; from 1.5 on it is trusted"
 

@@ -71,7 +71,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def content(path: Path, most: int | None = None) -> bytes:
-    """All bytes of a regular file. Raises OSError, and Damaged where it holds more than `most` bytes."""
+    """All bytes of a file. Raises OSError, and Damaged where it is no regular file or holds more than `most` bytes."""
     with open_regular(path) as file:
         data = file.read(-1 if most is None else most + 1)
     if most is not None and len(data) > most:
@@ -137,7 +137,7 @@ def zipped(path: Path) -> Iterator[zipfile.ZipFile]:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise Damaged("is cut off or damaged; get it again") from error  # a member that lies before the file
+        raise Damaged("is cut off or damaged; get it again") from error  # a member's place is before the file's start
 
 
 def unzipped(archive: zipfile.ZipFile, name: str, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""[S] The files that a result shows behind its cameras: those within its folder never lead out of it."""
+"""[S] The files that a result shows behind its cameras. A plate that lies outside of its folder is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def picture_of(camera: Camera, photo: Photo, folder: Path) -> Path:
 
 
 def plate_of(shot: Shot, folder: Path) -> Path:
-    """The film or the image sequence behind a shot's camera: the one that was written, or the filmed one.
+    """The video or the image sequence behind a shot's camera: the plate in the bundle; without one, what was filmed.
     Raises UserError where the written one, or a frame of it, lies outside of the bundle `folder`."""
     if not shot.plate:
         return Path(shot.path)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 PLATE_SUFFIXES = frozenset({".exr", ".dpx"})  # never photos
 SUFFIXES = PLATE_SUFFIXES | {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
-FEWEST = 3  # files from which numbered pictures that could also be photos are a sequence
+FEWEST = 3  # so many numbered pictures, or more, are a sequence, although they could also be photos
 ALONE = 8  # the same for a picture whose name is not a frame's, and which was the only choice
 LAST = 1_048_574  # Blender's last frame
 

@@ -1,4 +1,4 @@
-"""[S] Reads two text lists: survey points, and the pixels where photos show them.
+"""[S] Reads and writes two text lists: survey points, and the pixels where photos show them.
 
 Fields are separated by commas, semicolons, tabs or spaces.
 """

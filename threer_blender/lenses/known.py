@@ -25,7 +25,8 @@ SAME_ZOOM = 0.05  # largest relative difference between the focal length of a ph
 MOST_DIFFERENT = 2.0  # largest ratio of the focal lengths of two lenses between which another one is interpolated
 SHORTEST, LONGEST = 1e-3, 1e9  # focal lengths in pixels that a lens file may hold
 POOR_FIT = 0.1  # px: RMS residual of a fit by another model from which the artist is told
-# Models that the solvers know. To lenses of other models, those of FITTED are fitted.
+# Models that the solvers know. Where the lens is held, they also know BROWN with k4 = 0. To lenses of other models,
+# those of FITTED are fitted.
 SOLVED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
 FITTED = ("OPENCV", "OPENCV_FISHEYE")
 

@@ -136,7 +136,7 @@ class Engine:
     cameras and pointmaps. `needs_parallax`: it needs changes of viewpoint, and cannot solve a shot whose camera only
     rotates. `panoramas`: it solves panoramas as well as photos.
 
-    Declarations name each field: a declaration is read more often than it is written.
+    A declaration should name its fields: it is read more often than it is written.
     """
 
     id: str

@@ -21,8 +21,8 @@ class Formula:
     """A lens model: `evaluate(params, points)` maps points (..., 2) to points (..., 2).
 
     It maps ideal points to distorted ones, or, where it `undistorts`, distorted points to ideal ones. `params` are the
-    names of its parameters, in their order. A parameter without effect is 0, or the value in `neutral`. The parameters
-    in `scales` only give units and directions to the others; alone they have no effect.
+    names of its parameters, in their order. A parameter has no effect at 0, or at its value in `neutral` if it is
+    there. The parameters in `scales` only give units and directions to the others; alone they have no effect.
     """
 
     params: tuple[str, ...]

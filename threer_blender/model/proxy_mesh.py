@@ -2,7 +2,7 @@
 
 `from_depth` turns one pointmap into a mesh that is cut where depth jumps; `from_pointmaps` fuses many by a truncated
 signed distance (Curless and Levoy 1996, "A volumetric method for building complex models from range images");
-`from_splats` finds the surface where splats become dense. Both take the surface from a grid by surface nets (Gibson
+`from_splats` finds the surface where splats become dense. The last two take it from a grid by surface nets (Gibson
 1998, "Constrained elastic surface nets", without the relaxation). Numpy only, for grids of some million cells.
 """
 

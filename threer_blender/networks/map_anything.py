@@ -28,7 +28,11 @@ SHORTEST = 1e-8  # smallest divisor, and smallest unit in metres
 
 
 class MapAnythingConfig(NamedTuple):
-    """The published sizes. The dense head reads the tokens after the numbers `layers` of the blocks of `sharing`."""
+    """The published sizes.
+
+    The dense head reads the encoder's tokens, and those after three blocks of `sharing`: `layers` are the numbers of
+    these blocks, counted from 1.
+    """
 
     encoder: TransformerSize = TransformerSize(1536, 24, 24)
     sharing: TransformerSize = TransformerSize(1536, 16, 24)

@@ -90,7 +90,7 @@ class Aggregator(nn.Module):
 class CameraHead(nn.Module):
     """Camera tokens -> pose encodings, improved in four rounds.
 
-    The pose of the last round modulates each round's features (adaptive layer norm, Peebles and Xie, 2023).
+    Each round's features are modulated by the pose of the round before (adaptive layer norm, Peebles and Xie, 2023).
     """
 
     ROUNDS = 4

@@ -26,7 +26,7 @@ PATIENCE = 60.0  # seconds that opening, or reading a packet, may take
 THREADS = 4  # decoding threads: each holds a frame
 NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails  # covers and thumbnails
 USUAL_PIXELS, LARGEST_PIXELS = 10_000_000, 200_000_000  # of a frame: allowed in any file, and in the largest file
-PIXELS_PER_BYTE = 32  # of the file, that a frame may have above USUAL_PIXELS
+PIXELS_PER_BYTE = 32  # pixels above USUAL_PIXELS that a frame may have for each byte of its file
 TIMES_READ = 4  # times the file's size that its packets may hold in all
 MOST_FRAMES = 1_000_000
 

@@ -99,6 +99,7 @@ def profile(camera: str, name: str, millimetres: float, size: tuple[int, int]) -
     if measured is None or measured.model.name == "NONE":
         asked = f"at {millimetres:g} mm" if millimetres else "without a focal length: enter it"
         raise UserError(f"Lensfun's data base does not tell the distortion of {quoted(best.model)} {asked}.")
+    # Lensfun's unit of radius is half the shorter side of the pictures by which the lens was measured.
     unit = FILM_DIAGONAL / best.crop_factor / math.hypot(1, CALIBRATED_ASPECT) / 2 / millimetres  # in focal lengths
     scale, coefficients = _polynomial(measured.model.name, tuple(measured.terms))
     corner = math.hypot(back.width, back.width * min(size) / max(size)) / 2 / millimetres

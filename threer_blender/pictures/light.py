@@ -13,8 +13,9 @@ Picture = npt.NDArray[np.uint8]
 # Cineon (Kodak 1995): 10-bit code values, white at 685 and black at 95, a density of 0.002 per step, gamma 0.6.
 WHITE, BLACK, DENSITY, GAMMA = 685, 95, 0.002, 0.6
 SRGB, PQ, HLG, GAMMA_22 = 1, 16, 18, 4  # transfers of ITU-T H.273; 1 is the number of sRGB's primaries, too
-POWERS = {GAMMA_22: 2.2, 8: 1.0}  # H.273's transfers with light = code ** power; 5, which is 2.8, players ignore
-POWER = 1000  # our numbers for any other power, since H.273 has none: so much, and a hundred times the power
+# H.273's transfers with light = code ** power. Its 5, with the power 2.8, is left out: players ignore it.
+POWERS = {GAMMA_22: 2.2, 8: 1.0}
+POWER = 1000  # our number for any other power, since H.273 has none, is this plus a hundred times the power
 NEARLY_SRGB = (1.9, 2.5)  # powers between these look nearly right if taken as sRGB
 ADOBE_RGB = 1998  # our number for Adobe RGB's primaries, since H.273 has none
 HDR_WHITE = 203.0  # cd/m² of a white page (ITU-R BT.2408)
@@ -62,7 +63,7 @@ def is_srgb(transfer: int, primaries: int) -> bool:
 
 
 def power(exponent: float) -> int:
-    """The number of the transfer with which light is a code to the power `exponent`, which is held to 0.1 to 10."""
+    """The number of the transfer with which light is a code to the power `exponent`, which is clipped to 0.1 to 10."""
     return POWER + round(100 * min(max(exponent, 0.1), 10.0))
 
 

@@ -53,7 +53,7 @@ def _values(file: Path) -> Array:
 
 
 def _floats(frame: av.VideoFrame, channels: int) -> Array:
-    """(H, W, 3) float32 R, G, B of a frame of floats, bit by bit. Its planes are in the order G, B, R, A."""
+    """(H, W, 3) float32 R, G, B of a frame of floats, bit for bit. Its planes are in the order G, B, R, A."""
     kind = np.dtype("<f2" if "f16" in frame.format.name else "<f4")
     lines = [
         np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)

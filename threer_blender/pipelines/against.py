@@ -50,9 +50,9 @@ class Reference:
 def reference(place: str, chosen: Sequence[Photo]) -> Reference:
     """The reference at `place`, a result's folder or a file of scene cameras, and the new ones of the `chosen` photos.
 
-    A new photo with the size and EXIF focal length of a reference photo has its lens, which is held. Without EXIF, it
-    starts from the lens of a reference photo of its size. Raises UserError where the reference cannot be read or has
-    fewer than two cameras, no chosen photo is new, or two photos have one name.
+    A new photo with the size and EXIF focal length of a reference photo has its lens, which is held. Where neither
+    has an EXIF focal length, the new one starts from the lens of a reference photo of its size. Raises UserError where
+    the reference cannot be read or has fewer than two cameras, no chosen photo is new, or two photos have one name.
     """
     earlier = _from_file(Path(place), chosen) if Path(place).is_file() else _from_result(place, chosen)
     if len(earlier.cameras) < 2:

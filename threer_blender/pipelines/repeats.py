@@ -8,8 +8,8 @@ from ..files.sequence_files import ranges
 from ..geometry.shots.tracking import ShotTracks
 from ..model.arrays import FloatArray
 
-STANDS = 0.05  # px by which the points of a repeated frame move, the median
-SLOWER = 0.1  # times the usual step from frame to frame: what moves so little beside it stands
+STANDS = 0.05  # px: the points of a repeated frame move less than this, by their median
+SLOWER = 0.1  # times the median step of frames that move: a repeated frame's step is less than this, too
 
 
 def repeated(shot: ShotTracks) -> list[int]:

@@ -15,9 +15,10 @@ HEAD = 400  # bytes at the beginning of a report within which it names its GENER
 
 
 def write(reconstruction: Reconstruction, path: Path) -> list[Path]:
-    """Writes the page `path`.html and `path`.json, and returns their paths. They replace earlier reports.
+    """Writes the page and its numbers to `path`, whose ending becomes .html and .json, and returns the two paths.
 
-    Raises UserError where there is no shot, a file that is no report has one of the names, or they cannot be written.
+    They replace earlier reports. Raises UserError where there is no shot, a file that is no report has one of the
+    names, or they cannot be written.
     """
     if not reconstruction.shots:
         raise UserError("This result has no shot: a report is about a video or an image sequence that was solved.")

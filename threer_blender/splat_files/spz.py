@@ -55,7 +55,7 @@ COARSEST = 0.5  # times the median size of splats: larger steps between stored p
 
 
 class _Header(NamedTuple):
-    """The first 16 bytes. `bits` are those of a position after the point; `streams` counts the streams of version 4."""
+    """The first 16 bytes. `bits` counts the fractional bits of a position, and `streams` the streams of version 4."""
 
     magic: bytes
     version: int
@@ -135,7 +135,7 @@ def _header(data: bytes, size: int) -> _Header:
 
 
 def _frames(data: bytes, header: _Header, codecs: Codecs) -> tuple[list[bytes], bytes]:
-    """The streams of version 4, which are zstd frames, and the records before the table of their sizes."""
+    """The streams of version 4, which are zstd frames, and the records. These lie before the table of frame sizes."""
     if codecs.zstd is None:
         raise Damaged("is compressed with zstd, for which this Python has no decoder; import it in Blender")
     widths = header.widths()
