@@ -10,8 +10,8 @@ import bpy
 from . import ui
 from .cli import command_line
 
-# The name of the extension's package, bl_ext.<repository>.threer_blender. This package of the same name lies in it.
-# Outside of an extension it is the name of this package itself.
+# The name of the extension's package, bl_ext.<repository>.threer_blender, in which this package of the same name lies.
+# Outside of an extension: this package's own name.
 ADDON_ID = __package__.rpartition(".")[0] or __package__
 COMMAND = "threer_blender"
 

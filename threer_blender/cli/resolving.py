@@ -63,6 +63,7 @@ def _resolve(parsed: argparse.Namespace) -> None:
 
 
 def _last_note(reconstruction: Reconstruction) -> str:
+    """The sentence about the second solve, which stands last among the result's notes; "" without any notes."""
     return reconstruction.notes[-1] if reconstruction.notes else ""
 
 

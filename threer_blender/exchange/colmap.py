@@ -25,7 +25,7 @@ POINT = np.dtype(
 
 
 def write(content: Content, folder: Path) -> list[str]:
-    """Writes the model into `folder`/MODEL. Returns no sentences."""
+    """Writes the model into `folder`/MODEL. Returns no notes for the user."""
     model = folder / MODEL
     model.mkdir(parents=True)
     count = struct.pack("<Q", len(content.views))

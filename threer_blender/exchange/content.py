@@ -1,4 +1,4 @@
-"""[S] The content of an export in the file's world: axes, scale and first frame are the user's or else the format's."""
+"""[S] The content of an export in the file's world, whose axes and scale are the user's or else the format's."""
 
 from __future__ import annotations
 
@@ -66,7 +66,10 @@ def in_world(reconstruction: Reconstruction, axes: str, scale: float) -> tuple[R
 
 
 def content(reconstruction: Reconstruction, views: list[View], file_from_ours: FloatArray, choice: Choice) -> Content:
-    """The content of a result that is already in the file's world, for arguments see `Content`."""
+    """The content of a result that is already in the file's world. `views` and `file_from_ours` are as in Content.
+
+    Of the `choice`, only the first frame matters here: `in_world` has applied the axes and the scale.
+    """
     return Content(
         views,
         tracks(reconstruction, choice.first_frame),

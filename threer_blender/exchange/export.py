@@ -58,7 +58,7 @@ IN_BLENDER = {
     "usd": InBlender("USD", "Houdini, Maya, Omniverse and more"),
     "fbx": InBlender("FBX", "game engines, Maya, 3ds Max"),
 }
-BY_FORMAT = Choice()
+BY_FORMAT = Choice()  # everything as is usual for the format
 
 
 def write(

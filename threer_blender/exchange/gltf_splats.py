@@ -1,7 +1,8 @@
 """[S] Splats as binary glTF 2.0 with the extension KHR_gaussian_splatting (Khronos, release candidate of 2026).
 
-The extension adds attributes to points. Its harmonics are those of 3DGS, as ours are. Scales and opacities are linear,
-and rotations are xyzw. Programs that do not know the extension show points with the colour in COLOR_0.
+The extension adds attributes to points. Its harmonics are those of 3DGS, as ours are. Scales and opacities are plain
+numbers, where 3DGS stores logarithms and logits. Rotations are quaternions xyzw. Programs that do not know the
+extension show points with the colour in COLOR_0.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def _node(track: Track, name: str, number: int) -> str:
 
 
 def _curves(track: Track, values: FloatArray) -> str:
-    """A knob's value: the numbers (N, K) of one frame, or K curves where they change."""
+    """A knob's value from `values` (N, K), a row for each frame: K numbers where all rows are equal, else K curves."""
     if (values == values[0]).all():
         numbers = digits(*values[0])
         return f"{{{numbers}}}" if values.shape[1] > 1 else numbers

@@ -19,7 +19,7 @@ class View:
     """A solved camera and its picture without distortion.
 
     `name` is the name of the exported file, which begins with the photo's number, from 1. `source` is the file with the
-    picture; None where the picture is a frame of a film.
+    picture; None for a frame of a film that has no plate.
     """
 
     camera: Camera
@@ -49,7 +49,10 @@ def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
 
 
 def copy(several: list[View], folder: Path) -> str:
-    """Copies the pictures into `folder`/FOLDER. Returns a sentence about frames of films, which are not, if any."""
+    """Copies the pictures into `folder`/FOLDER, which must not exist yet.
+
+    Frames of films without plates are not copied. Returns a sentence about them, or "" where there are none.
+    """
     (folder / FOLDER).mkdir()
     for view in several:
         if view.source is not None:

@@ -33,7 +33,10 @@ def write_ply(cloud: PointCloud, path: Path) -> None:
 
 
 def write_las(cloud: PointCloud, path: Path) -> None:
-    """Writes points as LAS 1.2. The step of its coordinates is the smallest power of ten that the extent allows."""
+    """Writes points, of which there must be one or more, as LAS 1.2.
+
+    The step of its coordinates is the smallest power of ten that the extent allows.
+    """
     positions = cloud.positions.astype(np.float64)
     low, high = positions.min(axis=0), positions.max(axis=0)
     extent = max(float((high - low).max()), 1e-6)

@@ -1,7 +1,8 @@
 """[S] The artist's alignment: points in Blender's world (z up) -> a new matrix of the root. Pure functions, numpy only.
 
-Every function takes the root's matrix (4, 4), Blender's world from the reconstruction's, and returns another. All keep
-the root a similarity, and all but `scaled` keep its scale.
+Each function with an argument `root` takes the root's matrix (4, 4), Blender's world from the reconstruction's, and
+returns another. All of these keep the root a similarity, and all but `scaled` keep its scale. All points are in
+Blender's world.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def along_axis(root: FloatArray, start: FloatArray, end: FloatArray, axis: str =
 
 
 def line_on_plate(centre: FloatArray, start: FloatArray, end: FloatArray, upright: bool) -> FloatArray:
-    """(3,) the direction of an edge of which only its line in the picture is known.
+    """(3,) the unit vector along an edge of which only its line in the picture is known.
 
     `start` and `end` (3,) are seen on that line from the camera's `centre`. The edge is level, or `upright` as nearly
     as the line allows. Raises UserError where the line is a point, or a level one is at the height of the horizon.

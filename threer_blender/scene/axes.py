@@ -1,4 +1,4 @@
-"""[B] Blender's axes: z up, cameras look along -z with y up. Beside `alignment`, the only place that knows them.
+"""[B] Blender's axes (z up; cameras look along -z with y up), and the conversions between them and ours.
 
 Everything under a root empty is in the Reconstruction's own world coordinates. The root's matrix alone brings them
 upright, puts the ground at z = 0, lets the first camera look along +y (Blender's front view), and gives the scene a

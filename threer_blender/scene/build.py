@@ -28,7 +28,7 @@ GUESSED = 10.0  # degrees: an up direction with a larger spread is called a gues
 STALE = "threer_stale"  # on an object: whether the latest solve lacks it
 # On the root: the number of photos chosen beside shots, notes for the artist, the folder of the result.
 CHOSEN, NOTES, BUNDLE = "threer_chosen", "threer_notes", "threer_bundle"
-UPRIGHT = "threer_upright"  # on the root: the sentence what told which way is up; "" once the artist has changed that
+UPRIGHT = "threer_upright"  # on the root: a sentence on what told which way is up; "" once the artist has changed that
 INDEX = "threer_index"  # on a camera: the index of its photo among the chosen ones
 Objects = dict[str, bpy.types.Object]
 
@@ -84,7 +84,7 @@ def build(
 
 
 def photo_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
-    """The photos' camera objects under `root`, in the order of their photos, without frames of shots and stale ones."""
+    """The photos' camera objects under `root`, in photo order, without frames of shots and without stale ones."""
     return [camera for camera in solved_cameras(root) if cameras.FRAME not in camera]
 
 

@@ -39,7 +39,7 @@ def optics(camera: Camera, sensor_width: float | None) -> dict[str, Any]:
 
     `sensor_width` is in mm along the photo's width, None where it is unknown. The sensor fit names the larger side
     explicitly, so that a portrait camera keeps its view while the scene has a landscape resolution. Shifts are in units
-    of the fitted side.
+    of the fitted side. For a panorama there is the type alone.
     """
     width, height, aspect = camera.width, camera.height, pixel_aspect(camera)
     if camera.distortion.is_panorama:

@@ -35,7 +35,7 @@ def decode_webp(data: bytes) -> Array:
             raise ValueError("a picture cannot be decoded") from error
         try:
             image.colorspace_settings.is_data = True
-            image.alpha_mode = "CHANNEL_PACKED"  # opacity is no opacity here
+            image.alpha_mode = "CHANNEL_PACKED"  # the fourth channel holds data, no opacity
             width, height = image.size
             pixels = np.empty(width * height * 4, np.float32)
             image.pixels.foreach_get(pixels)

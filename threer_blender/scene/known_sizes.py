@@ -1,4 +1,7 @@
-"""[S] Lengths of things that are the same everywhere: their names, as an artist types them, and metres."""
+"""[S] Lengths of things that are the same everywhere: their names, as an artist types them, and metres.
+
+It is the long side of what has sides, and the diameter of what is round.
+"""
 
 from __future__ import annotations
 

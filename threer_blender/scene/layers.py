@@ -15,7 +15,8 @@ import bpy
 from .changes import Changes
 
 SOLVED = "threer_solved"  # on an action: it holds solved keys
-BLENDING = {"action_blend_type": "REPLACE", "action_influence": 1.0}  # with others Blender alters the keyed values
+# With other settings Blender alters the values that are keyed.
+BLENDING = {"action_blend_type": "REPLACE", "action_influence": 1.0}
 
 
 @contextmanager

@@ -21,12 +21,15 @@ RADIUS, THRESHOLD, MATERIAL = "Radius", "Confidence Threshold", "Material"  # in
 
 
 def shared(blocks: Any, kind: str) -> Any:
-    """The data-block among `blocks` with this kind and version, which an earlier build made; None without one."""
+    """The data-block among `blocks` that an earlier build made with this `kind`; None without one.
+
+    A kind is a name with the version of what it names, such as "points 1".
+    """
     return next((block for block in blocks if block.get(VERSION) == kind), None)
 
 
 def shared_modifier(name: str, kind: str, fill: Callable[[bpy.types.NodeTree], None]) -> bpy.types.NodeTree:
-    """The modifier's node group of this kind and version; where the .blend has none yet, a new one filled by `fill`."""
+    """The modifier's node group of this `kind` (see `shared`); where there is none yet, a new one filled by `fill`."""
     existing: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
     if existing is not None:
         return existing
@@ -59,7 +62,7 @@ def shining(name: str, kind: str, attribute: str) -> bpy.types.Material:
 
 
 def new_material(name: str, kind: str) -> tuple[bpy.types.Material, Formulas]:
-    """A new material of this kind and version, and its empty node tree."""
+    """A new material of this `kind` (see `shared`), and its empty node tree."""
     made = bpy.data.materials.new(name)
     if made.node_tree is None:  # before Blender 5.0
         made.use_nodes = True
@@ -73,7 +76,8 @@ def new_material(name: str, kind: str) -> tuple[bpy.types.Material, Formulas]:
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     """The node group that all clouds' modifiers share.
 
-    It shows the points with `confidence` ≥ Confidence Threshold, with the radius `radius` × Radius.
+    It shows the points with `confidence` ≥ Confidence Threshold, with the radius `radius` × Radius. `from_mesh` is true
+    for clouds that are the vertices of a mesh.
     """
     kind = f"{'mesh to points' if from_mesh else 'points'} {NODES_VERSION}"
     return shared_modifier("3R Points", kind, partial(_fill, from_mesh))
@@ -117,6 +121,7 @@ def _fill(from_mesh: bool, tree: bpy.types.NodeTree) -> None:
 
 
 def interface(interface: Any) -> None:
+    """Adds the inputs and the output of a cloud's modifier to the `interface` of a new node group."""
     interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
     radius = interface.new_socket(RADIUS, in_out="INPUT", socket_type="NodeSocketFloat")
     radius.description = "Size of the points; at 1 they close the surface as their photo saw it"

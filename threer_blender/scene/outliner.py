@@ -11,7 +11,7 @@ from .identity import CAMERAS, CLOUD, COLLECTION, KEY_FRAMES, ROLE, ROOT, SPLATS
 
 
 def link(scene: bpy.types.Scene, root: bpy.types.Object, new: Mapping[str, bpy.types.Object]) -> None:
-    """Links new objects into the root's collection, cameras and key frames into collections within that."""
+    """Links new objects (by role) into the root's collection, cameras and key frames into collections within that."""
     ours = next(iter(root.users_collection), None)
     if ours is None:
         ours = _new_collection(root.name, COLLECTION)

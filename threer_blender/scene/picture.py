@@ -25,8 +25,8 @@ ORBIT, RISE = math.radians(24), math.radians(10)  # from the photo's camera to t
 def write(root: bpy.types.Object, path: Path) -> None:
     """Renders the reconstruction under `root` and writes the PNG `path`.
 
-    It changes render settings and adds a camera, so save the .blend before. Raises UserError where the picture cannot
-    be written.
+    The reconstruction must have cameras. This changes render settings and adds a camera, so save the .blend before.
+    Raises UserError where the picture cannot be written.
     """
     scene = bpy.context.scene
     solved = solved_cameras(root)
@@ -115,7 +115,10 @@ def _pixels(image: bpy.types.Image, width: int, height: int) -> Array:
 
 
 def save(parts: list[Array], path: Path) -> None:
-    """Writes pictures (H, W, 3) of display values side by side as a PNG. Raises UserError where that cannot be done."""
+    """Writes pictures (H, W, 3) of one height side by side as a PNG. Raises UserError where that cannot be done.
+
+    They are float32 display values in [0, 1], the bottom row first.
+    """
     gap = np.ones((parts[0].shape[0], GAP, 3), np.float32)
     row = np.concatenate([piece for part in parts for piece in (part, gap)][:-1], axis=1)
     rgba = np.concatenate([row, np.ones_like(row[..., :1])], axis=-1)

@@ -31,12 +31,18 @@ def of_photos(root: bpy.types.Object, reconstruction: Reconstruction, purpose: s
 
 
 def fused(root: bpy.types.Object, reconstruction: Reconstruction, purpose: str) -> list[bpy.types.Object]:
-    """Makes one mesh of all depth maps. It replaces earlier proxies. Returns it. Raises UserError without depth."""
+    """Makes one mesh of all depth maps, which replaces earlier proxies. Returns a list with its object.
+
+    `purpose` is HOLDOUT or SHADOWS. Raises UserError without depth.
+    """
     return _place([(f"{root.name} proxy", from_pointmaps(reconstruction))], root, purpose)
 
 
 def of_splats(obj: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
-    """Makes one mesh of an object's splats, parented to the object. It replaces an earlier one. Returns it."""
+    """Makes one mesh of an object's splats, parented to the object, which replaces an earlier one.
+
+    `purpose` is HOLDOUT or SHADOWS. Returns a list with the mesh's object.
+    """
     return _place([(f"{obj.name} proxy", from_splats(splats.read(obj.data)))], obj, purpose)
 
 

@@ -38,8 +38,9 @@ class _Lens:
 def set_up(scene: bpy.types.Scene, camera: bpy.types.Object, shot: Shot, photo: Photo, lens: Path, comp: Path) -> None:
     """Makes `scene` render `camera` with overscan, and its compositor distort that and put it over the plate.
 
-    `lens` is a folder that `lenses.export` wrote. `comp` is the folder for finished frames. Nodes of the artist's stay:
-    the group distorts what they send to the output. Raises UserError where the plate or the lens is missing.
+    `photo` is one of the shot's frames. `lens` is a folder that `lenses.export` wrote. `comp` is the folder for
+    finished frames. Nodes of the artist's stay: the group distorts what they send to the output. Raises UserError where
+    the plate or the lens is missing.
     """
     clip = next((each.clip for each in camera.data.background_images if each.clip and cameras.PHOTO in each.clip), None)
     if clip is None:

@@ -54,7 +54,7 @@ def _has_first_settings(scene: bpy.types.Scene) -> bool:
 def make_room(changes: Changes, scene: bpy.types.Scene) -> str:
     """Hides the cube that Blender starts with, and shows colours as pictures have them. Returns that as a sentence.
 
-    `scene` is empty. Everything is undone with the import.
+    Without a cube it returns "". `scene` must be empty (`is_empty`). Everything is undone where `changes` are.
     """
     if scene.view_settings.view_transform == USUAL:
         changes.set(scene.view_settings, **look.plain_view("Standard"))

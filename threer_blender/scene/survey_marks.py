@@ -63,13 +63,16 @@ def of(obj: bpy.types.Object) -> list[Sighting]:
 
 
 def add(obj: bpy.types.Object, photo: str, place: tuple[float, float]) -> None:
-    """Marks an object in a photo, or in the frame of that number, instead of an earlier mark there."""
+    """Marks an object in a photo, or in the frame of that number, instead of an earlier mark there.
+
+    `place` is the pixel (u, v) of the distorted photo.
+    """
     rows = [[mark.photo, mark.u, mark.v] for mark in of(obj) if mark.photo != photo]
     obj[MARKS] = json.dumps([*rows, [photo, *place]])
 
 
 def marked(scene: bpy.types.Scene) -> dict[str, tuple[tuple[float, float, float], list[Sighting]]]:
-    """The marked points of a scene by name: where each stands, and its marks."""
+    """The marked points of a scene by name: where each stands in Blender's world, and its marks."""
     points = {}
     for obj in scene.objects:
         marks = of(obj)
@@ -80,5 +83,5 @@ def marked(scene: bpy.types.Scene) -> dict[str, tuple[tuple[float, float, float]
 
 
 def _name(obj: bpy.types.Object) -> str:
-    """The object's name without what separates fields of a list."""
+    """The object's name, with _ in place of what separates fields of a list."""
     return "".join("_" if letter in ",;#\"'" or letter.isspace() else letter for letter in obj.name)

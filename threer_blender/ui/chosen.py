@@ -27,7 +27,7 @@ def title(paths: Sequence[str]) -> str:
 
 
 def counted(are_shots: Sequence[bool]) -> str:
-    """How many photos and shots a choice has, of whether each is a shot."""
+    """How many photos and shots a choice has, in words. `are_shots` says of each whether it is a shot."""
     kinds = {"photo": are_shots.count(False), "shot": are_shots.count(True)}
     return ", ".join(words.count(number, kind) for kind, number in kinds.items() if number)
 

@@ -239,7 +239,7 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
 
 
 def _plate(box: Any, context: bpy.types.Context, root: bpy.types.Object) -> None:
-    """How a view through a camera of ours mixes its plate with the result: behind or before it, and how opaque."""
+    """Draws how a view through a camera of ours mixes its plate and the result: which is in front, how opaque it is."""
     if not operators.sees_through_ours(context, root):
         return
     backgrounds = context.scene.camera.data.background_images

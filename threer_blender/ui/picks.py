@@ -39,7 +39,8 @@ class Picks:
 
     The artist clicks `wanted` points, `what` says which, or more of them where `more` is true. Where `typed` is true, a
     length is typed after that. Where `on_plate` is true, a click gives a point in front of the camera that the artist
-    looks through, whether or not something of the result is there. `note` is a remark on the last click for the header.
+    looks through, whether or not something of the result is there. `points` are in Blender's world. `text` is the typed
+    length. `note` is a remark on the last click for the header.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Picks:
             self.brushed, self.note = True, ""
 
     def release(self) -> bool:
-        """Ends a stroke. Whether it was one, and has given enough points."""
+        """Called when the button is let go. Returns whether a drag has given points, and there are enough now."""
         self.brush = None
         return self.brushed and self.is_complete
 

@@ -82,7 +82,8 @@ def _without(pointmap: PointMap, mask: BoolArray) -> PointMap:
 def _unmasked(reconstruction: Reconstruction, out: dict[str, BoolArray], points: Array, photo: Array) -> BoolArray:
     """(N,) False for the points that lie on a masked pixel of their own photo.
 
-    `out` holds masks (H, W) by the photo's name, `points` (N, 3) are in the world, and `photo` (N,) are indices.
+    `out` holds masks (H, W) by the photo's name, True where pixels are left out. `points` (N, 3) are in the world, and
+    `photo` (N,) are the indices of their photos.
     """
     unmasked = np.ones(len(points), np.bool_)
     for index, entry in enumerate(reconstruction.photos):

@@ -36,7 +36,7 @@ def refined(
 ) -> tuple[SurveyFit, list[str]]:
     """The fit to the survey, refined by the scan that the options name, and sentences about it; as it is without one.
 
-    `offset` (3,) is what is taken from the scan's coordinates. Raises UserError where the scan cannot be read.
+    `offset` (3,) is subtracted from the scan's coordinates. Raises UserError where the scan cannot be read.
     """
     path = str(options.get("scan", ""))
     if not path:

@@ -29,8 +29,8 @@ UNDISTORTING = Stage("undistorting", "Undistorting the plates", 1.0)
 def run(request: Undistort, report: MessageReport) -> Finished:
     """Writes the folder `request.output`, whole or not at all.
 
-    Raises UserError where the result has no shot, a plate is gone or another one, or the folder cannot be written; and
-    what `report` raises.
+    Raises UserError where the result has no shot, a plate is gone or is not the one that was solved, or the folder
+    cannot be written; and what `report` raises.
     """
     shots = bundle.read(request.bundle).shots
     if not shots:

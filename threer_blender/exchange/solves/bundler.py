@@ -36,7 +36,7 @@ def read_bundler(path: Path) -> Solve:
     cloud, extents = _bundler_points(tokens[2 + 15 * count :], size, count)
     names, notes = _photos_of(path, count)
     views: list[View] = []
-    unregistered, view_of = [], np.full(count + 1, -1, np.int32)  # no camera is -1, which is the last element
+    unregistered, view_of = [], np.full(count + 1, -1, np.int32)  # index -1, no camera, reads the last element: -1
     for number, row in enumerate(rows):
         if not row[0] > 0:
             unregistered.append(names[number])

@@ -131,12 +131,15 @@ def _add(
 
 
 def _points(path: Path, numbers: dict[int, int]) -> tuple[Points | None, tuple[Array, Array]]:
-    """The points, and their sorted numbers (P,) with the positions (P, 3) in that order."""
+    """The points, and their sorted numbers (P,) with the positions (P, 3) in that order.
+
+    `numbers` maps COLMAP's number of an image to the index of its view.
+    """
     data = bounded.content(path)
     (count,) = struct.unpack_from("<Q", data)
     if count * HEAD > len(data):
         raise EOFError
-    records = np.frombuffer(data + bytes(POINT3D.itemsize), np.uint8)  # more, for a last point without a track
+    records = np.frombuffer(data + bytes(POINT3D.itemsize), np.uint8)  # zeros after it, where a last point has no track
     rows = sliding_window_view(records, POINT3D.itemsize)[_offsets(data, count)]
     table = rows.view(POINT3D)[:, 0]
     lengths = table["length"].astype(np.int64)

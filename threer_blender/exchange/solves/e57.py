@@ -1,7 +1,7 @@
 """[S] Points of E57 files (ASTM E2807): all scans of a file, each moved by its pose, in metres.
 
-A file is pages of 1024 bytes whose last four are a checksum. The XML at its end declares the fields of each scan's
-points; their values stand in packets, one stream of bits for each field, the lowest bit first.
+A file is pages, usually of 1024 bytes, whose last four are a checksum. The XML at its end declares the fields of each
+scan's points; their values stand in packets, one stream of bits for each field, the lowest bit first.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Field:
 
     @property
     def bits(self) -> int:
-        """How many bits a value takes in its stream; 0 where all points have the same."""
+        """How many bits a value takes in its stream; 0 where all points have the same value."""
         if self.kind == "Float":
             return 32 if self.single else 64
         return (self.maximum - self.minimum).bit_length()
@@ -66,7 +66,10 @@ class Field:
 
 
 def read(path: Path) -> Points | None:
-    """The points of all scans, with their colours where a scan has them. Raises Damaged, and OSError."""
+    """The points of all scans, with their colours where a scan has them; None where there are no points.
+
+    Raises Damaged, and OSError.
+    """
     data = bounded.content(path)
     _, _, _, _, xml_begin, xml_length, page = HEADER.unpack_from(data)
     if not 8 <= page <= LARGEST_PAGE or xml_length > len(data):

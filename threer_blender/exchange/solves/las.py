@@ -27,7 +27,8 @@ VLR = struct.Struct("<2x16sHH32x")  # the header of a variable length record: us
 LASZIP = (b"laszip encoded", 22204)
 UNKNOWN_PLACE = -1  # instead of the place of the table of chunks; the end of the file has it then
 CHUNK = 16  # bytes of memory that an entry of that table takes
-EXTRA_BYTES, LAYERS = 14, {10: 9, 11: 1, 12: 2, 13: 1}  # LAZ's number of an item of the point -> its layers
+# LAZ's number of an item of the point -> how many layers it has. The item EXTRA_BYTES has one for each of its bytes.
+EXTRA_BYTES, LAYERS = 14, {10: 9, 11: 1, 12: 2, 13: 1}
 CUT = "is cut off or damaged; get it again"
 BLOCK = 1_000_000  # points that are taken at once
 COMPRESSED = 0x80  # the bit in the number of the points' format that LAZ sets
@@ -74,7 +75,7 @@ class Record:
 
 
 def _record(header: bytes, length: int) -> Record:
-    """Raises Damaged where a file of `length` bytes cannot hold these points."""
+    """The points that a `header` declares. Raises Damaged where a file of `length` bytes cannot hold them."""
     (begin,) = struct.unpack_from("<I", header, 96)
     number, size = struct.unpack_from("<BH", header, 104)
     compressed, number = bool(number & COMPRESSED), number & ~COMPRESSED

@@ -19,7 +19,7 @@ from .solve import PIXEL, Lens
 
 Formula = Callable[[FloatArray], FloatArray]
 GRID = 33  # points along each side of the picture, where a lens is fitted
-ASSUMED_SIDE = 1.2  # focal lengths: the picture's side, where the file does not say its size
+ASSUMED_SIDE = 1.2  # the picture's side in focal lengths, where the file does not say its size
 EXACT = 1e-4  # pixels: a smaller residual is not worth a sentence
 WIDEST = 1.45  # radians from the axis, where a fisheye is fitted
 
@@ -61,7 +61,7 @@ def fitted(lens: Lens, name: str, formula: Formula, model: str = "BROWN", undist
     if usable.sum() < GRID:
         raise Damaged(f"has a lens ({name}) whose numbers no lens has; export it again")
     params = _least_squares(model, ideal[usable], distorted[usable])
-    pixels = max(lens.width, lens.height) or 1000  # a picture's, where nothing says its size
+    pixels = max(lens.width, lens.height) or 1000  # some usual size, where nothing says it
     focal = lens.focal_x if lens.unit == PIXEL else lens.focal_x * pixels
     error = FORMULAS[model].evaluate(params, ideal[usable]) - distorted[usable]
     distance = np.linalg.norm(error, axis=1) * focal
@@ -148,7 +148,10 @@ def colmap_lens(model: str, width: int, height: int, params: Sequence[float]) ->
 
 
 def with_model(lens: Lens, model: str, k: dict[str, float]) -> Lens:
-    """`lens` with the distortion of one of COLMAP's models, whose parameters `k` are by name."""
+    """`lens` with the distortion of one of COLMAP's models, whose parameters `k` are by name (see COLMAP_MODELS).
+
+    Raises Damaged where no lens has such numbers.
+    """
     if not all(np.isfinite(list(k.values()))):
         raise Damaged("has a lens whose numbers no lens has; export it again")
     exact: dict[str, Callable[[], Distortion]] = {
@@ -216,6 +219,7 @@ def _thin_prism(k: dict[str, float], points: FloatArray) -> FloatArray:
 
 
 def _aria(k: dict[str, float], points: FloatArray) -> FloatArray:
+    """COLMAP's RAD_TAN_THIN_PRISM_FISHEYE, the model of Project Aria's glasses."""
     flat, angle = _equidistant(points)
     series = sum(k[f"k{i}"] * angle ** (2 * i + 2) for i in range(6))
     flat = flat * (1 + series)

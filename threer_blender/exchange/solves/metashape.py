@@ -50,6 +50,7 @@ def read(path: Path) -> Solve:
         matrix = np.array(transform.split(), np.float64).reshape(4, 4)
         centre = scale * rotation @ matrix[:3, 3] + translation
         views.append(View(name, lenses[sensor], pose(rotation @ matrix[:3, :3], centre)))
+    # A scale other than 1 is taken for a size that somebody gave the chunk.
     located = any(world[0] != 1.0 for world in (*worlds.values(), whole))
     return Solve("Metashape", views, metric=located, unregistered=unregistered)
 

@@ -26,7 +26,7 @@ def matches(parsed: Any) -> bool:
 
 
 def solve(data: dict[str, Any]) -> Solve:
-    """The solve of a parsed file; views without a pose are unregistered."""
+    """The solve of a parsed file. Views without a pose are unregistered. Raises Damaged."""
     lenses = {entry["key"]: _lens(_data(entry["value"])) for entry in data["intrinsics"]}
     poses = {}
     for entry in data["extrinsics"]:

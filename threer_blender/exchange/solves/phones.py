@@ -22,7 +22,7 @@ RECORD3D = "metadata.json"
 
 
 def polycam_folder(path: Path) -> tuple[Path, str] | None:
-    """The folder of Polycam's cameras in or around `path`, and the name of the folder of its photos; None without."""
+    """The folder of Polycam's cameras in or around `path`, and the name of its photos' folder; None without any."""
     base = path if path.is_dir() else path.parent
     for keyframes in (base / KEYFRAMES, base):
         for cameras, images in POLYCAM:

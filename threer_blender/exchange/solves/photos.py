@@ -15,7 +15,8 @@ from ...model.errors import UserError, quoted
 # Folders that may hold the photos, beside a solve or beside a folder above it.
 FOLDERS = ("images", "image", "photos", "input", "rgb", "corrected_images", "imgs", "undistorted", "undistorted/images")
 PARENTS = 3  # folders above the solve's that are searched
-NO_PHOTOS = MASKS | {"depth", "depths", "depth_maps", "confidence", "normals"}  # their pictures have the photos' names
+# Folders that are never searched: their pictures have the photos' names.
+NO_PHOTOS = MASKS | {"depth", "depths", "depth_maps", "confidence", "normals"}
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ def locate(names: Sequence[str], solve: Path, folders: Iterable[Path] = ()) -> L
 
     They are looked for in `folders` and below these. Without `folders` they are looked for where the names say, in the
     folder of `solve` and below it, and in FOLDERS beside it and above. A photo is the file whose name agrees, and of
-    several such files the one that agrees in the most folders before it. Its ending may differ or be missing. A solve
-    that somebody else made leads to no other folder: of a name that is absolute or climbs up, only the last parts
-    count. Raises UserError where one of `folders` is no folder, or where there are too many files to search.
+    several such files the one that agrees in the most folders before it. Its ending may differ or be missing. No name
+    leads out of these folders, since somebody else may have made the solve: of a name that is absolute or climbs up
+    (..), only the last parts count. Raises UserError where one of `folders` is no folder, or where there are too many
+    files to search.
     """
     given = list(folders)
     for folder in given:
@@ -76,7 +78,7 @@ def _beside(base: Path) -> list[Path]:
 
 
 def _pictures(roots: Iterable[Path]) -> dict[str, list[Path]]:
-    """The names of pictures, without ending and in lower case -> all pictures below the folders with that name."""
+    """The names of pictures, without ending and in lower case -> all pictures of that name below the `roots`."""
     by_stem: dict[str, list[Path]] = defaultdict(list)
     known: set[Path] = set()
     count = 0

@@ -1,4 +1,7 @@
-"""[R] Opens the solve of any other program. Its content tells the format, and the result is checked for sense."""
+"""[R] Opens the solve of any other program. Its content tells the format, and the result is checked for sense.
+
+Damaged bytes may lead a reader into errors other than Damaged. `read` makes a UserError of all of them.
+"""
 
 from __future__ import annotations
 
@@ -185,7 +188,7 @@ def _sorted(solve: Solve) -> Solve:
     if solve.points is None or not views:
         return replace(solve, views=views)
     new_index = np.empty(len(order) + 1, np.int32)
-    new_index[order], new_index[-1] = np.arange(len(order)), -1  # no view is -1, which is the last element
+    new_index[order], new_index[-1] = np.arange(len(order)), -1  # index -1, no view, reads the last: -1
     return replace(solve, views=views, points=replace(solve.points, view=new_index[solve.points.view]))
 
 
@@ -211,6 +214,7 @@ def _check(solve: Solve) -> None:
                 "export it again"
             )
         return
+    # No point says which camera saw it: compare some of the points with some of the cameras.
     offset = positions[None, :500] - poses[:100, None, :3, 3]
     ahead = np.einsum("cij,cj->ci", offset, poses[:100, :3, 2]) > 0
     if not ahead.any():

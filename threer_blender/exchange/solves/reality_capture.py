@@ -1,9 +1,9 @@
 """[S] RealityCapture's and RealityScan's CSV, "Internal/External camera parameters".
 
-The columns are: name, x, y, alt (metres, z up), heading, pitch, roll (degrees), f (mm for a film 36 mm wide), px and py
-(the principal point from the picture's middle, divided by its larger side), k1 to k4 and t1, t2 (Brown's terms). The
-camera has OpenGL's axes, and its rotation is Rz(-heading) Rx(pitch) Ry(roll), as in Nerfstudio's and Brush's readers.
-The file does not say how large the photos are.
+The columns are: name, x, y, alt (metres, z up), heading, pitch, roll (degrees), f (mm for a film whose larger side is
+36 mm), px and py (the principal point from the picture's middle, divided by its larger side), k1 to k4 and t1, t2
+(Brown's terms). The camera has OpenGL's axes, and its rotation is Rz(-heading) Rx(pitch) Ry(roll), as in Nerfstudio's
+and Brush's readers. The file does not say how large the photos are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ BOM = b"\xef\xbb\xbf"
 
 
 def columns(head: bytes) -> list[str]:
-    """The names of the columns, lower case: the first line that is not empty, without a # at its start."""
+    """The names of the columns, lower case: the first line that is neither empty nor the count of cameras (#cameras).
+
+    A # at the start of a name is left out.
+    """
     text = head.removeprefix(BOM).decode("utf-8", "replace").splitlines()
     first = next((line for line in text if line.strip() and not line.lower().startswith("#cameras")), "")
     return [name.strip().lstrip("#").strip().lower() for name in first.split(",")]

@@ -46,7 +46,7 @@ def reconstruction(solve: Solve, pictured: list[Pictured], notes: list[str]) -> 
     misfits = []
     sizes = {(each.photo.width, each.photo.height) for each in pictured if each.photo is not None}
     usual = sizes.pop() if len(sizes) == 1 else (0, 0)
-    for number, (each, view) in enumerate(zip(pictured, solve.views, strict=True)):
+    for number, (each, view) in enumerate(zip(pictured, solve.views, strict=True)):  # `_near` has not moved `each.view`
         camera = None if each.photo is None else _in_photo(view, each.photo, each.orientation)
         photo = each.photo
         if camera is None:

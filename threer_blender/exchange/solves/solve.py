@@ -1,4 +1,4 @@
-"""[S] A solve as the readers of other programs' files return it: views with their lenses, and points. Numpy.
+"""[S] A solve as the readers of other programs' files return it: views with their lenses, and points.
 
 Its conventions are ours (`model/reconstruction.py`). Every reader converts its file's axes, in one place.
 """
@@ -113,7 +113,11 @@ class Solve:
 def points(
     positions: Array, colors: Array | None = None, view: Array | None = None, observers: Array | None = None
 ) -> Points | None:
-    """Points from arrays, without those whose positions are not finite; None where none are left."""
+    """Points from arrays, without those whose positions are not finite; None where none are left.
+
+    The arrays are as in Points, but colours of another type are rounded and clipped to uint8. By default points are
+    grey, no view is known to have seen them, and each counts as seen once.
+    """
     positions = np.asarray(positions, np.float64).reshape(-1, 3)
     count = len(positions)
     colors = np.full((count, 3), 128, np.uint8) if colors is None else np.asarray(colors)

@@ -200,7 +200,8 @@ class _Splats(Formulas):
         """The matrix of a splat's quad, whose corners are at ±1. Its columns are the axes of the ellipse and the mean.
 
         `eye` is the mean in the camera's axes, and `depth` is its depth there. The matrix `camera` takes the camera's
-        axes to the object's. `size` is the length of such a unit in Blender's world. `view` is from `view_values`.
+        axes to the object's. `size` is the length in Blender's world of one unit of the camera's axes. `view` is from
+        `view_values`.
         """
         x, y, _ = eye.xyz()
         flat = view["Orthographic"]
