@@ -48,7 +48,7 @@ def camera_of(scene: bpy.types.Scene, root: bpy.types.Object) -> bpy.types.Objec
 
 
 def plan(scene: bpy.types.Scene, root: bpy.types.Object) -> list[Step]:
-    """What `set_up` does, as steps for the dialog. Raises UserError where the result has no cameras any more."""
+    """The steps of `set_up`, as the dialog lists them. Raises UserError where the result has no cameras any more."""
     camera = camera_of(scene, root)
     side, light = ground_side(root), sun_of(root)
     elevation = np.degrees(np.arcsin(light.direction[2]))
