@@ -324,7 +324,7 @@ def test_tracked_points_that_make_no_sense_are_refused(tmp_path: Path, wrong: di
         bundle.read(folder)
 
 
-def test_a_description_without_end_is_refused_unread(tmp_path: Path) -> None:
+def test_a_description_that_is_too_long_is_refused_unread(tmp_path: Path) -> None:
     folder = bundle.write(example(tmp_path), tmp_path / "result")
     os.truncate(folder / bundle_folder.SCENE, bundle.LARGEST_SCENE + 1)
     with pytest.raises(UserError, match="holds more than"):

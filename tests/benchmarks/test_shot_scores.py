@@ -60,7 +60,7 @@ def test_errors_that_were_put_in_are_measured() -> None:
     assert scores(longer, right).focal == pytest.approx(1.0)
 
 
-def test_a_solve_that_runs_ahead_is_noticed() -> None:
+def test_a_solve_that_lags_is_noticed() -> None:
     right = truth("free")
     late = {n + 1: elsewhere(camera) for n, camera in true_cameras(right).items()}
     assert scores(late, right).offset == 1

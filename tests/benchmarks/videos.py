@@ -43,8 +43,8 @@ def main() -> None:
     print(f"{machine()}\n")
     head = [
         "Clip",
+        "Solved key frames",
         "Solved frames",
-        "All frames",
         "AUC@5",
         "Rotation, degrees",
         "ATE, m",

@@ -102,10 +102,10 @@ def shot(addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copy(Path(__file__).with_name("fake_worker.py"), package / "__main__.py")
     interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))
     monkeypatch.setattr(part("host.environment"), "this_python", lambda _engine: interpreter)
-    return make_shot(tmp_path / "shot")
+    return make_photo_folder(tmp_path / "shot")
 
 
-def make_shot(folder: Path, step: int = 8) -> Any:
+def make_photo_folder(folder: Path, step: int = 8) -> Any:
     """Writes the world's photos into `folder`, and the bundle for the fake worker to copy. Returns the folder."""
     photos = write_photos(folder, CAMERAS)
     bundle.write(reconstruct(photos, CAMERAS, step=step), folder / "bundle")

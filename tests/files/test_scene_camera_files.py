@@ -46,7 +46,7 @@ def test_what_is_no_file_of_cameras_is_refused(text: str, tmp_path: Path) -> Non
         scene_camera_files.read(tmp_path / "cameras.json")
 
 
-def test_a_file_without_end_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_that_is_too_long_is_refused_unread(tmp_path: Path) -> None:
     (tmp_path / "cameras.json").write_bytes(b" " * (4 * bounded.LONGEST_JSON))
     tracemalloc.start()
     with pytest.raises(UserError, match="is no file of cameras that can be read"):

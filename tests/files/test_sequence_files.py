@@ -89,7 +89,7 @@ def test_holes_as_a_person_writes_them() -> None:
     assert sequence_files.missing([]) == []
 
 
-def test_a_thousand_frames_are_looked_through_once(tmp_path: Path) -> None:
+def test_a_thousand_frames_are_one_shot(tmp_path: Path) -> None:
     files(tmp_path, [f"p.{number:04d}.exr" for number in range(1, 1001)])
     assert photo_files.find([tmp_path]).files == [tmp_path / "p.####.exr"]
     assert sequence_files.size(tmp_path / "p.####.exr") == 1000

@@ -60,7 +60,7 @@ def test_bytes_are_refused(tmp_path: Path) -> None:
         survey_files.read_sightings(tmp_path / "missing.csv")
 
 
-def test_a_list_without_end_is_refused_unread(tmp_path: Path) -> None:
+def test_a_list_that_is_too_long_is_refused_unread(tmp_path: Path) -> None:
     (tmp_path / "survey.csv").write_bytes(b"P1,1,2,3\n" * (4 * survey_files.LARGEST // 9))
     tracemalloc.start()
     with pytest.raises(UserError, match="cannot be read as a list"):

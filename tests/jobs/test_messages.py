@@ -58,7 +58,7 @@ def test_round_trip_is_one_line(message: Message) -> None:
     ["", "hello", "[]", "{}", '{"type": "progress"}', '{"type": "done", "bundle": "x", "sum": 1}', '{"type": "exec"}'],
 )
 def test_other_lines_are_refused(line: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError):  # noqa: PT011
         from_line(line)
 
 

@@ -22,7 +22,6 @@ from threer_blender.pictures import photos
 FULL, SMALL, MENU = (960, 640), (800, 536), (160, 120)
 ASCII, SHORT, LONG, RATIONAL = 2, 3, 4, 5
 Tag = tuple[int, int, "bytes | int | Sequence[int]"]
-Block = bytes
 
 
 def jpeg(size: tuple[int, int]) -> bytes:

@@ -193,12 +193,12 @@ def test_the_engine_refines_a_classical_result_and_reports_each_photo(
     assert f"{truth[3].photo!r}: layout quality, not refined" in output
 
 
-@pytest.mark.parametrize("missing", ["start", "photo"])
-def test_the_engine_says_what_it_lacks(start: Reconstruction, tmp_path: Path, missing: str) -> None:
+@pytest.mark.parametrize(("missing", "sentence"), [("start", "Name the result"), ("photo", "choose it as well")])
+def test_the_engine_says_what_it_lacks(start: Reconstruction, tmp_path: Path, missing: str, sentence: str) -> None:
     bundle.write(start, tmp_path / "rough")
     photos = [photo.path for photo in start.photos[1:]]
     options = {} if missing == "start" else {"start": str(tmp_path / "rough")}
-    with pytest.raises(UserError, match=r"Name the result|choose it as well"):
+    with pytest.raises(UserError, match=sentence):
         headless.reconstruct(photos, tmp_path / "fine", "refine", options)
 
 

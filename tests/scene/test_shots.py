@@ -84,10 +84,8 @@ def test_an_unknown_frame_lies_between_its_neighbours(filmed: Any, tmp_path: Pat
     root = build.build(filmed, tmp_path)
     bpy.context.scene.frame_set(4)
     forward = np.array(moving(root).matrix_basis)[:3, 2]
-    before, after = (-FRAMES[n].world_from_camera[:3, 2] for n in (3, 5))
     middle = np.array(axes.camera_matrix(FRAMES[3]))[:3, 2], np.array(axes.camera_matrix(FRAMES[5]))[:3, 2]
     assert forward @ (middle[0] + middle[1]) / np.linalg.norm(middle[0] + middle[1]) > 0.999
-    assert before @ after > 0.9
 
 
 def test_an_empty_scene_gets_the_videos_frames(filmed: Any, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import bpy
 import pytest
 
 from tests.blender.dump import lines
-from tests.blender.extension import choose, make_shot, roots
+from tests.blender.extension import choose, make_photo_folder, roots
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.files import bundle_folder
@@ -65,7 +65,7 @@ def foreign(folder: Path, name: str) -> None:
 def test_importing_a_damaged_result(
     addon: ModuleType, tmp_path: Path, damage: Any, name: Any, sentence: str, solved_before: bool
 ) -> None:
-    folder = make_shot(tmp_path / "shot") / "bundle"
+    folder = make_photo_folder(tmp_path / "shot") / "bundle"
     choose(tmp_path / "shot")
     if solved_before:
         bpy.ops.threer.import_result(directory=str(folder))

@@ -358,4 +358,3 @@ def test_a_project_moved_to_another_folder(tmp_path: Path) -> None:
         assert [Path(image.filepath).parent.name for image in images].count("plates") == 1
         if not again:
             bpy.ops.threer.import_result(directory=str(folder))
-    print(f"{len(images)} of {len(CAMERAS)} pictures of a moved project found")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.blender.drawn import panel
 from tests.blender.dump import lines
-from tests.blender.extension import ADDON, choose, enable, make_shot, part, roots, start, until
+from tests.blender.extension import ADDON, choose, enable, make_photo_folder, part, roots, start, until
 from tests.blender.world import CAMERAS
 from tests.processes import gone
 from tests.sample_photos import SAMPLE
@@ -187,7 +187,7 @@ def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(addon: 
 
 
 def test_two_jobs_queue(addon: ModuleType, shot: Path, tmp_path: Path) -> None:
-    other = make_shot(tmp_path / "other", step=16)
+    other = make_photo_folder(tmp_path / "other", step=16)
     first, second = start(addon, shot), start(addon, other)
     assert first.output != second.output
     until(addon, lambda: first.progress.fraction > 0)
@@ -260,7 +260,7 @@ def test_a_script_in_edit_mode_does_not_wait(shot: Path) -> None:
 
 
 def test_cancel_leaves_nothing(addon: ModuleType, shot: Path, tmp_path: Path, data_folder: Path) -> None:
-    other = make_shot(tmp_path / "other", step=16)
+    other = make_photo_folder(tmp_path / "other", step=16)
     first, second = start(addon, shot), start(addon, other)
     until(addon, lambda: first.progress.fraction > 0)
     bpy.ops.threer.cancel(position=1)

@@ -277,7 +277,7 @@ def test_buttons(tmp_path: Path) -> None:
     }
 
 
-def test_transformed_is_what_the_export_writes() -> None:
+def test_transformed_reads_a_matrix_as_blender_does() -> None:
     """`transformed`, by which the export moves splats, takes Blender's matrix as Blender reads it."""
     gaussians = random_gaussians(50)
     moved = transformed(gaussians, UPRIGHT)
