@@ -41,6 +41,15 @@ def test_chan(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
         assert np.tan(np.radians(row[7] / 2)) == pytest.approx(camera.height / 2 / camera.fy)
 
 
+def test_a_principal_point_off_the_middle_is_said_on_either_axis(tmp_path: Path) -> None:
+    one = handed.result(tmp_path)
+    for cx, cy, lost in ((320.0, 240.0, False), (320.0, 228.5, True), (331.0, 240.0, True)):
+        still = replace(one.cameras[0], cx=cx, cy=cy)
+        alone = replace(one, photos=one.photos[:1], cameras=[still], shots=[])
+        sentences = " ".join(export.write(alone, tmp_path, "nuke", tmp_path / f"out {cx} {cy}"))
+        assert ("no principal point" in sentences) == lost
+
+
 def knobs(node: str) -> dict[str, list[list[float]] | str]:
     """The knobs of a Nuke node by name. A knob holds text, or numbers, each with its values at all keys."""
     values: dict[str, list[list[float]] | str] = {}

@@ -67,3 +67,8 @@ def test_a_list_that_is_too_long_is_refused_unread(tmp_path: Path) -> None:
         survey_files.read_points(tmp_path / "survey.csv")
     assert tracemalloc.get_traced_memory()[1] < 2 * survey_files.LARGEST
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("photo", "name"), [("0007", "7"), ("0000", "0"), ("0", "0"), ("07a", "07a"), ("", "")])
+def test_zeros_before_a_frames_number(photo: str, name: str) -> None:
+    assert survey_files.without_zeros(photo) == name

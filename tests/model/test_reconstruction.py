@@ -10,7 +10,16 @@ import pytest
 
 from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion
-from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction, Shot
+from threer_blender.model.reconstruction import (
+    Camera,
+    Photo,
+    PhotoFromMap,
+    PointCloud,
+    PointMap,
+    Reconstruction,
+    Shot,
+    SurveyPoint,
+)
 from threer_blender.model.reconstruction_transform import transformed
 
 LENSES = [
@@ -124,7 +133,8 @@ def test_another_world_shows_the_same() -> None:
     """Every camera sees every point where it saw it before. Normals turn along, and all distances grow alike."""
     before = example()
     solved = before.cameras[0]
-    before = replace(before, shots=[Shot("clip.mp4", "/a.jpg", Fraction(25), 2, {1: solved, 2: solved})])
+    survey = [SurveyPoint("P1", (1.0, 2.0, 3.0), True, 0.5, 1.5, 3)]
+    before = replace(before, shots=[Shot("clip.mp4", "/a.jpg", Fraction(25), 2, {1: solved, 2: solved})], survey=survey)
     matrix = np.eye(4)
     matrix[:3, :3] = 1.7 * rotation(11)
     matrix[:3, 3] = (4.0, -2.0, 9.0)
@@ -135,6 +145,8 @@ def test_another_world_shows_the_same() -> None:
     for camera in (after.cameras[0], *after.shots[0].cameras.values()):
         assert np.abs(camera.project(after.cloud.positions) - pixels).max() < 1e-3
         assert camera.project(after.pointmaps[0].points).reshape(-1, 2) == pytest.approx(pixels, abs=1e-3)
+    assert after.survey[0].error == pytest.approx(1.7 * 0.5)
+    assert after.survey[0].pixel_error == 1.5
     towards = after.cameras[0].world_from_camera[:3, 3] - after.cloud.positions
     assert (towards * after.cloud.normals).sum(1) == pytest.approx(np.linalg.norm(towards, axis=1), rel=1e-5)
     assert after.pointmaps[0].depth(after.cameras[0]) == pytest.approx(

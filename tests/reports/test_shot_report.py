@@ -115,6 +115,13 @@ def test_files_hold_the_numbers(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["walk.html", "walk.json"]
 
 
+def test_versions_in_a_reports_name_stay(tmp_path: Path) -> None:
+    for version in ("shot.v2", "shot.v3"):
+        files.write(result(shot()), tmp_path / version)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["shot.v2.html", "shot.v2.json", "shot.v3.html", "shot.v3.json"]
+
+
 def test_a_result_without_a_shot_has_no_report(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no shot"):
         files.write(result(), tmp_path / "x.html")

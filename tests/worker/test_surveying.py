@@ -157,6 +157,17 @@ def test_points_to_hold_are_those_of_the_lists(photos: dict[str, Camera], tmp_pa
         assert mark.pixel == pytest.approx(expected, abs=1e-6)
 
 
+def test_marks_of_a_photo_that_is_not_there_go_to_no_other(photos: dict[str, Camera], tmp_path: Path) -> None:
+    options = {**lists(tmp_path, photos, POINTS), "survey_is": "held"}
+    text = Path(options["survey_pixels"]).read_text()
+    for name in ("0", "0000"):
+        Path(options["survey_pixels"]).write_text(text.replace(f",{NAMES[0]},", f",{name},"))
+        marks = survey_marks.held(options, solve(list(photos.values())).photos)
+        assert marks is not None
+        assert 0 not in {mark.photo for mark in marks.marks}
+        assert 1 in {mark.photo for mark in marks.marks}
+
+
 def test_coordinates_far_from_the_origin_are_moved(photos: dict[str, Camera], tmp_path: Path) -> None:
     far = {name: (x + 412_345.0, y + 5_312_345.0, z) for name, (x, y, z) in POINTS.items()}
     result = surveying.applied(solve(list(photos.values())), lists(tmp_path, photos, far))

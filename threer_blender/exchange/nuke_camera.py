@@ -33,7 +33,10 @@ def write(content: Content, folder: Path) -> list[str]:
         together = Track("photos", {number: track.first for number, track in enumerate(stills, start=1)})
         (folder / PHOTOS).write_text(_chan(together), "ascii")
     (folder / SCRIPT).write_text("".join(nodes), "utf-8")
-    lost = any(abs(track.first.cx - track.first.width / 2) > 0.01 for track in content.tracks)
+    lost = any(
+        max(abs(camera.cx - camera.width / 2), abs(camera.cy - camera.height / 2)) > 0.01
+        for camera in (track.first for track in content.tracks)
+    )
     return ["A .chan holds no principal point off the middle; cameras.nk does."] if lost else []
 
 

@@ -49,6 +49,11 @@ def read_points(path: Path) -> dict[str, tuple[float, float, float]]:
     return points
 
 
+def without_zeros(photo: str) -> str:
+    """The frame's number of a mark as results name it: without zeros before it. Other names stay as they are."""
+    return str(int(photo)) if photo.isascii() and photo.isdecimal() else photo
+
+
 def read_sightings(path: Path) -> list[Sighting]:
     """The sightings in a list. Raises UserError where the file cannot be read as such a list."""
     return [

@@ -66,7 +66,8 @@ def _moved_tracks(tracks: TrackedPoints | None, matrix: FloatArray) -> TrackedPo
 
 def _moved_survey_point(point: SurveyPoint, matrix: FloatArray) -> SurveyPoint:
     x, y, z = (matrix[:3, :3] @ point.position + matrix[:3, 3]).tolist()
-    return replace(point, position=(x, y, z))
+    scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
+    return replace(point, position=(x, y, z), error=None if point.error is None else scale * point.error)
 
 
 def _moved(points: Array, matrix: FloatArray) -> Array:

@@ -27,11 +27,12 @@ def held(options: Mapping[str, Any], photos: Sequence[Photo]) -> SurveyMarks | N
     numbers = {name: number for number, name in enumerate(points)}
     by_name: dict[str, int] = {}
     for number, photo in enumerate(photos):
-        for name in (photo.name, Path(photo.name).stem, "" if photo.frame is None else str(photo.frame)):
+        names = [photo.name, Path(photo.name).stem, *([] if photo.frame is None else [str(photo.frame)])]
+        for name in names:
             by_name.setdefault(name, number)
     marks = []
     for each in survey_files.read_sightings(Path(marks_file)):
-        visible_in = by_name.get(each.photo, by_name.get(each.photo.lstrip("0")))
+        visible_in = by_name.get(each.photo, by_name.get(survey_files.without_zeros(each.photo)))
         if visible_in is not None and each.name in numbers:
             marks.append(Mark(visible_in, numbers[each.name], np.array([each.u, each.v])))
     surveyed = np.array(list(points.values()))

@@ -11,20 +11,22 @@ from ..model.reconstruction import Reconstruction
 from . import shot_page, shot_report
 from .shot_report import GENERATOR
 
+HTML, JSON = ".html", ".json"
 HEAD = 400  # bytes at the beginning of a report within which it names its GENERATOR
 
 
 def write(reconstruction: Reconstruction, path: Path) -> list[Path]:
-    """Writes the page and its numbers to `path`, whose ending becomes .html and .json, and returns the two paths.
+    """Writes the page and its numbers to `path` with the endings .html and .json, and returns the two paths.
 
     They replace earlier reports. Raises UserError where there is no shot, a file that is no report has one of the
     names, or they cannot be written.
     """
     if not reconstruction.shots:
         raise UserError("This result has no shot: a report is about a video or an image sequence that was solved.")
+    named = path.with_suffix("") if path.suffix.lower() in (HTML, JSON) else path
     texts = {
-        path.with_suffix(".html"): shot_page.page(reconstruction),
-        path.with_suffix(".json"): shot_report.as_json(reconstruction),
+        named.with_name(named.name + HTML): shot_page.page(reconstruction),
+        named.with_name(named.name + JSON): shot_report.as_json(reconstruction),
     }
     try:
         for file in texts:

@@ -77,7 +77,7 @@ def _views(reconstruction: Reconstruction, sightings: list[Sighting]) -> dict[st
     cameras = _cameras(reconstruction)
     rows: dict[str, list[tuple[Camera, tuple[float, float]]]] = {}
     for each in sightings:
-        camera = cameras.get(each.photo, cameras.get(each.photo.lstrip("0")))
+        camera = cameras.get(each.photo, cameras.get(survey_files.without_zeros(each.photo)))
         if camera is not None:
             rows.setdefault(each.name, []).append((camera, (each.u, each.v)))
 

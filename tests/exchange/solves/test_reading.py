@@ -84,6 +84,18 @@ def test_colmap_with_rigs(binary: bool, tmp_path: Path) -> None:
         assert np.allclose(camera.project(points)[visible], pixels, atol=1e-6)
 
 
+def test_a_component_of_metashape_without_a_transform_stands_where_its_chunk_does(tmp_path: Path) -> None:
+    path = scene.metashape(scene.cameras(scene.BROWN), tmp_path)
+    expected = [view.world_from_camera for view in reading.read(path).views]
+    text = path.read_text("utf-8")
+    transform = text[text.index("<transform><rotation>") : text.index("</transform></component>") + len("</transform>")]
+    text = text.replace(transform, "").replace("<cameras next_id", f"{transform}<cameras next_id")
+    path.write_text(text, "utf-8")
+    solve = reading.read(path)
+    assert solve.metric
+    assert np.allclose([view.world_from_camera for view in solve.views], expected, atol=1e-12)
+
+
 def test_metashapes_skew_is_fitted_and_its_b1_is_a_focal_length(tmp_path: Path) -> None:
     cameras = scene.cameras(scene.BROWN, scene.OFF_CENTRE)
     solve = reading.read(scene.metashape(cameras, tmp_path, "<b1>2.5</b1><b2>0.05</b2>"))

@@ -21,6 +21,7 @@ from . import lens_models
 from .solve import Lens, Solve, View, pose
 
 FRAME, FISHEYE = "frame", "fisheye"
+UNMOVED = (1.0, np.eye(3), np.zeros(3))
 Element = ElementTree.Element
 
 
@@ -46,19 +47,19 @@ def read(path: Path) -> Solve:
         if transform is None or sensor not in lenses:
             unregistered.append(name)
             continue
-        scale, rotation, translation = worlds.get(camera.get("component_id", "")) or whole
+        scale, rotation, translation = worlds.get(camera.get("component_id", "")) or whole or UNMOVED
         matrix = np.array(transform.split(), np.float64).reshape(4, 4)
         centre = scale * rotation @ matrix[:3, 3] + translation
         views.append(View(name, lenses[sensor], pose(rotation @ matrix[:3, :3], centre)))
     # A scale other than 1 is taken for a size that somebody gave the chunk.
-    located = any(world[0] != 1.0 for world in (*worlds.values(), whole))
+    located = any(world[0] != 1.0 for world in (*worlds.values(), whole) if world is not None)
     return Solve("Metashape", views, metric=located, unregistered=unregistered)
 
 
-def _similarity(transform: Element | None) -> tuple[float, FloatArray, FloatArray]:
-    """Scale, rotation (3, 3) and translation (3,) from a component or chunk to the world; the identity by default."""
+def _similarity(transform: Element | None) -> tuple[float, FloatArray, FloatArray] | None:
+    """Scale, rotation (3, 3) and translation (3,) from a component or chunk to the world; None where it says none."""
     if transform is None or transform.find("rotation") is None:
-        return 1.0, np.eye(3), np.zeros(3)
+        return None
     scale = float(transform.findtext("scale", "1"))
     rotation = np.array(transform.findtext("rotation", "").split(), np.float64).reshape(3, 3)
     translation = np.array(transform.findtext("translation", "0 0 0").split(), np.float64).reshape(3)

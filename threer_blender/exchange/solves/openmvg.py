@@ -17,7 +17,6 @@ from . import lens_models
 from .solve import Lens, Points, Solve, View, points, pose
 
 VERSION = "sfm_data_version"
-NO_POSE = 4294967295
 
 
 def matches(parsed: Any) -> bool:
