@@ -21,7 +21,7 @@ from typing import Any
 
 from ..model.errors import UserError
 
-LEAST = 32 << 20  # bytes that the content of any file may take
+ALWAYS_ALLOWED = 32 << 20  # bytes that the content of any file may take
 EXPANSION = 128  # times a file's size that its content may take; real splats take up to 40 times as much
 LONGEST_JSON = 16 << 20  # bytes; its objects take some thirty times as much
 # Errors of the standard library and of numpy on bytes without sense.
@@ -57,7 +57,7 @@ def as_refusal(name: str) -> Iterator[None]:
 
 def check(needed: int, size: int) -> None:
     """Raises Damaged where `needed` bytes of memory are more than the content of a file of `size` bytes can be."""
-    if not 0 <= needed <= max(LEAST, EXPANSION * size):
+    if not 0 <= needed <= max(ALWAYS_ALLOWED, EXPANSION * size):
         raise Damaged(f"claims to hold {needed:,} bytes, which its {size:,} cannot; get it again")
 
 

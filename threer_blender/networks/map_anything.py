@@ -23,7 +23,7 @@ from .layers.vit import Block, DinoV2, PositionTable
 
 PATCH = 14
 RAY, DISTANCE, CONFIDENCE, CLEAR = slice(0, 3), 3, 4, 5  # channels of the dense head
-STEEPEST = 0.1  # smallest z of a unit ray that counts as pointing forward
+LEAST_FORWARD = 0.1  # smallest z of a unit ray that counts as pointing forward
 SHORTEST = 1e-8  # smallest divisor, and smallest unit in metres
 
 
@@ -194,10 +194,10 @@ def pinhole(rays: Tensor) -> Tensor:
     """K (N, 3, 3) of the pinhole cameras nearest to `rays` (N, H, W, 3), in pixels with the first centre at (0.5, 0.5).
 
     Along each axis it is the least-squares line of pixel positions over the slopes of the rays. Rays that do not point
-    forward (STEEPEST) are ignored.
+    forward (LEAST_FORWARD) are ignored.
     """
     count, height, width, _ = rays.shape
-    forward = (rays[..., 2:] > STEEPEST).float()
+    forward = (rays[..., 2:] > LEAST_FORWARD).float()
     slopes = torch.where(forward > 0, rays[..., :2] / rays[..., 2:], 0)
     x, y = (torch.arange(side, device=rays.device) + 0.5 for side in (width, height))
     places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).expand(count, -1, -1, -1)

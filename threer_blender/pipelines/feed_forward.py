@@ -43,7 +43,7 @@ from . import refinement
 LOADING, SORTING = Stage("loading", "Loading the network", 5.0), Stage("sorting", "Comparing photos", 0.3)
 LOOKING, MERGING = Stage("looking", "Looking at all photos", 2.0), Stage("merging", "Merging", 0.3)
 
-TRUSTED = 0.3  # share of the points, those with the lowest confidences, that are not trusted
+UNTRUSTED_SHARE = 0.3  # share of the points, those with the lowest confidences, that are not trusted
 SHARED = 0.25  # share of a chunk's photos that are in the next chunk, too
 MOST_POINTMAPS = 60  # pointmaps of a result; those of a longer capture are spread evenly over its photos
 MEMORY = 0.8  # share of the free memory that may be used
@@ -215,7 +215,7 @@ def _merged_views(
         raise UserError(f"{engine.label} finds no surface in these photos; choose others, or another engine.")
     middle = float(np.median(np.concatenate(depths)))
     unit = 1.0 if metric else MEDIAN_DEPTH / middle
-    trusted = float(np.quantile(np.concatenate(confidences), TRUSTED))
+    trusted = float(np.quantile(np.concatenate(confidences), UNTRUSTED_SHARE))
     rescaling = Similarity(unit, np.eye(3), np.zeros(3))
 
     def views() -> Iterator[assembly.View]:

@@ -82,7 +82,7 @@ def _edges(reconstruction: Reconstruction, progress: Progress) -> tuple[list[Flo
     """For each of some photos, as `edge_planes` returns them: the planes of its edges, and the edges' lengths."""
     if find_spec("numba") is None:
         return [], []
-    cameras = _spread(reconstruction.cameras, MOST_PHOTOS)
+    cameras = _evenly_chosen(reconstruction.cameras, MOST_PHOTOS)
     by_name = {photo.name: photo for photo in reconstruction.photos}
     planes, lengths = [], []
     for index, camera in enumerate(cameras):
@@ -97,7 +97,7 @@ def _edges(reconstruction: Reconstruction, progress: Progress) -> tuple[list[Flo
     return planes, lengths
 
 
-def _spread(cameras: Sequence[Camera], most: int) -> list[Camera]:
+def _evenly_chosen(cameras: Sequence[Camera], most: int) -> list[Camera]:
     return [
         cameras[index] for index in np.unique(np.linspace(0, len(cameras) - 1, min(most, len(cameras))).astype(int))
     ]

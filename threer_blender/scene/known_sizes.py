@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # Sources: ISO 216 (A3, A4, A5), ANSI (letter), ISO/IEC 7810 (card), EN 13698-1 (pallet), IEC 60908 (CD),
 # FIFA and FIBA (balls of size 5 and 7: the middle of what is allowed).
-LONG_SIDES = {
+LENGTHS = {
     "a3": 0.420,
     "a4": 0.297,
     "a5": 0.210,

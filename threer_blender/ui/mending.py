@@ -16,11 +16,11 @@ from .panel import Sidebar
 from .smoothing import THREER_OT_smooth_camera
 from .tracking import OfShot, current_shot, filming
 
-MOST_FRAMES = 1_000_000  # the largest frame number
+LARGEST_FRAME = 1_000_000  # the largest frame number
 MOST_ROWS = 8  # of the list of bad frames
 
 
-def _displayed(context: bpy.types.Context) -> bpy.types.Object | None:
+def _tracks_object(context: bpy.types.Context) -> bpy.types.Object | None:
     """The object of the shot's tracks; None where they are not in the scene."""
     camera = filming(context)
     return None if camera is None else tracks.of(camera)
@@ -35,7 +35,7 @@ class THREER_PT_mending(Sidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, columns = self.layout, words.columns(context)
-        obj = _displayed(context)
+        obj = _tracks_object(context)
         if obj is None:
             layout.operator(THREER_OT_show_tracks.bl_idname, icon="PARTICLE_POINT")
         else:
@@ -84,13 +84,13 @@ class _OfTracks(OfShot):
     @staticmethod
     def tracks(context: bpy.types.Context) -> bpy.types.Object:
         """The object of the tracks."""
-        obj = _displayed(context)
+        obj = _tracks_object(context)
         assert obj is not None
         return obj
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if _displayed(context) is not None:
+        if _tracks_object(context) is not None:
             return True
         cls.poll_message_set("Show the tracks first")
         return False
@@ -187,8 +187,8 @@ class THREER_OT_mark_bad(OfShot, bpy.types.Operator):
     bl_label = "Mark Bad Frames"
     bl_options = {"UNDO", "REGISTER"}
 
-    first: bpy.props.IntProperty(name="First", default=-1, min=-1, max=MOST_FRAMES)
-    last: bpy.props.IntProperty(name="Last", default=-1, min=-1, max=MOST_FRAMES)
+    first: bpy.props.IntProperty(name="First", default=-1, min=-1, max=LARGEST_FRAME)
+    last: bpy.props.IntProperty(name="Last", default=-1, min=-1, max=LARGEST_FRAME)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         scene = context.scene
@@ -233,7 +233,7 @@ class THREER_OT_solve_again(OfShot, bpy.types.Operator):
         if context.mode == "EDIT_MESH":  # in which a result would wait
             bpy.ops.object.mode_set(mode="OBJECT")
         folder, number, shot, camera = current_shot(context)
-        weights = tracks.changed_weights(_displayed(context), shot)
+        weights = tracks.changed_weights(_tracks_object(context), shot)
         output = results.new_folder([shot.path], bpy.data.filepath, work.current().data_folder)
         bad = [list(entry) for entry in tracks.bad_ranges(camera)]
         request = SolveAgain(str(folder), str(output), number, weights, bad)

@@ -17,7 +17,7 @@ from gpu_extras.batch import batch_for_shader
 from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
 from ..scene import picking
-from ..scene.known_sizes import LONG_SIDES
+from ..scene.known_sizes import LENGTHS
 from . import summary
 from .buttons import HIDDEN, OfResult
 
@@ -239,7 +239,7 @@ class Picker(OfResult):
 def length(scene: bpy.types.Scene, text: str) -> float:
     """A typed length such as 2.5, 2.5 m, 30cm, 6' or A4, in Blender's units. Raises UserError where it is none."""
     units = scene.unit_settings
-    known = LONG_SIDES.get(text.strip().lower())
+    known = LENGTHS.get(text.strip().lower())
     if known is not None:
         return known / float(units.scale_length)
     system = units.system if units.system != "NONE" else "METRIC"

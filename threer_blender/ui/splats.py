@@ -124,7 +124,7 @@ class THREER_OT_set_up_splats(Button, bpy.types.Operator):
         show_colors(context)
 
 
-class _ShowsOtherwise(Button):
+class _SwitchesDrawing(Button):
     """A button that switches between our and Blender's way of drawing the active object's splats."""
 
     bl_options = {"UNDO"}
@@ -135,7 +135,7 @@ class _ShowsOtherwise(Button):
         return splats.is_splats(context.object) and native.is_native(context.object) == cls.from_native
 
 
-class THREER_OT_splats_to_native(_ShowsOtherwise, bpy.types.Operator):
+class THREER_OT_splats_to_native(_SwitchesDrawing, bpy.types.Operator):
     """Let Blender draw the active object's splats itself, as its own type of point cloud"""
 
     bl_idname = "threer.splats_to_native"
@@ -146,7 +146,7 @@ class THREER_OT_splats_to_native(_ShowsOtherwise, bpy.types.Operator):
         context.view_layer.objects.active = native.to_native(context.object)
 
 
-class THREER_OT_splats_to_nodes(_ShowsOtherwise, bpy.types.Operator):
+class THREER_OT_splats_to_nodes(_SwitchesDrawing, bpy.types.Operator):
     """Show the active object's splats by this extension's modifier, as the reference rasteriser draws them"""
 
     bl_idname = "threer.splats_to_nodes"

@@ -84,7 +84,7 @@ def again(before: Reconstruction, number: int, marked: Shot, report: MessageRepo
     measured = tracked_points.measured(marked.tracks, solved.cameras)
     solved = replace(solved, tracks=measured, bad=marked.bad, plate=marked.plate)
     earlier = before.shots[number]
-    notes = [note for note in before.notes if not note.startswith(_again(marked))]
+    notes = [note for note in before.notes if not note.startswith(_note_beginning(marked))]
     after = replace(
         before,
         shots=[solved if index == number else each for index, each in enumerate(before.shots)],
@@ -119,7 +119,7 @@ def _ranges(bad: Sequence[Sequence[int]], shot: Shot) -> tuple[tuple[int, int], 
     return tuple(sorted((first, last) for first, last in bad))
 
 
-def _again(shot: Shot) -> str:
+def _note_beginning(shot: Shot) -> str:
     """The beginning of the note about a second solve, by which an earlier note is found."""
     return f"{shot.video}: solved again"
 
@@ -135,7 +135,7 @@ def _sentence(before: Shot, after: Shot) -> str:
         f"{label} {value(before):.2f} → {value(after):.2f} px"
         for label, value in (("median error", _median), ("worst frame", _worst))
     )
-    return f"{_again(after)} {', '.join(parts)}: {errors}.".replace("again :", "again:")
+    return f"{_note_beginning(after)} {', '.join(parts)}: {errors}.".replace("again :", "again:")
 
 
 def _median(shot: Shot) -> float:

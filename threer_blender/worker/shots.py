@@ -33,7 +33,7 @@ from ..pipelines import repeats, shot_spread
 from . import tracked_points
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-TURNING_ERROR = 1.5e-3  # of the longer side: the largest median error with which a solve from tracks alone is accepted
+TRACKS_ALONE_ERROR = 1.5e-3  # of the longer side: the largest median error that a solve from tracks alone may have
 
 ON_DOME = "1 for every point: its direction is known, its distance is not"  # a confidence's meaning
 DOME = " Its points lie on a dome, for directions only."
@@ -155,7 +155,7 @@ def from_tracks_alone(task: ShotTask, error: UserError) -> Reconstruction:
     if only is None or only.kind is None:
         raise error
     remaining = float(np.median(only.kind.turning.errors))
-    if remaining > TURNING_ERROR * max(only.tracks.size):
+    if remaining > TRACKS_ALONE_ERROR * max(only.tracks.size):
         solution = _from_tracks(only, task.options, partial(task.report, 0, 1)) if only.kind.translates else None
         if solution is None:
             raise error
@@ -175,7 +175,7 @@ def _from_tracks(tracked: TrackedVideo, options: Mapping[str, Any], check: Calla
     read_out, reason = _read_out(tracked, options), tracked.kind.reason
     solution = solver.solve_moving(tracked.tracks, keys, reason, False, read_out, check, tracked.known)
     error = float(np.nanmedian(solution.errors.median))
-    if error > TURNING_ERROR * max(tracked.tracks.size) or 2 * len(solution.cameras) < len(tracked.tracks.numbers):
+    if error > TRACKS_ALONE_ERROR * max(tracked.tracks.size) or 2 * len(solution.cameras) < len(tracked.tracks.numbers):
         return None
     return _centred(solution)
 

@@ -52,7 +52,7 @@ SAMPLED = 4000  # points that this check looks at
 
 
 @dataclass(frozen=True)
-class TextFormat:
+class FileFormat:
     """A format that is recognised by the first bytes of a file."""
 
     matches: Callable[[bytes], bool]
@@ -83,19 +83,19 @@ def _refused(sentence: str) -> Callable[[Path], Solve]:
 
 
 FORMATS = (
-    TextFormat(lambda head: head.startswith(bundler.NVM), bundler.read_nvm),
-    TextFormat(lambda head: bundler.BUNDLER.match(head) is not None, bundler.read_bundler),
-    TextFormat(lambda head: re.match(rb"ply\s", head) is not None, _ply),
-    TextFormat(lambda head: head.startswith(las.SIGNATURE), _las),
-    TextFormat(lambda head: head.startswith(e57.SIGNATURE), _e57),
-    TextFormat(
+    FileFormat(lambda head: head.startswith(bundler.NVM), bundler.read_nvm),
+    FileFormat(lambda head: bundler.BUNDLER.match(head) is not None, bundler.read_bundler),
+    FileFormat(lambda head: re.match(rb"ply\s", head) is not None, _ply),
+    FileFormat(lambda head: head.startswith(las.SIGNATURE), _las),
+    FileFormat(lambda head: head.startswith(e57.SIGNATURE), _e57),
+    FileFormat(
         lambda head: head.startswith(ALEMBIC), _refused("is an Alembic file; use Blender's File > Import > Alembic")
     ),
-    TextFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] == b"<", metashape.read),
-    TextFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] in (b"{", b"["), lambda p: _json(p)),
-    TextFormat(reality_capture.matches, _csv),
-    TextFormat(meshroom.is_baf, meshroom.read_baf),
-    TextFormat(lambda head: open3d.LOG.match(head) is not None, open3d.read_log),
+    FileFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] == b"<", metashape.read),
+    FileFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] in (b"{", b"["), lambda p: _json(p)),
+    FileFormat(reality_capture.matches, _csv),
+    FileFormat(meshroom.is_baf, meshroom.read_baf),
+    FileFormat(lambda head: open3d.LOG.match(head) is not None, open3d.read_log),
 )
 # Pairs of a function that recognises a parsed JSON file and one that reads it.
 JSON_FORMATS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Path], Solve]], ...] = (

@@ -148,7 +148,7 @@ class ShotProblem:
 
     def __init__(self, tracks: Tracks, frames: int, shot_lens: ShotLens, freedom: Freedom, noise: float = 0.0) -> None:
         self.tracks, self.lens, self.freedom, self.frames = tracks, shot_lens, freedom, frames
-        self._counts = np.ones(len(tracks.point)) if tracks.weight is None else tracks.weight
+        self._weights = np.ones(len(tracks.point)) if tracks.weight is None else tracks.weight
         self._start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
         self._terms = len(lens.MODELS[shot_lens.model])
         read_out, translates = freedom.read_out, freedom.translates
@@ -198,7 +198,7 @@ class ShotProblem:
         errors = np.minimum(self.errors(state), BEHIND * loss)
         priors = (self._prior_residuals(state) ** 2).sum()
         priors += (self._lens_prior * (state.lens - self.lens.start) ** 2).sum()
-        return float((self._counts * Cauchy(loss).cost(errors)).sum() + 0.5 * priors)
+        return float((self._weights * Cauchy(loss).cost(errors)).sum() + 0.5 * priors)
 
     def focal_deviation(self, state: ShotState, loss: float) -> float:
         """The standard deviation of the logarithm of the lens' focal factor, all else being free.
@@ -278,7 +278,7 @@ class ShotProblem:
         by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
         residuals = self._pixels(state, distorted) - self.tracks.pixels
         weights = np.where(visible, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
-        roots = np.sqrt(self._counts * weights)
+        roots = np.sqrt(self._weights * weights)
         by_ideal *= focals[:, :, None]
         cameras, points = self.tracks.camera, self.tracks.point
         observations = Observations(local, by_ideal, distorted * focals, cameras, points, self._delays)

@@ -34,7 +34,7 @@ LOOP_LOSS = Cauchy(
     0.1
 )  # of a loop's error in radians, units and logarithm of scale, so that a false loop counts little
 CLOSING = Options("closing of loops", trials=30, tolerance=1e-12, first_damping=1e-6)
-DIFFERENCE = 1e-6  # the step of the numerical derivatives
+DERIVATIVE_STEP = 1e-6  # the step of the numerical derivatives
 AROUND = 4  # photos on either side of each of two that resemble each other, in the chunk that closes a loop
 
 
@@ -291,10 +291,10 @@ def _jacobian(edge: ChunkEdge, frames: Sequence[Similarity], unit: float, error:
     """(7, 14) derivatives of the error by small steps of both frames, see `_nudged`, by finite differences."""
     columns = []
     for number in (edge.first, edge.second):
-        for nudge in DIFFERENCE * np.eye(7):
+        for nudge in DERIVATIVE_STEP * np.eye(7):
             nudged = list(frames)
             nudged[number] = _nudged(frames[number], nudge, unit)
-            columns.append((_error(edge, nudged, unit) - error) / DIFFERENCE)
+            columns.append((_error(edge, nudged, unit) - error) / DERIVATIVE_STEP)
     return np.stack(columns, axis=1)
 
 

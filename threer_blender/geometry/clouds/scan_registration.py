@@ -25,7 +25,7 @@ REACH = 1.5  # edges of a cube: points farther from the middle of any are not of
 MOST = 20_000  # points of the solve that are fitted
 NOISE = 1.5  # times the median distance: a point's standard deviation
 ROBUST = 2.0  # times that: the scale of the loss
-ALIKE = 50.0  # points that are off alike, and so count as one
+POINTS_PER_OBSERVATION = 50.0  # points that are off alike, and so count as one
 SETTLED = 1e-7  # of a step, in radians and as a share
 
 
@@ -113,7 +113,7 @@ def _step(
         [np.cross(local, normals) / extent, normals, np.einsum("ni,ni->n", local, normals) / extent]
     )
     noise = max(NOISE * median, 1e-12)
-    weights = 1 / (1 + (off / (ROBUST * noise)) ** 2) / (noise**2 * ALIKE)
+    weights = 1 / (1 + (off / (ROBUST * noise)) ** 2) / (noise**2 * POINTS_PER_OBSERVATION)
     scale = float(np.cbrt(np.linalg.det(moved[:3, :3])))
     before = np.linalg.solve(moved, [*middle, 1.0])[:3]
     rotation = rotations.to_vectors(moved[None, :3, :3] / scale)[0] * extent

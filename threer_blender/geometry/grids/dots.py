@@ -25,7 +25,7 @@ SLIM = 4.0  # times: the longest axis over the shortest
 LIKE = 2.0  # times: by how much the areas of neighbours differ at most
 NEAR = 0.3  # of the distance to a neighbour: how far from its predicted place a dot may lie
 SEEDS = 30  # dots, at most, from which a grid is grown
-SQUARE = 0.35  # times the second of a seed's two steps: a shorter first one makes no square
+LEAST_STEP_RATIO = 0.35  # times the second of a seed's two steps: a shorter first one makes no square
 OUTLINE, FIRST_RADIUS = 24, 0.25  # points on the outline of a dot; its radius in steps, before it is known
 EDGE = 2.5  # px beyond a dot's ellipse that still count for its middle
 
@@ -140,7 +140,7 @@ def _grown(middles: FloatArray, areas: FloatArray, seed: int) -> lattice.PointAt
         return {}
     across = way[order[0]]
     beside = [dot for dot in order[1:] if abs(way[dot] @ across) < 0.6 * distance[dot] * distance[order[0]]]
-    if not beside or distance[beside[0]] > distance[order[0]] / SQUARE:
+    if not beside or distance[beside[0]] > distance[order[0]] / LEAST_STEP_RATIO:
         return {}
     grid = {(0, 0): seed, (1, 0): order[0], (0, 1): beside[0]}
     waiting, used = deque(grid), set(grid.values())

@@ -22,7 +22,7 @@ STRIDE = 2.0  # deviations from one focal length to the next one that is tried
 MOST = 10  # focal lengths that are tried
 TRIALS = 40  # of each descent
 SIGMA = 0.85  # times the median length of errors in two coordinates: the standard deviation of a coordinate, if normal
-FARTHEST = 1e-3  # fourth coordinate of a homogeneous point: those with less are too far to choose the world's middle
+LEAST_W = 1e-3  # fourth coordinate of a homogeneous point: those with less are too far to choose the world's middle
 
 
 def deviation(adjusted: Adjusted, frames: int, freedom: Freedom) -> float:
@@ -82,7 +82,7 @@ def stretched(state: ShotState, amount: float) -> ShotState:
     axes = rotations.nearest(state.rotations.sum(axis=0))  # of the mean view, from world
     vectors = rotations.to_vectors(state.rotations @ axes.T) / np.array([factor, factor, 1.0])
     stretch = axes.T @ np.diag([1.0, 1.0, factor]) @ axes
-    near = state.points[:, 3] > FARTHEST
+    near = state.points[:, 3] > LEAST_W
     middle = np.median(state.points[near, :3] / state.points[near, 3:], axis=0) if near.any() else np.zeros(3)
     points = state.points.copy()
     points[:, :3] = (points[:, :3] - points[:, 3:] * middle) @ stretch + points[:, 3:] * middle

@@ -210,8 +210,8 @@ class _Splats(Formulas):
         slant_y = self.within(y / depth, view["Middle Y"], view["Height"]) * (1.0 - flat)
         # The rows of the projection's derivative, times the square root of the covariance.
         rotation = self.value("FunctionNodeTransposeMatrix", self.value("FunctionNodeInvertMatrix", camera))
-        first = self.whitened(self.vector(1.0, 0.0, slant_x) * near, rotation)
-        second = self.whitened(self.vector(0.0, 1.0, slant_y) * near, rotation)
+        first = self.times_covariance_root(self.vector(1.0, 0.0, slant_x) * near, rotation)
+        second = self.times_covariance_root(self.vector(0.0, 1.0, slant_y) * near, rotation)
         blur = view["Width"] * view["Height"] / view["Pixels"] * LOW_PASS
         xx, xy, yy = self.dot(first, first) + blur, self.dot(first, second), self.dot(second, second) + blur
         # det (A Aᵀ + b I) without cancellation: (a₁ × a₂)² is det A Aᵀ.
@@ -240,7 +240,7 @@ class _Splats(Formulas):
         least, most = middle - size * BEYOND, middle + size * BEYOND
         return self.calculate("MINIMUM", self.calculate("MAXIMUM", slope, least), most)
 
-    def whitened(self, row: Field, rotation: Field) -> Any:
+    def times_covariance_root(self, row: Field, rotation: Field) -> Any:
         """A row vector in the camera's axes, times the square root of a splat's covariance: in the splat's own axes.
 
         `rotation` takes the camera's axes to the object's.
