@@ -43,7 +43,7 @@ def fetch(server: Server, target: Path, progress: Callable[[int, int], None] = s
     return download.fetch(RemoteFile(server.url, **expected), target, progress, pause=0.001)
 
 
-def own_file(target: Path, name: str) -> Path:
+def in_our_folder(target: Path, name: str) -> Path:
     """The path of a file in our own folder beside the target."""
     return target.parent / ".threer" / name
 
@@ -85,7 +85,7 @@ def test_the_next_call_goes_on_where_the_last_broke_off(server: Server, target: 
     with pytest.raises(Stop):
         fetch(server, target, stop)
     assert not target.exists()
-    have = own_file(target, "net.bin.partial").stat().st_size
+    have = in_our_folder(target, "net.bin.partial").stat().st_size
     fetch(server, target)
     assert ranges(server) == [None, f"bytes={have}-"]
     assert target.read_bytes() == CONTENT
@@ -118,7 +118,7 @@ def test_parts_of_two_versions_are_never_joined(server: Server, target: Path, kn
 
 def test_a_part_of_an_unknown_version_is_not_trusted(server: Server, target: Path) -> None:
     part(server, target, b"something else")
-    own_file(target, "net.bin.partial.json").unlink()
+    in_our_folder(target, "net.bin.partial.json").unlink()
     fetch(server, target, sha256="")
     assert target.read_bytes() == CONTENT
     assert ranges(server) == [None]
@@ -126,7 +126,7 @@ def test_a_part_of_an_unknown_version_is_not_trusted(server: Server, target: Pat
 
 def test_a_complete_part_is_taken_without_the_network(server: Server, target: Path) -> None:
     removal.claim(target.parent / ".threer")
-    own_file(target, "net.bin.partial").write_bytes(CONTENT)
+    in_our_folder(target, "net.bin.partial").write_bytes(CONTENT)
     fetch(server, target)
     assert target.read_bytes() == CONTENT
     assert server.asked == []
@@ -135,8 +135,8 @@ def test_a_complete_part_is_taken_without_the_network(server: Server, target: Pa
 def part(server: Server, target: Path, content: bytes) -> None:
     """Writes `content` as the part of a file that an interrupted call leaves, with its note."""
     removal.claim(target.parent / ".threer")
-    own_file(target, "net.bin.partial").write_bytes(content)
-    own_file(target, "net.bin.partial.json").write_text(json.dumps({"url": server.url, "etag": server.etag}))
+    in_our_folder(target, "net.bin.partial").write_bytes(content)
+    in_our_folder(target, "net.bin.partial.json").write_text(json.dumps({"url": server.url, "etag": server.etag}))
 
 
 def test_416_for_a_complete_part_of_unknown_size(server: Server, target: Path) -> None:
@@ -325,7 +325,7 @@ def test_a_killed_download_lets_the_next_one_in(server: Server, target: Path) ->
     server.pause = 0.02
     given = [server.url, str(target), str(len(CONTENT)), HASH]
     process = subprocess.Popen([sys.executable, "-c", CODE, *given], stdout=subprocess.PIPE, cwd=ROOT)
-    while not own_file(target, "net.bin.partial").is_file():
+    while not in_our_folder(target, "net.bin.partial").is_file():
         time.sleep(0.01)
     process.kill()
     process.communicate()
