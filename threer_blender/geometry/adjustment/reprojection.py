@@ -31,10 +31,8 @@ FACTOR_SPREAD, FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 0.5, 0.05, 0.03,
 BEHIND = 50.0  # times the loss: the largest error that an observation costs, and that of a point behind its camera
 DEPTH_LOSS = Cauchy(1.0)  # of depth errors over DEPTH_ERROR
 LENS_STEP = 1e-6  # in normalised coordinates: the step of the numerical derivative of the lens
-CENTRE, TERMS = (
-    slice(1, 3),
-    slice(3, None),
-)  # of a lens' unknowns; the first is the logarithm of the focal length's factor
+# Of a lens' unknowns, the first of which is the logarithm of the focal length's factor.
+CENTRE, TERMS = slice(1, 3), slice(3, None)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """[R] The focal length of a camera that moves and zooms: how well its tracks tell it; a search where they hardly do.
 
 A camera that moves away while it zooms in shows almost the same at other focal lengths: in a world stretched along its
-line of sight, and turned less (Belhumeur et al., "The Bas-Relief Ambiguity", 1999). The cost hardly changes along that
-valley, and a descent stops anywhere in it. So the focal length is held at several values, the rest is adjusted, and a
-parabola through the costs shows where the least one is.
+line of sight, and turned less (Belhumeur et al., "The Bas-Relief Ambiguity", 1999). A descent stops anywhere in that
+valley. So the focal length is held at several values, and a parabola through their costs shows where the least one is.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ..adjustment.shot_problem import Freedom, ShotProblem, ShotState
 
 OPEN = 0.005  # deviation of a focal length's logarithm from which on it is searched for, and the artist is told
 STRIDE = 2.0  # deviations from one focal length to the next one that is tried
-MOST = 10  # focal lengths that are tried
+MOST = 10  # focal lengths that are tried, or one or two more: the neighbours of the best are always among them
 TRIALS = 40  # of each descent
 SIGMA = 0.85  # times the median length of errors in two coordinates: the standard deviation of a coordinate, if normal
 LEAST_W = 1e-3  # fourth coordinate of a homogeneous point: those with less are too far to choose the world's middle
