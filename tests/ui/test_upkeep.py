@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ def declare(repository: Path, server: Any, data_folder: Path, monkeypatch: pytes
     ) -> Any:
         text = ENGINE.format(requires=requires, url=server.url, size=size, sha256=sha256, gated=gated, memory=memory)
         file.write_text(text)
+        # Python takes compiled code of the same second and length for that of this text.
+        Path(cache_from_source(str(file))).unlink(missing_ok=True)
         enable(repository)
         bpy.context.scene.threer.engine = "counter"
         return part("engines.registry").engine("counter")
