@@ -23,7 +23,7 @@ HEAD = 8192  # bytes at the beginning of a file by which its format is recognise
 class Format(NamedTuple):
     """A file format: its label, the endings of its file names, and its functions.
 
-    `recognises(head, size)` takes the first HEAD bytes of a file and its size. `read(path, reading)` raises Damaged and
+    `recognises(head, size)` takes the first HEAD bytes of a file and its size. `read(path, how)` raises Damaged and
     OSError. `write(gaussians, path, origin, antialiased)` is None where the format is only read.
     """
 
@@ -96,7 +96,7 @@ def write(
 
 
 def endings(written: bool = False) -> tuple[str, ...]:
-    """The endings of the names of files that can be read, or that can be `written`."""
+    """The endings of the names of files that can be read; with `written`, of those that can be written."""
     return tuple(end for form in FORMATS if not written or form.write for end in form.suffixes)
 
 

@@ -1,4 +1,4 @@
-"""[S] Leaves out the splats of a file that cannot be displayed, with a note; selects and joins Gaussians."""
+"""[S] Leaves out the splats that cannot be displayed, and adds a note; selects and joins Gaussians."""
 
 from __future__ import annotations
 

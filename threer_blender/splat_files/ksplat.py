@@ -11,14 +11,25 @@ import numpy as np
 from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.reconstruction import Gaussians
-from ..model.spherical_harmonics import COEFFICIENTS
+from ..model.spherical_harmonics import COEFFICIENTS, MAX_DEGREE
 from .checks import joined
 from .reading import Reading, SplatFile, check_count, constant_from_color, gaussians
 
 HEADER, SECTION_HEADER = 4096, 1024
 VERSION = (0, 1)
-# By compression level: the types of positions, of scales and rotations, and of harmonics; the range of positions.
-LEVELS = (("<f4", "<f4", "<f4", 1), ("<u2", "<f2", "<f2", 32767), ("<u2", "<f2", "u1", 32767))
+USUAL_BOUNDS = (-1.5, 1.5)  # the least and largest harmonics of a header that has zeros there
+
+
+class _Level(NamedTuple):
+    """A compression level: the types of positions, of scales and rotations, and of harmonics; the usual `range`."""
+
+    position: str
+    other: str
+    harmonics: str
+    range: int
+
+
+LEVELS = (_Level("<f4", "<f4", "<f4", 1), _Level("<u2", "<f2", "<f2", 32767), _Level("<u2", "<f2", "u1", 32767))
 
 
 class _Header(NamedTuple):
@@ -37,7 +48,7 @@ class _Section(NamedTuple):
 
     It holds `splats`, and has room for `capacity`. A full bucket holds `bucket_splats`; there are `buckets` buckets,
     `full` and `partial` ones. `block` is the side of a bucket in world units, `bucket_bytes` the size of its centre in
-    the file, `range` that of stored positions, and `degree` that of harmonics.
+    the file. Stored positions run from 0 to 2 × `range` along that side. `degree` is that of harmonics.
     """
 
     splats: int
@@ -76,7 +87,7 @@ def read(path: Path, _how: Reading) -> SplatFile:
     offset = HEADER + header.sections * SECTION_HEADER
     parts: list[Gaussians] = []
     with bounded.as_damage(f"is cut off: it holds fewer than its {header.splats:,} splats; get it again"):
-        sections = [_section(data, HEADER + i * SECTION_HEADER, LEVELS[level][3]) for i in range(header.sections)]
+        sections = [_section(data, HEADER + i * SECTION_HEADER, LEVELS[level].range) for i in range(header.sections)]
         check_count(sum(s.splats for s in sections), max((s.degree for s in sections), default=0), len(data))
         for section in sections:
             parts.append(_splats(data, offset, section, level, header.bounds))
@@ -90,22 +101,23 @@ def read(path: Path, _how: Reading) -> SplatFile:
 def _header(data: bytes) -> _Header:
     major, minor, sections, _, _, splats, level = struct.unpack_from("<BBxxIIIIH", data)
     low, high = struct.unpack_from("<ff", data, 36)
-    return _Header(major, minor, sections, splats, level, (low or -1.5, high or 1.5))
+    return _Header(major, minor, sections, splats, level, (low or USUAL_BOUNDS[0], high or USUAL_BOUNDS[1]))
 
 
 def _section(data: bytes, offset: int, usual_range: int) -> _Section:
     fields = struct.unpack_from("<IIIIfHxxI4xIIH", data, offset)
     section = _Section(*fields)
-    if section.degree >= len(COEFFICIENTS):
-        raise Damaged(f"has spherical harmonics of degree {section.degree}; up to {len(COEFFICIENTS) - 1} can be read")
+    if section.degree > MAX_DEGREE:
+        raise Damaged(f"has spherical harmonics of degree {section.degree}; up to {MAX_DEGREE} can be read")
     return section._replace(range=section.range or usual_range)
 
 
 def _row(level: int, degree: int) -> np.dtype[np.void]:
-    position, other, harmonics, _ = LEVELS[level]
+    """The type of one stored splat; `level` is an index into LEVELS."""
+    kinds = LEVELS[level]
     rest = 3 * (COEFFICIENTS[degree] - 1)
-    fields = [("mean", position, 3), ("scale", other, 3), ("rotation", other, 4), ("rgba", "u1", 4)]
-    return np.dtype([*fields, ("rest", harmonics, (rest,))])
+    fields = [("mean", kinds.position, 3), ("scale", kinds.other, 3), ("rotation", kinds.other, 4), ("rgba", "u1", 4)]
+    return np.dtype([*fields, ("rest", kinds.harmonics, (rest,))])
 
 
 def _splats(data: bytes, offset: int, section: _Section, level: int, bounds: tuple[float, float]) -> Gaussians:

@@ -22,7 +22,7 @@ def decoded(data: bytes, decode: Callable[[bytes], Array], size: int) -> Array:
     bounded.check(4 * width * height, size)
     picture = reading.decoded(decode, data)
     if picture.shape != (height, width, 4) or picture.dtype != np.uint8:
-        raise ValueError("a picture has not the size that it names")
+        raise ValueError("a picture has another size than its header names")
     return picture
 
 

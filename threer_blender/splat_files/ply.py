@@ -1,6 +1,7 @@
 """[S] PLY files of splats: those of Kerbl et al. 2023 (3DGS), their relatives, and PlayCanvas' compressed ones.
 
-They store scales as logarithms, opacities as logits, and quaternions as wxyz. Of harmonics, the channel varies slowest.
+They store scales as logarithms, opacities as logits, and quaternions as wxyz. Columns of harmonics are
+sorted by channel, then by coefficient.
 """
 
 from __future__ import annotations
@@ -18,34 +19,32 @@ from ..model.reconstruction import Gaussians
 from . import ply_compressed, ply_tables, splatt3r
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, Element, columns
 from .reading import (
-    DOWN_IS_Y,
-    FLAT,
+    FLAT_THICKNESS,
+    UP_IS_MINUS_Y,
     Reading,
     SplatFile,
     check_count,
     constant_from_color,
-    degree_of,
     gaussians,
     harmonics,
     logit,
     notes_on_degree,
     relative,
     sigmoid,
+    stored_degree,
 )
 
 COLORS = (("red", "green", "blue"), ("r", "g", "b"))  # names of the columns of plain colours
-FILTER = (
-    "filter_3D",
-)  # mip-splatting's: the standard deviation of a blur that scales and opacities do not yet contain
+# Mip-splatting's column: the standard deviation of a blur that scales and opacities do not yet contain.
+FILTER = ("filter_3D",)
 NEEDED = (*MEAN, *SCALE[:2], *ROTATION, *OPACITY)
-VERTICAL, MODE, POSTSHOT = (
-    "vertical axis:",
-    "splatrendermode:",
-    "antialiased ",
-)  # comments of nerfstudio, Brush, Postshot
-UPS = {"x": (1.0, 0.0, 0.0), "y": DOWN_IS_Y, "z": (0.0, 0.0, 1.0)}  # nerfstudio's z points up, Brush's y down
-OURS = "Exported by 3R Blender"
-LOST = 0.05  # times the median size of splats: the largest rounding of positions that floats may cause
+# The beginnings, in small letters, of comments with facts about the splats.
+VERTICAL = "vertical axis:"  # nerfstudio and Brush: the axis that is vertical
+MODE = "splatrendermode:"  # Brush: "mip" where the splats were trained with antialiasing
+POSTSHOT = "antialiased "  # Postshot: "1" where they were
+UPS = {"x": (1.0, 0.0, 0.0), "y": UP_IS_MINUS_Y, "z": (0.0, 0.0, 1.0)}  # nerfstudio's z points up, Brush's y down
+OURS = "Exported by 3R Blender"  # the comment in the files that we write
+LARGEST_ROUNDING = 0.05  # times the median scale of splats: where floats would round positions by more, write doubles
 FEW = 16  # in fewer splats, all logits might lie between 0 and 1 by chance
 
 
@@ -65,7 +64,7 @@ def recognises(head: bytes, _size: int) -> bool:
 def read(path: Path, how: Reading) -> SplatFile:
     """The splats of a PLY. Normals and columns that splats do not need are ignored. Raises OSError and Damaged."""
     with path.open("rb") as file:
-        header = ply_tables.parse(file.read(ply_tables.LONGEST))
+        header = ply_tables.parse(file.read(ply_tables.LONGEST_HEADER))
     declared = _comments(header.comments)
     if ply_compressed.is_compressed(header.elements):
         splats, notes = ply_compressed.read(path, header)
@@ -75,7 +74,7 @@ def read(path: Path, how: Reading) -> SplatFile:
         raise _not_splats(header.elements)
     if vertices.row is None:
         raise Damaged("has lists among the columns of its splats, which cannot be read; export it again")
-    degree = degree_of(1 + len(rest_names(vertices.names)) // 3)
+    degree = stored_degree(1 + len(rest_names(vertices.names)) // 3)
     check_count(vertices.size, degree, path.stat().st_size)
     (rows,) = ply_tables.tables(path, header, ["vertex"])
     notes = notes_on_degree(degree, path.name)
@@ -92,7 +91,7 @@ def read(path: Path, how: Reading) -> SplatFile:
 
 
 def _comments(lines: list[str]) -> _Comments:
-    up, antialiased = DOWN_IS_Y, False
+    up, antialiased = UP_IS_MINUS_Y, False
     for line in map(str.lower, lines):
         value = line.partition(":")[2].strip()
         if line.startswith(VERTICAL):
@@ -118,12 +117,14 @@ def _sizes(rows: Array, name: str, notes: list[str]) -> Array:
     """(N, 3) standard deviations. Flat splats get a third one, and a note is added to `notes`."""
     if SCALE[2] in (rows.dtype.names or ()):
         return np.exp(columns(rows, SCALE))
-    notes.append(f"{quoted(name)} holds flat splats (2DGS); they were given a thickness of {FLAT:g}.")
-    return np.concatenate([np.exp(columns(rows, SCALE[:2])), np.full((len(rows), 1), FLAT, np.float32)], axis=1)
+    notes.append(f"{quoted(name)} holds flat splats (2DGS); they were given a thickness of {FLAT_THICKNESS:g}.")
+    return np.concatenate(
+        [np.exp(columns(rows, SCALE[:2])), np.full((len(rows), 1), FLAT_THICKNESS, np.float32)], axis=1
+    )
 
 
 def _opacities(rows: Array, name: str, ours: bool, notes: list[str]) -> Array:
-    """(N,) opacities from logits; or as stored, with a note, where logits of trained splats cannot look so."""
+    """(N,) opacities from logits; or as stored, with a note, where no trained splats have such logits."""
     stored = columns(rows, OPACITY)[:, 0]
     if ours or len(stored) < FEW or not ((stored >= 0) & (stored <= 1)).all() or not stored.any():
         return sigmoid(stored)
@@ -172,7 +173,7 @@ def rest_names(names: Sequence[str]) -> list[str]:
     rest = [f"f_rest_{index}" for index in range(count)]
     if count % 3 or not set(rest) <= set(names):
         raise Damaged(f"has {count} columns f_rest_ of spherical harmonics; 0, 9, 24, 45 or 72 belong there")
-    degree_of(1 + count // 3)
+    stored_degree(1 + count // 3)
     return rest
 
 
@@ -186,12 +187,12 @@ def write(gaussians: Gaussians, path: Path, origin: FloatArray, antialiased: boo
     names = ["nx", "ny", "nz", *CONSTANT, *rest, *OPACITY, *SCALE, *ROTATION]
     means = gaussians.means.astype(np.float64) + origin
     rounding = np.spacing(np.abs(means).max(initial=0).astype(np.float32))
-    position = "f8" if len(means) and rounding > LOST * np.median(gaussians.scales) else "f4"
-    row = np.dtype([("mean", f"<{position}", 3), ("rest", "<f4", len(names))])
+    doubles = bool(len(means) and rounding > LARGEST_ROUNDING * np.median(gaussians.scales))
+    row = np.dtype([("mean", "<f8" if doubles else "<f4", 3), ("rest", "<f4", len(names))])
     head = ["ply", "format binary_little_endian 1.0", f"comment {OURS}"]
     head += ["comment SplatRenderMode: mip"] if antialiased else []
     head += [f"element vertex {len(gaussians)}"]
-    head += [f"property {'double' if position == 'f8' else 'float'} {name}" for name in MEAN]
+    head += [f"property {'double' if doubles else 'float'} {name}" for name in MEAN]
     head += [*(f"property float {name}" for name in names), "end_header", ""]
     with path.open("wb") as file:
         file.write("\n".join(head).encode())

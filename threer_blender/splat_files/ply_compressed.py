@@ -10,7 +10,15 @@ from ..files.bounded import Damaged
 from ..model.arrays import Array
 from ..model.reconstruction import Gaussians
 from .ply_tables import Element, Header, columns, tables
-from .reading import check_count, constant_from_color, degree_of, gaussians, harmonics, notes_on_degree, smallest_three
+from .reading import (
+    check_count,
+    constant_from_color,
+    gaussians,
+    harmonics,
+    notes_on_degree,
+    smallest_three,
+    stored_degree,
+)
 
 CHUNK = 256  # splats
 PACKED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
@@ -29,25 +37,27 @@ def read(path: Path, header: Header) -> tuple[Gaussians, list[str]]:
     Positions, scales and colours are stored as fractions between the bounds of their chunk.
     """
     named = {element.name: element for element in header.elements}
-    degree = degree_of(1 + len(named["sh"].names) // 3) if "sh" in named else 0
+    degree = stored_degree(1 + len(named["sh"].names) // 3) if "sh" in named else 0
     check_count(named["vertex"].size, degree, path.stat().st_size)
     chunks, rows, *more = tables(path, header, [name for name in ("chunk", "vertex", "sh") if name in named])
     if len(chunks) * CHUNK < len(rows) or any(len(each) != len(rows) for each in more):
         raise Damaged("is a compressed PLY with too few chunks or harmonics; get it again")
     chunk = np.arange(len(rows)) // CHUNK
 
-    def between(name: str, part: Array) -> Array:
+    def between(name: str, fraction: Array) -> Array:
+        """(N, 3) the values at the `fraction` (N, 3) of the way between the bounds `name` of each splat's chunk."""
         low, high = (columns(chunks, [f"{end}_{name}{axis}" for axis in "xyz"])[chunk] for end in ("min", "max"))
-        value: Array = low + (high - low) * part
+        value: Array = low + (high - low) * fraction
         return value
 
     position, rotation, scale, rgba = (rows[name].astype(np.uint32) for name in PACKED)
-    color = np.stack([_part(rgba, shift, 8) for shift in (24, 16, 8, 0)], axis=-1)
+    color = np.stack([_fraction(rgba, shift, 8) for shift in (24, 16, 8, 0)], axis=-1)
     display = color[:, :3]
     if "min_r" in (chunks.dtype.names or ()):
         low, high = (columns(chunks, [f"{end}_{channel}" for channel in "rgb"])[chunk] for end in ("min", "max"))
         display = low + (high - low) * display
-    others = (np.stack([_part(rotation, shift, 10) for shift in (20, 10, 0)], axis=-1) - 0.5) * np.sqrt(np.float32(2))
+    # Components of a unit quaternion other than the largest lie between -sqrt(1/2) and sqrt(1/2).
+    others = (np.stack([_fraction(rotation, shift, 10) for shift in (20, 10, 0)], -1) - 0.5) * np.sqrt(np.float32(2))
     splats = gaussians(
         between("", _vector(position)),
         np.exp(between("scale_", _vector(scale))),
@@ -58,20 +68,20 @@ def read(path: Path, header: Header) -> tuple[Gaussians, list[str]]:
     return splats, notes_on_degree(degree, path.name)
 
 
-def _part(words: Array, shift: int, bits: int) -> Array:
+def _fraction(words: Array, shift: int, bits: int) -> Array:
     """The field of `bits` bits at the bit `shift`, as a number in [0, 1]."""
-    part: Array = ((words >> shift) & (2**bits - 1)) / np.float32(2**bits - 1)
-    return part
+    fraction: Array = ((words >> shift) & (2**bits - 1)) / np.float32(2**bits - 1)
+    return fraction
 
 
 def _vector(words: Array) -> Array:
     """(N, 3) in [0, 1] from words of 11, 10 and 11 bits."""
-    return np.stack([_part(words, 21, 11), _part(words, 11, 10), _part(words, 0, 11)], axis=-1)
+    return np.stack([_fraction(words, 21, 11), _fraction(words, 11, 10), _fraction(words, 0, 11)], axis=-1)
 
 
 def _rest(rows: Array) -> Array:
-    """(N, K) harmonics from bytes. A byte is the middle of one of 256 steps, but 0 and 255 are the range's ends."""
+    """(N, columns) harmonics from bytes. A byte is the middle of one of 256 steps; 0 and 255 are the range's ends."""
     stored = columns(rows, [f"f_rest_{index}" for index in range(len(rows.dtype.names or ()))])
     middle = (stored + 0.5) / 256
-    part = np.where(stored == 0, 0, np.where(stored == 255, 1, middle))
-    return (part - 0.5) * HARMONICS_SPAN
+    fraction = np.where(stored == 0, 0, np.where(stored == 255, 1, middle))
+    return (fraction - 0.5) * HARMONICS_SPAN

@@ -15,7 +15,8 @@ from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.arrays import Array
 
-LONGEST = 1 << 16  # bytes; real headers are below 3 kB
+LONGEST_HEADER = 1 << 16  # bytes; real headers are below 3 kB
+# PLY's name of a type -> numpy's
 TYPES = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
     "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
@@ -26,15 +27,16 @@ MEAN, CONSTANT = ("x", "y", "z"), ("f_dc_0", "f_dc_1", "f_dc_2")
 SCALE, ROTATION, OPACITY = ("scale_0", "scale_1", "scale_2"), ("rot_0", "rot_1", "rot_2", "rot_3"), ("opacity",)
 ROWS = 4096  # rows that are handled at a time, so few that they stay in the processor's cache
 TEXT = "ascii"
+# The format of a PLY's data -> the byte order of its numbers, as numpy writes it.
 ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", TEXT: "="}
 
 
 class Property(NamedTuple):
-    """A column: its name and its type; for a column of lists, also the type of their lengths."""
+    """A column: its name and the type of its numbers; for a column of lists, also the type of their lengths."""
 
     name: str
     kind: np.dtype[np.generic]
-    length: np.dtype[np.generic] | None = None
+    length_kind: np.dtype[np.generic] | None = None
 
 
 class Element(NamedTuple):
@@ -52,7 +54,7 @@ class Element(NamedTuple):
     @property
     def row(self) -> np.dtype[np.void] | None:
         """The type of a row; None where a column holds lists, as those of faces do."""
-        if any(each.length is not None for each in self.properties):
+        if any(each.length_kind is not None for each in self.properties):
             return None
         return np.dtype([(each.name, each.kind) for each in self.properties])
 
@@ -68,7 +70,7 @@ class Header(NamedTuple):
 
 def parse(data: bytes) -> Header:
     """The header at the beginning of a file, `data`, with the line ends of any system. Raises Damaged."""
-    end = re.search(rb"[\r\n]end_header[ \t]*(\r\n|\n|\r)", data[:LONGEST])
+    end = re.search(rb"[\r\n]end_header[ \t]*(\r\n|\n|\r)", data[:LONGEST_HEADER])
     if not data.startswith(b"ply") or not end:
         raise Damaged("is no PLY file, or its header is cut off")
     lines = [line.split() for line in data[: end.start()].decode("ascii", "replace").splitlines()]
@@ -98,8 +100,8 @@ def _element(line: list[str]) -> Element:
 
 def _property(line: list[str], order: str) -> Property:
     if line[1] == "list":
-        _, _, length, kind, name = line
-        return Property(name, np.dtype(order + TYPES[kind]), np.dtype(order + TYPES[length]))
+        _, _, length_kind, kind, name = line
+        return Property(name, np.dtype(order + TYPES[kind]), np.dtype(order + TYPES[length_kind]))
     _, kind, name = line
     return Property(name, np.dtype(order + TYPES[kind]))
 
@@ -161,11 +163,11 @@ def _row_of_lists(data: Array, element: Element, offset: int) -> np.dtype[np.voi
     end = offset
     for each in element.properties:
         count = 1
-        if each.length is not None:
-            stored = data[end : end + each.length.itemsize]
-            count = int(stored.view(each.length)[0]) if len(stored) == each.length.itemsize else -1
-            fields.append((f"length {each.name}", each.length, 1))
-            end += each.length.itemsize
+        if each.length_kind is not None:
+            stored = data[end : end + each.length_kind.itemsize]
+            count = int(stored.view(each.length_kind)[0]) if len(stored) == each.length_kind.itemsize else -1
+            fields.append((f"length {each.name}", each.length_kind, 1))
+            end += each.length_kind.itemsize
         end += count * each.kind.itemsize
         if count < 0 or end > len(data):
             raise Damaged(f"is cut off within its lists ({element.name}); get it again")

@@ -13,12 +13,12 @@ from ..files.bounded import Damaged
 from ..model.arrays import Array, FloatArray
 from ..model.errors import quoted
 from ..model.reconstruction import Gaussians
-from ..model.spherical_harmonics import C0, COEFFICIENTS
+from ..model.spherical_harmonics import C0, COEFFICIENTS, MAX_DEGREE
 
 STORED_COEFFICIENTS = (*COEFFICIENTS, 25)  # degree -> coefficients of spherical harmonics that a file may have
-DOWN_IS_Y = (0.0, -1.0, 0.0)  # the direction of up in nearly all files
-FLAT = 1e-6  # standard deviation across a flat splat
-FAR = 8.0  # times the splats' extent: further from the origin, float32 would round positions visibly
+UP_IS_MINUS_Y = (0.0, -1.0, 0.0)  # the direction of up where y points down, as in nearly all files
+FLAT_THICKNESS = 1e-6  # the third standard deviation of a splat whose file gives it only two
+FAR = 8.0  # times the splats' extent: further from zero, float32 would round positions visibly
 
 Decoded = TypeVar("Decoded")
 
@@ -67,7 +67,7 @@ class SplatFile:
     gaussians: Gaussians
     notes: list[str]
     origin: FloatArray = field(default_factory=lambda: np.zeros(3))
-    up: tuple[float, float, float] = DOWN_IS_Y
+    up: tuple[float, float, float] = UP_IS_MINUS_Y
     antialiased: bool = False
 
     def __iter__(self) -> Iterator[Any]:
@@ -77,10 +77,12 @@ class SplatFile:
 
 def check_count(count: int, degree: int, size: int) -> None:
     """Raises Damaged where `count` splats with harmonics of `degree` are too many for a file of `size` bytes."""
-    bounded.check(count * 4 * (11 + 3 * COEFFICIENTS[min(degree, len(COEFFICIENTS) - 1)]), size)
+    harmonics = 3 * COEFFICIENTS[min(degree, MAX_DEGREE)]
+    floats = 3 + 3 + 4 + 1 + harmonics  # of each splat: mean, scales, rotation, opacity, harmonics
+    bounded.check(count * floats * 4, size)
 
 
-def degree_of(coefficients: int) -> int:
+def stored_degree(coefficients: int) -> int:
     """The degree of spherical harmonics with so many coefficients per channel. Raises Damaged for other numbers."""
     if coefficients not in STORED_COEFFICIENTS:
         known = ", ".join(map(str, STORED_COEFFICIENTS))
@@ -90,10 +92,11 @@ def degree_of(coefficients: int) -> int:
 
 def notes_on_degree(degree: int, name: str) -> list[str]:
     """A sentence where a file's harmonics have a higher degree than MAX_DEGREE; `name` is the file's."""
-    if degree < len(COEFFICIENTS):
+    if degree <= MAX_DEGREE:
         return []
-    highest = len(COEFFICIENTS) - 1
-    return [f"{quoted(name)} has spherical harmonics of degree {degree}; those above degree {highest} were left out."]
+    return [
+        f"{quoted(name)} has spherical harmonics of degree {degree}; those above degree {MAX_DEGREE} were left out."
+    ]
 
 
 def relative(means: Array) -> tuple[Array, FloatArray]:
@@ -137,7 +140,7 @@ def constant_only(colors: Array) -> Array:
 
 
 def smallest_three(largest: Array, others: Array) -> Array:
-    """Unit quaternions (N, 4) from the index of the `largest` component (N,) and the others (N, 3), in order."""
+    """Unit quaternions (N, 4) from the index of the `largest` component (N,), and the other three (N, 3) in order."""
     columns = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
     quaternions = np.empty((len(largest), 4), np.float32)
     rows = np.arange(len(largest))
@@ -168,8 +171,8 @@ def harmonics(constant: Array, rest: Array) -> Array:
     count = len(rest)
     sh = np.empty((count, 1 + rest.shape[1] // 3, 3), np.float32)
     sh[:, 0] = constant
-    part = 4096  # stays in the processor's cache
-    for start in range(0, count, part):
-        block = rest[start : start + part]
-        sh[start : start + part, 1:] = block.reshape(len(block), 3, rest.shape[1] // 3).swapaxes(1, 2)
+    rows = 4096  # at a time, so few that they stay in the processor's cache
+    for start in range(0, count, rows):
+        block = rest[start : start + rows]
+        sh[start : start + rows, 1:] = block.reshape(len(block), 3, rest.shape[1] // 3).swapaxes(1, 2)
     return sh

@@ -20,10 +20,10 @@ from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.arrays import Array
 from ..model.errors import quoted
-from ..model.spherical_harmonics import COEFFICIENTS
+from ..model.spherical_harmonics import COEFFICIENTS, MAX_DEGREE
 from . import pictures
 from .checks import joined, only
-from .reading import Reading, SplatFile, check_count, degree_of, gaussians, sigmoid, smallest_three
+from .reading import Reading, SplatFile, check_count, gaussians, sigmoid, smallest_three, stored_degree
 
 META = "meta.json"
 ZIP = b"PK\x03\x04"
@@ -120,9 +120,9 @@ def _splats(meta: dict[str, Any], files: _Files, webp: Webp) -> SplatFile:
             raise ValueError("a picture is too small")
         return picture
 
-    low, high = (pixels("means", index)[:, :3].astype(np.float32) for index in (0, 1))
+    low_byte, high_byte = (pixels("means", index)[:, :3].astype(np.float32) for index in (0, 1))
     least, most = _bounds(meta["means"], 3)
-    spaced = least + (most - least) * ((low + 256 * high) / 65535)
+    log_means = least + (most - least) * ((low_byte + 256 * high_byte) / 65535)
     quaternion = pixels("quats")
     if (quaternion[:, 3] < TAG).any():
         raise ValueError("a rotation has an unknown tag")
@@ -137,11 +137,11 @@ def _splats(meta: dict[str, Any], files: _Files, webp: Webp) -> SplatFile:
     if "shN" in meta:
         labels = pixels("shN", 1).astype(np.int64)
         palette = _palette(meta["shN"], pictures.decoded(files.read(meta["shN"]["files"][0]), webp, files.size))
-        check_count(count, degree_of(1 + palette.shape[1]), files.size)
+        check_count(count, stored_degree(1 + palette.shape[1]), files.size)
         sh = np.concatenate([sh, palette[labels[:, 0] + 256 * labels[:, 1]]], axis=1)
     return SplatFile(
         gaussians(
-            np.sign(spaced) * np.expm1(np.abs(spaced)),
+            np.sign(log_means) * np.expm1(np.abs(log_means)),
             np.exp(scales),
             smallest_three(
                 quaternion[:, 3] - TAG, (quaternion[:, :3] / np.float32(127.5) - 1) / np.sqrt(np.float32(2))
@@ -203,7 +203,7 @@ def _levels(meta: dict[str, Any], path: Path, webp: Webp) -> SplatFile:
         for offset, length in ranges:
             chosen[offset : len(chosen) if length is None else offset + length] = True
         count += len(chosen)
-        check_count(count, len(COEFFICIENTS), size)
+        check_count(count, MAX_DEGREE, size)
         parts.append(replace(chunk, gaussians=only(chunk.gaussians, chosen)))
     if not parts:
         raise Damaged("holds no splats")

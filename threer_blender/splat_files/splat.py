@@ -18,8 +18,8 @@ def recognises(head: bytes, size: int) -> bool:
     """Whether `head` consists of rows whose quaternions have unit length and whose scales are plausible."""
     rows = np.frombuffer(head, ROW, len(head) // ROW.itemsize)
     length = np.linalg.norm((rows["rotation"].astype(np.float32) - 128) / 128, axis=1)
-    sizes = np.isfinite(rows["scale"]).all() and (rows["scale"] >= 0).all()
-    return bool(size and size % ROW.itemsize == 0 and sizes and (np.abs(length - 1) < ROUNDED).all())
+    plausible = np.isfinite(rows["scale"]).all() and (rows["scale"] >= 0).all()
+    return bool(size and size % ROW.itemsize == 0 and plausible and (np.abs(length - 1) < ROUNDED).all())
 
 
 def read(path: Path, _how: Reading) -> SplatFile:

@@ -1,7 +1,7 @@
 """[S] The PLY that Splatt3R's own export writes: its faults, and their repair.
 
-The export (`utils/export.py`) factors a covariance as U S Uᵀ with orthogonal U. But it writes the rotation U U, as xyzw
-where 3DGS expects wxyz, and the opacity itself instead of its logit. Scales are sorted, as the SVD returns them.
+The export (`utils/export.py`) factors a covariance as U S Uᵀ with orthogonal U. But it writes U U as the rotation, as
+xyzw where 3DGS expects wxyz, and the opacity itself instead of its logit. Scales are sorted, as the SVD returns them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .reading import gaussians, wxyz
 
 
 def recognises(rows: Array) -> bool:
-    """Whether `rows` look like such an export: sorted scales, opacities in [0, 1], no higher harmonics."""
+    """Whether `rows` look like Splatt3R's export: sorted scales, opacities in [0, 1], no higher harmonics."""
     if any(name.startswith("f_rest_") for name in rows.dtype.names or ()) or len(rows) < 2:
         return False
     opacity, scale = columns(rows, OPACITY), columns(rows, SCALE)
@@ -32,7 +32,7 @@ def read(rows: Array, name: str, repair: bool) -> tuple[Gaussians, list[str]]:
     rotation = columns(rows, ROTATION)
     if repair:
         rotation = _half(wxyz(rotation))
-        mended = "opacities and rotations were mended, rotations as far as it tells"
+        mended = "opacities and rotations were mended, rotations as far as the file tells them"
         note = f"{quoted(name)} is Splatt3R's own export: {mended}."
     else:
         note = (

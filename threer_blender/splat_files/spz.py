@@ -37,16 +37,19 @@ from .reading import (
 MAGIC, GZIP = b"NGSP", b"\x1f\x8b"
 WRITTEN = 3  # the version that is written, since most programs read it
 HEADER = struct.Struct("<4sIIBBBB")
+FRAME_SIZES = struct.Struct("<QQ")  # a row of version 4's table: the bytes of a frame, and those of its content
 ANTIALIASED, EXTENDED = 1, 2  # bits of the header's flags
-COORDINATE_SYSTEM = 0xADBE0003  # the type of Adobe's record
-RECORDS = 1 << 16  # bytes of records that are read; those that are known take twenty
-# The directions of the axes of each coordinate system, by its number in that record: left or right, up or down, …
+COORDINATE_SYSTEM = 0xADBE0003  # the type of Adobe's record of the coordinate system
+MOST_RECORDS = 1 << 16  # bytes of records that are read; the known ones take twenty
+RECORDS_START = 32  # bytes before the records of version 4
+# The directions of the axes x, y, z of each coordinate system, by its number in Adobe's record; 0 is SPZ's usual one.
 SYSTEMS = (
     "RUB", "LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF", "LFD", "RFD", "LFU", "RFU", "LBD", "RBD", "LBU",
     "RBU",
 )  # fmt: skip
+# The first letter of right, left, down, up, forward or back -> that direction, in axes right, down, forward.
 DIRECTIONS = {"R": (1, 0, 0), "L": (-1, 0, 0), "D": (0, 1, 0), "U": (0, -1, 0), "F": (0, 0, 1), "B": (0, 0, -1)}
-OURS = "RDF"
+OURS = "RDF"  # the axes of Gaussians
 HALF_TURN = np.array((1.0, -1.0, -1.0))  # signs that take axes right, up, back to right, down, forward, and back again
 COLOR_SPAN = 0.15  # the byte of a constant coefficient c is 255 (½ + 0.15 c)
 HARMONICS_STEP = (0, 8, 16, 16)  # degree -> step of the bytes: 5 bits for the first degree, 4 for the others
@@ -55,13 +58,13 @@ COARSEST = 0.5  # times the median size of splats: larger steps between stored p
 
 
 class _Header(NamedTuple):
-    """The first 16 bytes. `bits` counts the fractional bits of a position, and `streams` the streams of version 4."""
+    """The first 16 bytes. Positions have `fraction_bits` bits after the point. Version 4 has `streams`."""
 
     magic: bytes
     version: int
     splats: int
     degree: int
-    bits: int
+    fraction_bits: int
     flags: int
     streams: int
 
@@ -86,15 +89,15 @@ def read(path: Path, how: Reading) -> SplatFile:
         content = bounded.Inflation(data)
         header = _header(content.read(HEADER.size), len(data))
         streams = [content.read(width * header.splats) for width in header.widths()]
-        records = content.read(RECORDS)
-        if not content.ended and len(records) < RECORDS:
+        records = content.read(MOST_RECORDS)
+        if not content.ended and len(records) < MOST_RECORDS:
             raise Damaged("is cut off or damaged; get it again")
     else:
         header = _header(data[: HEADER.size], len(data))
         if header.version < 4:
             ends = HEADER.size + np.cumsum([0, *header.widths()]) * header.splats
             streams = [data[start:end] for start, end in pairwise(ends)]
-            records = data[ends[-1] :][:RECORDS]
+            records = data[ends[-1] :][:MOST_RECORDS]
         else:
             streams, records = _frames(data, header, how.codecs)
     if any(len(stream) != width * header.splats for stream, width in zip(streams, header.widths(), strict=True)):
@@ -142,14 +145,14 @@ def _frames(data: bytes, header: _Header, codecs: Codecs) -> tuple[list[bytes], 
     with bounded.as_damage("is cut off or damaged; get it again"):
         (table,) = struct.unpack_from("<I", data, HEADER.size)
         streams = [b""] * len(widths)
-        offset = table + 16 * header.streams
+        offset = table + FRAME_SIZES.size * header.streams
         for index in range(min(header.streams, len(widths))):
-            stored, size = struct.unpack_from("<QQ", data, table + 16 * index)
+            stored, size = FRAME_SIZES.unpack_from(data, table + FRAME_SIZES.size * index)
             if size != widths[index] * header.splats:
                 raise Damaged(f"is damaged: it does not hold the {header.splats:,} splats that it names; get it again")
             streams[index] = decoded(codecs.zstd, data[offset : offset + stored], size)
             offset += stored
-    return streams, data[32:table][:RECORDS]
+    return streams, data[RECORDS_START:table][:MOST_RECORDS]
 
 
 def _coordinate_system(records: bytes) -> int:
@@ -172,11 +175,12 @@ def _right_down_forward(gaussians: Gaussians, system: str) -> Gaussians:
     matrix = np.transpose([DIRECTIONS[letter] for letter in system]).astype(np.float64)
     rotation = np.abs(matrix)
     if np.linalg.det(rotation) < 0:
-        rotation[2] *= -1  # a rotation by 90 degrees exchanges the second and third axis
+        rotation[2] *= -1  # `rotation` exchanges the second and third axis: now it is a rotation by 90 degrees
     quarter_turn = np.eye(4)
     quarter_turn[:3, :3] = rotation
     flipped = mirrored(gaussians, (rotation.T @ matrix).diagonal())
-    return flipped if quarter_turn[1, 1] else transformed(flipped, quarter_turn)
+    y_stays = quarter_turn[1, 1] != 0
+    return flipped if y_stays else transformed(flipped, quarter_turn)
 
 
 def _decoded(streams: list[Array], header: _Header) -> Gaussians:
@@ -187,7 +191,7 @@ def _decoded(streams: list[Array], header: _Header) -> Gaussians:
     else:
         wide = np.zeros((count, 3, 4), np.uint8)  # 24 bits, put at the top of 32 to keep the sign
         wide[..., 1:] = places.reshape(count, 3, 3)
-        means = (wide.reshape(count, 12).view("<i4") >> 8) / np.float32(2.0**header.bits)
+        means = (wide.reshape(count, 12).view("<i4") >> 8) / np.float32(2.0**header.fraction_bits)
     sh = [((colors / np.float32(255) - 0.5) / COLOR_SPAN)[:, None]]
     if header.degree:
         sh.append((streams[5].astype(np.float32) - 128).reshape(count, -1, 3) / 128)

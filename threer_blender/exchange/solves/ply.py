@@ -21,7 +21,7 @@ def read(path: Path) -> Points | None:
     Raises Damaged where no element `vertex` has x, y and z.
     """
     with bounded.open_regular(path) as file:
-        header = ply_tables.parse(file.read(ply_tables.LONGEST))
+        header = ply_tables.parse(file.read(ply_tables.LONGEST_HEADER))
     vertices = next((element for element in header.elements if element.name == "vertex"), None)
     if vertices is None or not set(ply_tables.MEAN) <= set(vertices.names):
         raise Damaged("has no points: no element vertex with x, y and z")
