@@ -26,7 +26,7 @@ from tests.benchmarks._measure import DATA, SAMPLE, machine, metrics, table, tru
 from threer_blender.files.photo_files import find
 from threer_blender.geometry import rotations
 from threer_blender.geometry.adjustment import bundle_adjustment
-from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings
+from threer_blender.geometry.adjustment.bundle_adjustment import NO_UNKNOWNS, AdjustmentSettings
 from threer_blender.geometry.adjustment.tracks import Tracks
 from threer_blender.geometry.features import features
 from threer_blender.geometry.features.database import Search
@@ -146,7 +146,7 @@ def measure(name: str) -> list[Any]:
         tracks = refinement.photo_tracks(start, features.extract_and_match(search))
     actual = refinement.refined_by(start, tracks, "shared")
     spent = time.process_time() - before
-    standing = bundle_adjustment.refine(truth, tracks, AdjustmentSettings(unknowns=KNOWN))
+    standing = bundle_adjustment.refine(truth, tracks, AdjustmentSettings(unknowns=NO_UNKNOWNS))
     asked = refinement.settings_for(start, "shared")
     theirs = colmaps(truth, standing.tracks, standing.points, asked)
     steps = zip(*(errors(cameras, truth) for cameras in (start.cameras, actual.cameras, theirs)), strict=True)

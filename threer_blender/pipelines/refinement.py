@@ -14,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings, Refined, Unknowns, lenses, refine
+from ..geometry.adjustment.bundle_adjustment import NO_UNKNOWNS, AdjustmentSettings, Refined, Unknowns, lenses, refine
 from ..geometry.adjustment.tracks import PairMatches, Tracks, link
 from ..geometry.colmap import pycolmap
 from ..geometry.features import features
@@ -98,7 +98,7 @@ def settings_for(reconstruction: Reconstruction, intrinsics: str) -> AdjustmentS
     photo has its own. With "known", the lenses stay as they are.
     """
     if intrinsics == "known":
-        return AdjustmentSettings(unknowns=KNOWN)
+        return AdjustmentSettings(unknowns=NO_UNKNOWNS)
     numbers = lenses(camera_photos(reconstruction), intrinsics == "shared")
     photos_per_lens = max(np.bincount(numbers, minlength=1).max(), min(len(numbers), OTHERS_TELL))
     return AdjustmentSettings(numbers, next(asked for least, asked in LENS_PHOTOS if photos_per_lens >= least))

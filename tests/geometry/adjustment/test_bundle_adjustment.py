@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from tests import oracle
 from threer_blender.geometry import rotations
-from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings, Refined, Unknowns, refine
+from threer_blender.geometry.adjustment.bundle_adjustment import (
+    NO_UNKNOWNS,
+    AdjustmentSettings,
+    Refined,
+    Unknowns,
+    refine,
+)
 from threer_blender.geometry.adjustment.tracks import Tracks, triangulate
 from threer_blender.model import lens
 from threer_blender.model.errors import Cancelled
@@ -114,7 +120,7 @@ def test_network_errors_are_undone(distortion: lens.Distortion, settings: Adjust
 
 def test_known_intrinsics_stay() -> None:
     truth = arc(6)
-    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS), AdjustmentSettings(unknowns=KNOWN))
+    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS), AdjustmentSettings(unknowns=NO_UNKNOWNS))
     assert [camera.fx for camera in refined.cameras] == [FOCAL] * 6
     assert rotation_errors(refined.cameras, truth).max() < 0.1
 
@@ -181,7 +187,9 @@ def test_nothing_to_go_by_leaves_everything() -> None:
 
 def test_two_photos() -> None:
     truth = arc(2, degrees=25)
-    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS, share=0.9), AdjustmentSettings(unknowns=KNOWN))
+    refined = refine(
+        disturbed(truth, focal=0), observe(truth, POINTS, share=0.9), AdjustmentSettings(unknowns=NO_UNKNOWNS)
+    )
     assert rotation_errors(refined.cameras, truth).max() < 0.1
 
 
@@ -210,10 +218,12 @@ def test_a_camera_that_only_turns_keeps_the_depths_it_came_with() -> None:
     truth = [Camera(f"{i}", *SIZE, FOCAL, FOCAL, 320, 240, pose) for i, pose in enumerate(poses)]
     room = np.random.default_rng(6).uniform(-1, 1, (3000, 3)) * (3, 2, 1) + (0, 0, 6)
     tracks = observe(truth, room, share=0.8)
-    refined = refine(disturbed(truth, focal=0, place=0), tracks, AdjustmentSettings(unknowns=KNOWN))
+    refined = refine(disturbed(truth, focal=0, place=0), tracks, AdjustmentSettings(unknowns=NO_UNKNOWNS))
     assert rotation_errors(refined.cameras, truth).max() < 0.1
     assert np.linalg.norm([camera.world_from_camera[:3, 3] for camera in refined.cameras], axis=1).max() < 0.3
-    unplaced = refine(disturbed(truth, focal=0, place=0), without_depth(tracks), AdjustmentSettings(unknowns=KNOWN))
+    unplaced = refine(
+        disturbed(truth, focal=0, place=0), without_depth(tracks), AdjustmentSettings(unknowns=NO_UNKNOWNS)
+    )
     assert all(camera.reprojection_error is None for camera in unplaced.cameras)
 
 

@@ -138,14 +138,14 @@ def solve(system: System, damping: float) -> tuple[FloatArray, FloatArray, Float
     diagonal += upper.transpose(0, 2, 1)
     corner[np.diag_indices(count)] += system.lens_prior + damping * lens_information
     corner[np.diag_indices(count)] += np.where(lens_information > 0, 1e-12, 1.0)
-    empty = np.where(information > 0, 1e-12, 1.0) + damping * information
-    diagonal[:, np.arange(size), np.arange(size)] += empty.reshape(layout.blocks, size)
-    frames, of_lens = _eliminated(diagonal, superdiagonal, border, corner, gradient.reshape(-1, size), lens_gradient)
-    frames = frames[: layout.frames * layout.width]
-    by_frames = frames.reshape(-1, layout.width)[layout.camera]
+    added = np.where(information > 0, 1e-12, 1.0) + damping * information  # unknowns without information stay
+    diagonal[:, np.arange(size), np.arange(size)] += added.reshape(layout.blocks, size)
+    padded, of_lens = _eliminated(diagonal, superdiagonal, border, corner, gradient.reshape(-1, size), lens_gradient)
+    of_frames = padded[: layout.frames * layout.width]
+    by_frames = of_frames.reshape(-1, layout.width)[layout.camera]
     changes = np.einsum("mrk,mk->mr", rows.outer, by_frames) + rows.lens @ of_lens
-    points = point_steps(changes, rows.inner, layout.start, inverses, point_gradients)
-    return frames, of_lens, points
+    of_points = point_steps(changes, rows.inner, layout.start, inverses, point_gradients)
+    return of_frames, of_lens, of_points
 
 
 def _eliminated(

@@ -29,11 +29,11 @@ from .tracks import LEAST_PARALLAX, Tracks, triangulate
 
 WIDE = 2.0  # times the median error: the scale of the loss of the wide descents, which come first
 WIDE_DESCENTS, WIDE_STEPS = 5, 8  # at most; a wide descent need not converge, since the next one goes on from it
-STEPS = 30  # of a narrow descent, at most
+NARROW_STEPS = 30  # of a narrow descent, at most
 WIDE_PARALLAX = 1.0  # degrees: the wide descents leave out points of less
 OUTLIER = 4.0  # times the scale of the loss: observations with a larger error are dropped
 LEAST_SCALE = 1.0  # pixels: the least scale of the loss
-SPREAD = 1.5  # times the median error: the scale of the narrow loss, where that is more than LEAST_SCALE
+NARROW = 1.5  # times the median error: the scale of the narrow loss, where that is more than LEAST_SCALE
 LARGEST_SCALE = 0.004  # of the photos' longer side: the narrow loss is no wider, or anything would fit
 LEAST_OBSERVATIONS = 12  # that a camera needs to be refined
 LEAST_SHARE = 0.3  # of a camera's observations that must remain in the end; with fewer, its matches were wrong
@@ -49,7 +49,7 @@ class Unknowns:
     distortion: str = ""
 
 
-KNOWN = Unknowns(focal=False)
+NO_UNKNOWNS = Unknowns(focal=False)
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ def refine(
     state = _state(cameras, solved, np.empty((0, 3)))
     while len(tracks):
         tracks, state = _descend(cameras, tracks, solved, state, settings, check)
-        standing = supported(tracks, np.maximum(LEAST_OBSERVATIONS, LEAST_SHARE * offered))
-        if len(standing.point) == len(tracks.point):
+        remaining = supported(tracks, np.maximum(LEAST_OBSERVATIONS, LEAST_SHARE * offered))
+        if len(remaining.point) == len(tracks.point):
             break
-        tracks = standing
+        tracks = remaining
     return _result(cameras, tracks, solved, state)
 
 
@@ -205,14 +205,12 @@ def _descend(
         if wide == LEAST_SCALE:
             break
     tracks, state = _triangulated(cameras, tracks, lenses, state)
-    for _ in range(
-        2
-    ):  # first with the observations that fit the wide descents, then with those that fit the narrow one
-        widest = LARGEST_SCALE * float(np.median(lenses.sizes))
-        loss_scale = min(max(widest, LEAST_SCALE), _loss_scale(tracks, lenses, state, SPREAD))
+    for _ in range(2):  # the second time, with the observations that fit the first narrow descent
+        largest = LARGEST_SCALE * float(np.median(lenses.sizes))
+        loss_scale = min(max(largest, LEAST_SCALE), _loss_scale(tracks, lenses, state, NARROW))
         fits = Problem(tracks, lenses).errors(state) < OUTLIER * loss_scale
         tracks, state = _triangulated(cameras, tracks.only(fits), lenses, state)
-        options = Options("bundle adjustment", STEPS, tolerance=settings.tolerance)
+        options = Options("bundle adjustment", NARROW_STEPS, tolerance=settings.tolerance)
         state = Problem(tracks, lenses).descend(state, Cauchy(loss_scale), options, check)
     return tracks, state
 
@@ -227,10 +225,10 @@ def _triangulated(
     cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: AdjustmentState, least: float = LEAST_PARALLAX
 ) -> tuple[Tracks, AdjustmentState]:
     """The tracks whose rays meet at `least` degrees or more, or that have a depth; and the state with their points."""
-    known = replace(tracks, depth=tracks.depth * np.exp(state.log_factors)[tracks.camera])
-    points = triangulate(_cameras(cameras, lenses, state), known, least)
-    there = np.isfinite(points).all(axis=1)
-    return tracks.only(there[tracks.point]), replace(state, points=points[there])
+    scaled = replace(tracks, depth=tracks.depth * np.exp(state.log_factors)[tracks.camera])
+    points = triangulate(_cameras(cameras, lenses, state), scaled, least)
+    determined = np.isfinite(points).all(axis=1)
+    return tracks.only(determined[tracks.point]), replace(state, points=points[determined])
 
 
 def _result(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: AdjustmentState) -> Refined:
@@ -240,7 +238,7 @@ def _result(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: Ad
     for group in np.unique(camera_group[tracks.camera]):
         mine = np.flatnonzero(camera_group == group)
         with_depth = mine[np.isin(mine, tracks.camera[np.isfinite(tracks.depth)])]
-        scale, rotation, translation = _back(cameras, solved, mine, state.log_factors[with_depth])
+        scale, rotation, translation = _to_old_world(cameras, solved, mine, state.log_factors[with_depth])
         for index in mine:
             solved[index] = _transformed(solved[index], scale, rotation, translation)
         points[point_group == group] = scale * points[point_group == group] @ rotation.T + translation
@@ -278,7 +276,7 @@ def groups(tracks: Tracks, cameras: int) -> tuple[Array, Array]:
         of_camera = spread
 
 
-def _back(
+def _to_old_world(
     old: Sequence[Camera], new: Sequence[Camera], mine: Array, log_factors: FloatArray
 ) -> tuple[float, FloatArray, FloatArray]:
     """Scale, rotation (3, 3) and translation (3,) that take the `new` cameras numbered `mine` to the `old` ones' world.
@@ -292,15 +290,12 @@ def _back(
         scale = float(np.exp(-np.median(log_factors)))
     else:
         first, second = np.triu_indices(len(mine), 1)
-        old_distances, new_distances = (
-            np.linalg.norm(p[first, :3, 3] - p[second, :3, 3], axis=1) for p in (old_poses, new_poses)
-        )
+        centres = (poses[:, :3, 3] for poses in (old_poses, new_poses))
+        old_distances, new_distances = (np.linalg.norm(c[first] - c[second], axis=1) for c in centres)
         usable = new_distances > 1e-9 * new_distances.max(initial=1e-30)
-        scale = (
-            float(np.median(old_distances[usable] / new_distances[usable]))
-            if usable.any() and old_distances[usable].any()
-            else 1.0
-        )
+        scale = 1.0
+        if usable.any() and old_distances[usable].any():
+            scale = float(np.median(old_distances[usable] / new_distances[usable]))
     translation = np.median(old_poses[:, :3, 3] - scale * new_poses[:, :3, 3] @ rotation.T, axis=0)
     return scale, rotation, translation
 

@@ -29,13 +29,14 @@ class FrameErrors:
 def measure(tracks: Tracks, errors: FloatArray, frames: int, size: tuple[int, int]) -> FrameErrors:
     """The errors of F `frames` from the reprojection `errors` (M,) of their inlier `tracks`, in pixels of a picture
     `size` (width, height)."""
-    columns = np.full((5, frames), np.nan, np.float32)
-    cells = np.clip((tracks.pixels / size * CELLS).astype(int), 0, np.array(CELLS) - 1)
+    measures = np.full((5, frames), np.nan, np.float32)
+    columns, rows = np.clip((tracks.pixels / size * CELLS).astype(int), 0, np.array(CELLS) - 1).T
+    cells = rows * CELLS[0] + columns
     for frame in range(frames):
         mine = tracks.camera == frame
         if mine.sum() < LEAST_INLIERS:
             continue
-        covered = len(np.unique(cells[mine] @ (1, CELLS[0]))) / (CELLS[0] * CELLS[1])
+        coverage = len(np.unique(cells[mine])) / (CELLS[0] * CELLS[1])
         off = errors[mine]
-        columns[:, frame] = np.median(off), np.percentile(off, 95), off.max(), len(off), covered
-    return FrameErrors(*columns)
+        measures[:, frame] = np.median(off), np.percentile(off, 95), off.max(), len(off), coverage
+    return FrameErrors(*measures)

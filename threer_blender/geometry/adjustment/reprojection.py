@@ -24,11 +24,12 @@ from . import schur
 from .tracks import DEPTH_ERROR, Tracks
 
 POSE = 7  # unknowns of a camera: rotation, translation, logarithm of the factor of its depths
-# Priors: the standard deviations of the unknowns from their start. They are far too weak to matter where the
-# observations determine an unknown. Logarithm of the factor of depths, logarithm of the focal length, principal point
-# over the longer side, distortion terms.
-FACTOR_SPREAD, FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 0.5, 0.05, 0.03, 0.1
-BEHIND = 50.0  # times the loss: the largest error that an observation costs, and that of a point behind its camera
+# Priors: the standard deviations of the unknowns from their start, far too weak to matter where observations decide.
+FACTOR_SPREAD = 0.5  # of the logarithm of the factor of depths
+FOCAL_SPREAD = 0.05  # of the logarithm of the focal length
+CENTRE_SPREAD = 0.03  # of the principal point, over the longer side
+DISTORTION_SPREAD = 0.1  # of a distortion term
+LARGEST_ERROR = 50.0  # times the loss's scale: larger errors, and points behind their camera, cost as much as this one
 DEPTH_LOSS = Cauchy(1.0)  # of depth errors over DEPTH_ERROR
 LENS_STEP = 1e-6  # in normalised coordinates: the step of the numerical derivative of the lens
 # Of a lens' unknowns, the first of which is the logarithm of the focal length's factor.
@@ -112,7 +113,7 @@ class Problem:
         """The sum of the robust losses and half the squares of the priors, in pixels². A depth that is off by
         DEPTH_ERROR costs as much as an error of one pixel."""
         local, distorted, visible = self._distorted(state)
-        errors = np.minimum(self._distances(state, distorted, visible), BEHIND * loss.scale)
+        errors = np.minimum(self._distances(state, distorted, visible), LARGEST_ERROR * loss.scale)
         total = loss.cost(errors).sum() + DEPTH_LOSS.cost(self._depth_errors(state, local[:, 2])).sum()
         return float(total + 0.5 * (self._prior * self._from_start(state) ** 2).sum())
 
@@ -201,7 +202,7 @@ class Problem:
             for axis, step in enumerate(LENS_STEP * np.eye(2)):
                 more, less = (lens.distort(distortion, ideal[mine] + offset) for offset in (step, -step))
                 by_ideal[mine, :, axis] = (more - less) / (2 * LENS_STEP)
-            for term, unit in enumerate(np.eye(self._terms)):  # all models are linear in their terms
+            for term, unit in enumerate(np.eye(self._terms)):  # all models but DIVISION are linear in their terms
                 one_term = lens.Distortion(self.lenses.model, tuple(unit))
                 distorted_by_one = lens.distort(one_term, ideal[mine]) - lens.distort(straight, ideal[mine])
                 by_lens[mine, :, TERMS.start + term] = distorted_by_one * focals[mine]
@@ -263,11 +264,8 @@ def _weighted_derivatives(
             weight = in_picture if r < 2 else in_depth
             residuals[m, r] *= weight
             a, b, c = weight * by_local[r, 0], weight * by_local[r, 1], weight * by_local[r, 2]
-            by_camera[m, r, 0], by_camera[m, r, 1], by_camera[m, r, 2] = (
-                y * c - z * b,
-                z * a - x * c,
-                x * b - y * a,
-            )  # of a rotation
+            # (a, b, c) is the residual's derivative by the point in the camera's frame: by the translation, too.
+            by_camera[m, r, 0], by_camera[m, r, 1], by_camera[m, r, 2] = y * c - z * b, z * a - x * c, x * b - y * a
             by_camera[m, r, 3], by_camera[m, r, 4], by_camera[m, r, 5] = a, b, c
             for i in range(3):
                 by_point[m, r, i] = a * rotation[0, i] + b * rotation[1, i] + c * rotation[2, i]
@@ -292,7 +290,7 @@ def lenses_of(cameras: Sequence[Camera], of: Array, model: str, free: Array) -> 
         [dict(zip(lens.MODELS[camera.distortion.model], camera.distortion.params, strict=True)) for camera in group]
         for group in groups
     ]
-    distortions = [[np.median([known.get(name, 0.0) for known in group]) for name in names] for group in terms]
+    distortions = [[np.median([by_name.get(name, 0.0) for by_name in group]) for name in names] for group in terms]
     centres = [np.median([(camera.cx, camera.cy) for camera in group], axis=0) for group in groups]
     return Lenses(
         of=of,

@@ -54,7 +54,7 @@ def inverted(block: Array) -> Array:
     d = np.sqrt(max(block[1, 1] - b * b, 1e-15 * block[1, 1]))
     e = (block[2, 1] - c * b) / d
     f = np.sqrt(max(block[2, 2] - c * c - e * e, 1e-15 * block[2, 2]))
-    half = np.zeros((3, 3))  # the factor's inverse
+    half = np.zeros((3, 3))  # the inverse of the factor, whose elements are a to f, row by row
     half[0, 0], half[1, 1], half[2, 2] = 1 / a, 1 / d, 1 / f
     half[1, 0] = -b * half[0, 0] / d
     half[2, 1] = -e * half[1, 1] / f

@@ -14,12 +14,13 @@ from .shot_problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, Sho
 from .tracks import Tracks
 
 WIDE, NARROW = 4.0, 2.0  # times the median error: scales of the robust loss, in the first descent and in the others
-OUTLIER = 4.0  # times the loss: observations with a larger error are dropped
+OUTLIER = 4.0  # times the scale of the loss: observations with a larger error are dropped
 LEAST_SHARE = 0.5  # of a point's observations that must fit; else the point moves, or its track is wrong
-WIDE_TRIALS, NARROW_TRIALS = 12, 25  # of a descent
-SMALLEST, LARGEST = 1e-6, 1e3  # px: bounds of the error of a track that is weighed
+WIDE_TRIALS, NARROW_TRIALS = 12, 25  # of a descent, at most
+LEAST_TRACK_SCALE = 1e-6  # px: the least scale of the loss that weighs whole tracks
+LARGEST_ERROR = 1e3  # px: in a track's mean, larger errors of its observations, infinite ones too, count as this
 LONGEST = 120  # frames that a track spans in an adjustment; longer ones are split, which bounds the time for a frame
-ZOOM_SPREAD = 1e-3  # deviation of a focal length's logarithm from the line through those of both neighbouring frames
+ZOOM_SPREAD = 1e-3  # standard deviation of a frame's log focal length from the line through both neighbours' ones
 MOVING_ZOOM_SPREAD = 3e-3  # the same where the camera moves: a dolly zoom starts and stops with the camera
 HELD = 1e6  # factor of a prior that holds an unknown
 
@@ -54,21 +55,21 @@ def adjust(
     and may raise.
     """
     chosen, rows, points = tracks, np.arange(len(tracks.point)), state.points
-    smallest = noise = NOISE * max(shot_lens.size)
+    least_scale = noise = NOISE * max(shot_lens.size)
     stages = ((WIDE, WIDE_TRIALS, False), (NARROW, NARROW_TRIALS, False), (NARROW, NARROW_TRIALS, True))
     for times, trials, by_track in stages:
         problem = ShotProblem(chosen, frames, shot_lens, freedom, noise)
         errors = problem.errors(state)
-        loss = max(smallest, times * _median(errors))
+        loss_scale = max(least_scale, times * _median(errors))
         if by_track and not freedom.zooms:  # the tracks that disagree may be those that tell a zoom
             problem = ShotProblem(weighed(chosen, errors), frames, shot_lens, freedom, noise)
-        state = problem.descend(state, loss, check, trials)
+        state = problem.descend(state, loss_scale, check, trials)
         errors = problem.errors(state)
-        loss = max(smallest, min(loss, NARROW * _median(errors)))
-        fits = _fitting(chosen, errors < OUTLIER * loss)
+        loss_scale = max(least_scale, min(loss_scale, NARROW * _median(errors)))
+        fits = _fitting(chosen, errors < OUTLIER * loss_scale)
         rows = rows[fits]
         chosen, points = _only(chosen, state.points, fits)
-        state, noise = replace(state, points=points), max(smallest, _median(errors[fits]))
+        state, noise = replace(state, points=points), max(least_scale, _median(errors[fits]))
     inliers = np.zeros(len(tracks.point), np.bool_)
     inliers[rows] = True
     return Adjusted(state, shot_lens, chosen, inliers, ShotProblem(chosen, frames, shot_lens, freedom).errors(state))
@@ -77,13 +78,15 @@ def adjust(
 def weighed(tracks: Tracks, errors: FloatArray) -> Tracks:
     """The tracks with new weights: the larger a track's `errors` (M,), in pixels, the less all of it counts.
 
-    Cauchy's weights, at the scale of the median track. One that slips along an outline is wrong where it fits, too.
+    The weights are Cauchy's, at the scale of the median track. A track that slips along an outline is wrong even where
+    it fits.
     """
     count = np.bincount(tracks.point, minlength=len(tracks))
-    square = np.bincount(tracks.point, np.minimum(errors, LARGEST) ** 2, len(tracks)) / np.maximum(count, 1)
-    usual = float(np.median(np.sqrt(square))) if len(square) else 1.0
-    counts = Cauchy(max(usual, SMALLEST)).weight(np.sqrt(square))[tracks.point]
-    return replace(tracks, weight=counts if tracks.weight is None else counts * tracks.weight)
+    squares = np.bincount(tracks.point, np.minimum(errors, LARGEST_ERROR) ** 2, len(tracks))
+    track_errors = np.sqrt(squares / np.maximum(count, 1))
+    scale = max(float(np.median(track_errors)), LEAST_TRACK_SCALE) if len(tracks) else 1.0
+    weight = Cauchy(scale).weight(track_errors)[tracks.point]
+    return replace(tracks, weight=weight if tracks.weight is None else weight * tracks.weight)
 
 
 def smooth_zoom(numbers: Array, spread: float = ZOOM_SPREAD) -> banded.Priors:
@@ -108,8 +111,8 @@ def split_long(tracks: Tracks) -> Tracks:
         return tracks
     begins = np.searchsorted(tracks.point, np.arange(len(tracks)))
     piece = (tracks.camera - tracks.camera[begins][tracks.point]) // LONGEST
-    number = tracks.point * (int(piece.max()) + 1) + piece
-    point = np.unique(number, return_inverse=True)[1].reshape(-1)
+    point_and_piece = tracks.point * (int(piece.max()) + 1) + piece
+    point = np.unique(point_and_piece, return_inverse=True)[1].reshape(-1)
     return replace(tracks, point=point).only(np.ones(len(point), np.bool_))
 
 
@@ -121,10 +124,10 @@ def _median(errors: FloatArray) -> float:
 
 def _fitting(tracks: Tracks, fits: BoolArray) -> BoolArray:
     """(M,) bool: `fits` without the observations of points of which fewer than two, or less than LEAST_SHARE, fit."""
-    all_of, good = (np.bincount(tracks.point, fits_or_all, len(tracks)) for fits_or_all in (None, fits))
-    enough = (good >= 2) & (good >= LEAST_SHARE * all_of)
-    fitting: BoolArray = fits & enough[tracks.point]
-    return fitting
+    total, fitting = np.bincount(tracks.point, minlength=len(tracks)), np.bincount(tracks.point, fits, len(tracks))
+    enough = (fitting >= 2) & (fitting >= LEAST_SHARE * total)
+    supported: BoolArray = fits & enough[tracks.point]
+    return supported
 
 
 def _only(tracks: Tracks, points: FloatArray, chosen: BoolArray) -> tuple[Tracks, FloatArray]:

@@ -28,10 +28,11 @@ ROTATION, CENTRE, ZOOM, SPEED = slice(0, 3), slice(3, 6), 6, slice(7, 13)
 LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the log focal factor
 LENS_STEP = 1e-6  # in normalised coordinates: the step of the numerical derivative of the lens
 NEAREST = 1e-9  # camera z of a unit vector, below which it counts as behind the camera
-BEHIND = 50.0  # times the loss: the largest error that an observation costs, and that of a point behind its camera
-TRIALS, TOLERANCE = 30, 1e-6  # of a descent at most; relative fall of the cost in the step that ends it
+LARGEST_ERROR = 50.0  # times the loss's scale: larger errors, and points behind their camera, cost as much as this one
+TRIALS = 30  # of a descent, at most
+TOLERANCE = 1e-6  # relative fall of the cost in the step that ends a descent
 LEAST_DAMPING = 1e-10
-SPEED_SPREAD = 2e-3  # radians per frame, and units per frame: deviation of a frame's speed from `ReadOut.speeds`
+SPEED_SPREAD = 2e-3  # standard deviation of a frame's speed from `ReadOut.speeds`, in radians and units per frame
 NO_SPEEDS = np.zeros((0, 6))
 NOISE = 1e-4  # of the plate's longer side: standard deviation of a tracked point, a tenth of a pixel in 960
 
@@ -117,10 +118,10 @@ class ReadOut:
     def priors(self, translates: bool) -> tuple[banded.Priors, FloatArray]:
         """Terms on the speeds, and the values (R,) that they should have. Without translation, only those of
         rotations."""
-        which = np.arange(6 if translates else 3)
-        slots = (np.arange(len(self.speeds))[:, None] * POSE + SPEED.start + which).ravel()
+        axes = np.arange(6 if translates else 3)
+        slots = (np.arange(len(self.speeds))[:, None] * POSE + SPEED.start + axes).ravel()
         priors = banded.one_unknown_each(slots, np.full(len(slots), 1 / SPEED_SPREAD))
-        return priors, (self.speeds[:, which] / SPEED_SPREAD).ravel()
+        return priors, (self.speeds[:, axes] / SPEED_SPREAD).ravel()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,15 +176,15 @@ class ShotProblem:
         self._lens_prior = np.where(free, (noise / np.where(free, shot_lens.spread, 1.0)) ** 2, 0.0)
 
     # ------------------------------------------------------------------------------------------- descent
-    def descend(self, state: ShotState, loss: float, check: Check = unchecked, trials: int = TRIALS) -> ShotState:
-        """A local minimum of `cost` at this `loss`, from `state`. `check()` is called between steps and may raise."""
+    def descend(self, state: ShotState, loss_scale: float, check: Check = unchecked, trials: int = TRIALS) -> ShotState:
+        """A local minimum of `cost`, from `state`. `check()` is called between steps and may raise."""
         options = Options("shot", trials, tolerance=TOLERANCE, least_damping=LEAST_DAMPING)
 
         def linearise(state: ShotState) -> Callable[[float], ShotState]:
-            system = self._linear(state, loss)
+            system = self._linear(state, loss_scale)
             return lambda damping: self._stepped(state, *banded.solve(system, damping))
 
-        return levenberg_marquardt(state, lambda state: self.cost(state, loss), linearise, options, check)[0]
+        return levenberg_marquardt(state, lambda state: self.cost(state, loss_scale), linearise, options, check)[0]
 
     def errors(self, state: ShotState) -> FloatArray:
         """(M,) reprojection errors in pixels; infinite where the camera cannot see the point."""
@@ -192,29 +193,29 @@ class ShotProblem:
         distance: FloatArray = np.where(visible, np.hypot(off[:, 0], off[:, 1]), np.inf)
         return distance
 
-    def cost(self, state: ShotState, loss: float) -> float:
-        """The sum of the robust losses and half the squares of the priors, in pixels². `loss` is Cauchy's scale in
+    def cost(self, state: ShotState, loss_scale: float) -> float:
+        """The sum of the robust losses and half the squares of the priors, in pixels². `loss_scale` is Cauchy's, in
         pixels."""
-        errors = np.minimum(self.errors(state), BEHIND * loss)
+        errors = np.minimum(self.errors(state), LARGEST_ERROR * loss_scale)
         priors = (self._prior_residuals(state) ** 2).sum()
         priors += (self._lens_prior * (state.lens - self.lens.start) ** 2).sum()
-        return float((self._weights * Cauchy(loss).cost(errors)).sum() + 0.5 * priors)
+        return float((self._weights * Cauchy(loss_scale).cost(errors)).sum() + 0.5 * priors)
 
-    def focal_deviation(self, state: ShotState, loss: float) -> float:
+    def focal_deviation(self, state: ShotState, loss_scale: float) -> float:
         """The standard deviation of the logarithm of the lens' focal factor, all else being free.
 
-        Errors of a track go together, for it slips as a whole; so each track counts as one observation (the variance of
+        Errors of a track go together, for it slips as a whole. So each track counts as one observation (the variance of
         clustered data: Liang & Zeger, "Longitudinal Data Analysis Using Generalized Linear Models", 1986), where that
         gives more than the noise of single observations.
         """
-        system = self._linear(state, loss)
-        rows, towards = system.rows, np.zeros(len(state.lens))
-        towards[0] = -1.0
+        system = self._linear(state, loss_scale)
+        rows, gradient = system.rows, np.zeros(len(state.lens))
+        gradient[0] = -1.0  # its solution is the focal factor's column of the inverse of the normal matrix
         of_focal = replace(
             system,
             rows=rows._replace(residuals=np.zeros_like(rows.residuals)),
             prior_residuals=np.zeros_like(system.prior_residuals),
-            lens_gradient=towards,
+            lens_gradient=gradient,
         )
         of_frames, of_lens, of_points = banded.solve(of_focal, 0.0)
         by_frames = of_frames.reshape(self.frames, -1)[self.tracks.camera]
@@ -271,13 +272,13 @@ class ShotProblem:
             values[:, SPEED] = state.speeds
         return values[:, self._free].ravel()
 
-    def _linear(self, state: ShotState, loss: float) -> banded.System:
+    def _linear(self, state: ShotState, loss_scale: float) -> banded.System:
         """The problem linearised at `state`, with the weights of the loss."""
         local, distorted, visible = self._distorted(state)
         focals = self._focals(state)
         by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
         residuals = self._pixels(state, distorted) - self.tracks.pixels
-        weights = np.where(visible, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
+        weights = np.where(visible, Cauchy(loss_scale).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
         roots = np.sqrt(self._weights * weights)
         by_ideal *= focals[:, :, None]
         cameras, points = self.tracks.camera, self.tracks.point

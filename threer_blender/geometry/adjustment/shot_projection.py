@@ -104,27 +104,27 @@ def weighted_derivatives(
         for r in range(2):
             residuals[m, r] *= weight
             a, b = weight * by_ideal[m, r, 0] / z, weight * by_ideal[m, r, 1] / z
-            d = -(a * x + b * y) / z
+            d = -(a * x + b * y) / z  # (a, b, d) is the residual's derivative by the point in the camera's frame
             if len(delays):
-                slope, q = np.array([a, b, d]), _at_middle_row(rotations, centres, points, c, p)
+                slope, middle = np.array([a, b, d]), _at_middle_row(rotations, centres, points, c, p)
                 for i in range(3):
-                    by_frame[m, r, 7 + i] = delays[m] * np.cross(q, slope)[i]
+                    by_frame[m, r, 7 + i] = delays[m] * np.cross(middle, slope)[i]
                     if width > 10:
                         by_frame[m, r, 10 + i] = delays[m] * points[p, 3] * slope[i]
-                x, y, z = q
+                x, y, z = middle  # from here on, the point and its derivative are those at the middle row
                 a, b, d = _rotated(delays[m] * speeds[c, :3], slope, -1.0)
             by_frame[m, r, 0], by_frame[m, r, 1], by_frame[m, r, 2] = y * d - z * b, z * a - x * d, x * b - y * a
-            last = 0.0
+            by_w = 0.0  # derivative by the homogeneous point's fourth coordinate
             for i in range(3):
-                across = a * rotation[0, i] + b * rotation[1, i] + d * rotation[2, i]
+                by_world = a * rotation[0, i] + b * rotation[1, i] + d * rotation[2, i]
                 if width > 3:
-                    by_frame[m, r, 3 + i] = -across * points[p, 3]
-                last -= across * centres[c, i]
+                    by_frame[m, r, 3 + i] = -by_world * points[p, 3]
+                by_w -= by_world * centres[c, i]
                 for k in range(3):
-                    by_point[m, r, k] += across * basis[p, i, k]
+                    by_point[m, r, k] += by_world * basis[p, i, k]
             for k in range(3):
-                by_point[m, r, k] += last * basis[p, 3, k]
+                by_point[m, r, k] += by_w * basis[p, 3, k]
             if width > 6:
                 by_frame[m, r, 6] = weight * by_zoom[m, r]
-            x, y, z = local[m]
+            x, y, z = local[m]  # for the second residual
     return by_frame, by_point

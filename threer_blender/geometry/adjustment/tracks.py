@@ -58,7 +58,7 @@ class Tracks:
         return int(self.point[-1]) + 1 if len(self.point) else 0
 
     def only(self, chosen: Array) -> Tracks:
-        """The `chosen` (M,) bool observations without those whose point has fewer than two; points are renumbered."""
+        """The `chosen` (M,) bool observations whose point has at least two of them; points are renumbered."""
         counts = np.bincount(self.point[chosen], minlength=len(self))
         chosen = chosen & (counts[self.point] >= 2)
         point = np.unique(self.point[chosen], return_inverse=True)[1].reshape(-1)
@@ -81,15 +81,15 @@ def link(pixels: Sequence[FloatArray], pairs: Iterable[PairMatches]) -> Tracks:
     nodes = np.flatnonzero(size[root] >= 2)
     nodes = nodes[np.argsort(root[nodes], kind="stable")]
     point = np.unique(root[nodes], return_inverse=True)[1].reshape(-1)
-    where = np.concatenate([np.empty((0, 2)), *pixels])[nodes]
-    return Tracks(point, photo[nodes], where, np.full(len(nodes), np.nan))
+    track_pixels = np.concatenate([np.empty((0, 2)), *pixels])[nodes]
+    return Tracks(point, photo[nodes], track_pixels, np.full(len(nodes), np.nan))
 
 
 @compiled()
 def _unite(edges: Array, photo: Array) -> Array:
     """(K,) the keypoint that represents each keypoint's track, for matches `edges` (E, 2) and the `photo` (K,) of each.
 
-    No track has two keypoints of one photo.
+    No track has two keypoints of one photo. A track is a linked list: it begins at its root and ends at `last[root]`.
     """
     count = len(photo)
     root, next_node, last = np.arange(count), np.full(count, -1), np.arange(count)
@@ -179,18 +179,18 @@ def _meeting(
     """
     points = np.zeros((len(start) - 1, 3))
     for point in range(len(points)):
-        for attempt in range(ROUNDS):
+        for round_number in range(ROUNDS):
             matrix, right = np.zeros((3, 3)), np.zeros(3)
             for m in range(start[point], start[point + 1]):
-                if attempt:
+                if round_number:
                     distance = np.sqrt(((points[point] - centres[m]) ** 2).sum())
                 else:
                     distance = along[m] if known[m] else 1.0
-                unit = 1 / max(distance, 1e-9) ** 2
-                across, forward = unit if visible[m] else 0.0, unit * forward_weight[m] if known[m] else 0.0
-                depth = (rays[m] * centres[m]).sum()
+                weight = 1 / max(distance, 1e-9) ** 2
+                across, forward = weight if visible[m] else 0.0, weight * forward_weight[m] if known[m] else 0.0
+                centre_along_ray = (rays[m] * centres[m]).sum()
                 for i in range(3):
-                    along_ray = (forward - across) * depth + forward * along[m]
+                    along_ray = (forward - across) * centre_along_ray + forward * along[m]
                     right[i] += across * centres[m, i] + along_ray * rays[m, i]
                     matrix[i, i] += across
                     for j in range(3):
@@ -198,9 +198,9 @@ def _meeting(
             ridge = 1e-12 * (matrix[0, 0] + matrix[1, 1] + matrix[2, 2]) + 1e-30
             for i in range(3):
                 matrix[i, i] += ridge
-            solver = inverted(matrix)
+            inverse = inverted(matrix)
             for i in range(3):
-                points[point, i] = solver[i, 0] * right[0] + solver[i, 1] * right[1] + solver[i, 2] * right[2]
+                points[point, i] = inverse[i, 0] * right[0] + inverse[i, 1] * right[1] + inverse[i, 2] * right[2]
     return points
 
 
