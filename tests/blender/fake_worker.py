@@ -43,12 +43,12 @@ while not (photos / "go").exists():
         previewed = (photos / "preview.png").exists()
         if previewed:
             say(type="preview", path=str(photos / "preview.png"))
-        say(type="progress", stage="Working", fraction=min(1.0, fraction), seconds_left=12.0, keeps=previewed)
+        say(type="progress", stage="Working", fraction=min(1.0, fraction), seconds_left=12.0, cancel_delivers=previewed)
     time.sleep(0.02)
 if sentence := (photos / "go").read_text():
     say(type="failed", text=sentence, kind="user")
     sys.exit(1)
-if request["held"]:  # a held result stays in its staging folder
+if request["leave_staged"]:  # the result stays in its staging folder
     (staging,) = output.parent.glob(f".*.{request['run']}.partial")
     output = staging / "new"
 partial = output.parent / f".{output.name}.copying"

@@ -73,7 +73,7 @@ def test_a_hash_that_was_kept_is_forgotten(data_folder: Path, capsys: pytest.Cap
     file.parent.mkdir()
     file.write_bytes(b"the first file that opened")
     store.default().verify(unpinned, file)
-    store.default().note_opened(unpinned, file)
+    store.default().note_fits_network(unpinned, file)
     assert store.default().pinned(unpinned)
     command_line.main(["weights", "forget", unpinned.name])
     assert f"{unpinned.name}: its hash is forgotten" in capsys.readouterr().out

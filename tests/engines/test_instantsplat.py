@@ -121,7 +121,7 @@ def test_previews_show_the_splats_grow(splatted: tuple[Reconstruction, list[Mess
     assert any(isinstance(message, Preview) for message in sent)
     last = next(message for message in reversed(sent) if isinstance(message, Progress))
     assert last.stage == instantsplat.SPLATTING.label
-    assert last.keeps
+    assert last.cancel_delivers
 
 
 @pytest.mark.usefixtures("small")
@@ -197,7 +197,7 @@ def test_cancelling_the_process_delivers_what_there_is(tmp_path: Path) -> None:
     photos = sample_photos.shrunk(sample_photos.SAMPLE[:3], tmp_path)
     job = headless.begin(headless.reconstruction_request(photos, tmp_path / "result", instantsplat.ENGINE.id))
     try:
-        while not any(isinstance(message, Progress) and message.keeps for message in job.wait(60)):
+        while not any(isinstance(message, Progress) and message.cancel_delivers for message in job.wait(60)):
             assert job.ended is None, job.log.read_text()
         job.cancel()
         while job.ended is None:

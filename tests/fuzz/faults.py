@@ -182,7 +182,7 @@ FAULTS = (
     Fault(
         "B11",
         "Camera photos chosen alone among numbered neighbours, and frames of sequences",
-        ("files/test_camera_files.py", "files/test_sequence_files.py"),
+        ("files/test_single_pictures.py", "files/test_sequence_files.py"),
     ),
     Fault(
         "B12",

@@ -103,7 +103,7 @@ def test_without_a_published_hash_that_of_the_first_that_opens_is_kept(folder: P
     assert default_store.pinned(unpinned) == ""  # it has not opened
     file.write_bytes(CONTENT)
     path = runtime_weights.locate(unpinned)
-    runtime_weights.note_opened(unpinned, path)
+    runtime_weights.note_fits_network(unpinned, path)
     assert default_store.pinned(unpinned) == HASH
     os.utime(file, ns=(1, 1))
     runtime_weights.locate(unpinned)
@@ -120,7 +120,7 @@ def test_without_a_published_hash_that_of_the_first_that_opens_is_kept(folder: P
 def test_a_published_hash_is_never_forgotten(folder: Path) -> None:
     file = folder / "net.safetensors"
     file.write_bytes(CONTENT)
-    runtime_weights.note_opened(weights(), runtime_weights.locate(weights()))
+    runtime_weights.note_fits_network(weights(), runtime_weights.locate(weights()))
     assert not store.default().forget_pinned(weights())
 
 

@@ -74,7 +74,7 @@ ELSEWHERE = {
     "pictures/blender_clip.py": "scene/test_films.py",
     "pictures/decoder.py": "pictures/test_film.py",
     "pictures/film_index.py": "pictures/test_film.py",
-    "pictures/survey.py": "pictures/test_video.py",
+    "pictures/frame_statistics.py": "pictures/test_video.py",
     "files/array_blocks.py": "test_bundle.py",
     "files/digest.py": "worker/test_set_up.py",
     "files/lock.py": "files/test_removal.py",

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_worker",))
 
 
-def start(tmp_path: Path, run: str = "a run", held: bool = False, **options: object) -> Job:
+def start(tmp_path: Path, run: str = "a run", leave_staged: bool = False, **options: object) -> Job:
     """Starts a worker that puts a finished bundle in place, and then ends without saying so."""
     finished = tmp_path / "made"
     if not finished.exists():
@@ -31,9 +31,11 @@ def start(tmp_path: Path, run: str = "a run", held: bool = False, **options: obj
     output = tmp_path / "out" / "result"
     staging = Staging(output, run)
     options |= {"staging": str(staging.path), "marker": removal.TEXT, "made": str(finished)}
-    options |= {"place": str(staging.new if held else output)}
+    options |= {"place": str(staging.new if leave_staged else output)}
     return Job(
-        ReconstructionRequest([], "fake", str(output), options, run=run, held=held), INTERPRETER, tmp_path / "home"
+        ReconstructionRequest([], "fake", str(output), options, run=run, leave_staged=leave_staged),
+        INTERPRETER,
+        tmp_path / "home",
     )
 
 
@@ -48,16 +50,16 @@ def folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("crash", ["segv", "exit", "kill"])
-@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("leave_staged", [False, True])
 def test_a_worker_that_dies_after_its_result_is_in_place_has_delivered_it(
-    tmp_path: Path, crash: str, held: bool
+    tmp_path: Path, crash: str, leave_staged: bool
 ) -> None:
-    job = start(tmp_path, crash=crash, held=held)
+    job = start(tmp_path, crash=crash, leave_staged=leave_staged)
     finish(job)
-    place = Staging(tmp_path / "out" / "result", "a run").new if held else tmp_path / "out" / "result"
+    place = Staging(tmp_path / "out" / "result", "a run").new if leave_staged else tmp_path / "out" / "result"
     assert job.ended == Done(str(place), 2, 3, 11)
     assert len(bundle.read(place).cameras) == 2
-    if not held:
+    if not leave_staged:
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["result"]
 
 

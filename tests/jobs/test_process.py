@@ -139,7 +139,7 @@ def test_a_second_cancel_ends_what_takes_too_long_to_finish(tmp_path: Path) -> N
     job = start(tmp_path, steps=100, pause=0.1, keeps=True, slow=True)
     messages = until_progress(job)
     job.cancel()
-    while not (isinstance(messages[-1], Progress) and not messages[-1].keeps):
+    while not (isinstance(messages[-1], Progress) and not messages[-1].cancel_delivers):
         messages += job.wait(10)
     job.cancel()
     messages += finish(job)

@@ -51,7 +51,7 @@ def read(path: Path) -> tuple[photos.Photos, list[str]]:
 def test_numbers_and_holes_are_the_files(tmp_path: Path) -> None:
     for number in (1001, 1002, 1003, 1006, 1007, 1009):
         exr_file.write(tmp_path / f"plate.{number}.exr", linear(3 * number))
-    film = video.film(str(tmp_path / "plate.####.exr"))
+    film = video.frame_source(str(tmp_path / "plate.####.exr"))
     assert list(film.numbers) == [1001, 1002, 1003, 1006, 1007, 1009]
     assert film.size == film.plate_size == (WIDTH, HEIGHT)
     for number in film.numbers:
@@ -81,7 +81,7 @@ def test_dpx_of_any_depth(tmp_path: Path, pixels: str) -> None:
     values = (linear() / 4).astype(np.float64)
     for number in (1, 2, 3):
         write_dpx(tmp_path / f"scan.{number:07d}.dpx", values, pixels, transfer=6)
-    film = video.film(str(tmp_path / "scan.#######.dpx"))
+    film = video.frame_source(str(tmp_path / "scan.#######.dpx"))
     assert list(film.numbers) == [1, 2, 3]
     assert np.abs(film.picture(2) - 255 * values).max() <= 1.1  # rounded twice
     assert film.frame_rate in (None, Fraction(24))
@@ -93,7 +93,7 @@ def test_logarithmic_dpx_is_shown_as_it_looked(tmp_path: Path) -> None:
     codes[:, WIDTH // 3 :] = 470 / 1023
     codes[:, 2 * WIDTH // 3 :] = 685 / 1023
     write_dpx(tmp_path / "scan.0001.dpx", codes, "gbrp10be", transfer=1)
-    displayed = video.film(str(tmp_path / "scan.####.dpx")).picture(1)
+    displayed = video.frame_source(str(tmp_path / "scan.####.dpx")).picture(1)
     assert displayed[0, 0, 0] == 0
     assert displayed[0, WIDTH // 2, 0] == pytest.approx(srgb(np.array(0.18)), abs=2)
     assert displayed[0, -1, 0] == 255
@@ -104,7 +104,7 @@ def test_pictures_with_eight_bits(tmp_path: Path, suffix: str) -> None:
     picture = np.rint(srgb(linear())).astype(np.uint8)
     for number in range(1, 5):
         Image.fromarray(picture).save(tmp_path / f"plate.{number:03d}.{suffix}", quality=98)
-    film = video.film(str(tmp_path / f"plate.###.{suffix}"))
+    film = video.frame_source(str(tmp_path / f"plate.###.{suffix}"))
     assert len(film) == 4
     assert np.abs(film.picture(3).astype(int) - picture).mean() < (2 if suffix == "jpg" else 1e-9)
 
@@ -112,7 +112,7 @@ def test_pictures_with_eight_bits(tmp_path: Path, suffix: str) -> None:
 def test_an_anamorphic_plate_is_shown_unsqueezed(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         exr_file.write(tmp_path / f"squeezed.{number:04d}.exr", linear(), pixel_aspect=2.0)
-    film = video.film(str(tmp_path / "squeezed.####.exr"))
+    film = video.frame_source(str(tmp_path / "squeezed.####.exr"))
     assert film.plate_size == (WIDTH, HEIGHT)
     assert film.size == (2 * WIDTH, HEIGHT)
     assert film.picture(1).shape == (HEIGHT, 2 * WIDTH, 3)
@@ -147,7 +147,7 @@ def test_a_plate_that_changes_size_is_refused_with_the_frame(tmp_path: Path) -> 
     for number in range(1, 11):
         side = HEIGHT if number < 7 else HEIGHT + 2
         Image.fromarray(np.zeros((side, WIDTH, 3), np.uint8)).save(tmp_path / f"plate.{number:04d}.png")
-    film = video.film(str(tmp_path / "plate.####.png"))
+    film = video.frame_source(str(tmp_path / "plate.####.png"))
     with pytest.raises(Unusable, match="Frame 7 has 96 × 74 pixels, and frame 1 has 96 × 72"):
         film.picture(7)
     chosen, sentences = read(tmp_path / "plate.0001.png")
@@ -165,7 +165,7 @@ def test_a_movies_rate_is_a_fraction_and_its_pixels_its_own(tmp_path: Path) -> N
             picture = np.rint(srgb(linear(number))).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    film = video.film(str(path))
+    film = video.frame_source(str(path))
     assert film.frame_rate == Fraction(24000, 1001)
     assert film.plate_size == (WIDTH, HEIGHT)
     assert film.size == (2 * WIDTH, HEIGHT)

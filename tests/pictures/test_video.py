@@ -12,7 +12,7 @@ from threer_blender.files.photo_files import find
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Photo
-from threer_blender.pictures import photos, survey, video
+from threer_blender.pictures import frame_statistics, photos, video
 from threer_blender.pictures.film import Film
 
 av = pytest.importorskip("av")
@@ -68,7 +68,7 @@ def test_a_rest_gives_few_frames_and_a_fast_pan_many(tmp_path: Path) -> None:
     assert 30 <= len(accepted) <= video.MOST_FRAMES
     assert len(accepted) - len(moving) <= 2
     steps = np.diff([offsets[frame - 1] for frame in moving])
-    assert steps.max() <= 3 * survey.STEP * WIDTH
+    assert steps.max() <= 3 * frame_statistics.STEP * WIDTH
 
 
 def test_blurred_frames_are_passed_over(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_video_that_vanishes_ends_in_a_sentence(tmp_path: Path) -> None:
     film(tmp_path / "clip.mp4", [8 * i for i in range(12)])
     (photo, *_) = read(tmp_path / "clip.mp4").accepted
     (tmp_path / "clip.mp4").unlink()
-    video.film.cache_clear()
+    video.frame_source.cache_clear()
     with pytest.raises(UserError, match="vanished"):
         photos.pixels(photo)
 
@@ -167,7 +167,7 @@ def test_a_video_that_is_replaced_ends_in_a_sentence(tmp_path: Path, reopened: b
     (photo, *_) = read(tmp_path / "clip.mp4").accepted
     film(tmp_path / "clip.mp4", [4 * i for i in range(12)])
     if reopened:
-        video.film.cache_clear()
+        video.frame_source.cache_clear()
     with pytest.raises(UserError, match="changed"):
         photos.pixels(photo)
 
@@ -175,7 +175,7 @@ def test_a_video_that_is_replaced_ends_in_a_sentence(tmp_path: Path, reopened: b
 def test_movement_is_that_of_most_of_the_picture() -> None:
     wide = panorama().mean(-1)
     still, moved = wide[:192, 100:356].copy(), wide[:192, 107:363].copy()
-    assert survey.movement(still, moved) == 7
+    assert frame_statistics.movement(still, moved) == 7
     passing = still.copy()
     passing[:, :64] = moved[:, :64]  # someone walks by
-    assert survey.movement(still, passing) == 0
+    assert frame_statistics.movement(still, passing) == 0

@@ -91,7 +91,7 @@ def test_a_result_that_stands_is_kept_by_the_first_cancel() -> None:
     assert not report.cancel()
     assert report.finishing.is_set()
     report(A, 2, 4)
-    assert [message.keeps for message in sent if isinstance(message, Progress)] == [False, True, False]
+    assert [message.cancel_delivers for message in sent if isinstance(message, Progress)] == [False, True, False]
     assert report.cancel()
     with pytest.raises(Cancelled):
         report(A, 3, 4)

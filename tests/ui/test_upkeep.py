@@ -140,7 +140,7 @@ def test_a_hash_that_nobody_published_is_forgotten_on_a_click(declare: Any, data
     store.path(weights).write_bytes(CONTENT)
     store.verify(weights, store.path(weights))
     assert "threer.forget_hash" not in panel()
-    store.note_opened(weights, store.path(weights))
+    store.note_fits_network(weights, store.path(weights))
     assert store.pinned(weights) == HASH
     bpy.ops.threer.forget_hash(name=weights.name)
     assert store.pinned(weights) == ""

@@ -30,13 +30,15 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("held", [False, True])
-def test_a_result_stays_when_the_parent_closes_the_pipe(tmp_path: Path, held: bool) -> None:
+@pytest.mark.parametrize("leave_staged", [False, True])
+def test_a_result_stays_when_the_parent_closes_the_pipe(tmp_path: Path, leave_staged: bool) -> None:
     output = tmp_path / "result"
     shutil.copy(SAMPLE[0], tmp_path / "photo.jpg")
-    request = ReconstructionRequest([str(tmp_path / "photo.jpg")], "colmap", str(output), {}, run="1f", held=held)
+    request = ReconstructionRequest(
+        [str(tmp_path / "photo.jpg")], "colmap", str(output), {}, run="1f", leave_staged=leave_staged
+    )
     staging = Staging(output, "1f")
-    if held:
+    if leave_staged:
         staging.make()
     command = [sys.executable, "-c", WORKER]
     pipe = subprocess.PIPE
@@ -50,5 +52,5 @@ def test_a_result_stays_when_the_parent_closes_the_pipe(tmp_path: Path, held: bo
         assert isinstance(done, Done), done
         worker.stdin.close()
         assert worker.wait(60) == 0
-    assert len(bundle.read(staging.new if held else output).cameras) == done.registered == 1
+    assert len(bundle.read(staging.new if leave_staged else output).cameras) == done.registered == 1
     staging.discard()

@@ -64,8 +64,8 @@ def write(
     staging = Staging(folder, request.run)
     try:
         staging.make()
-        # `held`: the worker leaves the bundle in the staging folder, and we put it in place.
-        done = headless.finish(headless.begin(replace(request, held=True), data_folder), say)
+        # The worker leaves the bundle in the staging folder. It is put in place below, together with the scene.
+        done = headless.finish(headless.begin(replace(request, leave_staged=True), data_folder), say)
         assert isinstance(done, Done)
         described = _build_scene(staging, files, say, describe)
         _put_in_place(staging, files)

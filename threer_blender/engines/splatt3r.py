@@ -124,7 +124,7 @@ def predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> I
 
     path = weights.locate(ENGINE.weights[0])
     network, device = pairwise.load(splatt3r.network, splatt3r.rename, path, report)
-    weights.note_opened(ENGINE.weights[0], path)
+    weights.note_fits_network(ENGINE.weights[0], path)
     encoded = pairwise.encode(network, device, photos, report)
     for prediction in pairwise.predict(network, device, encoded, pairs, report):
         first, second = photos[prediction.first], photos[prediction.second]

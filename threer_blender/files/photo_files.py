@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..model.errors import UserError, quoted
-from . import bundle_folder, camera_files, removal, sequence_files
+from . import bundle_folder, removal, sequence_files, single_pictures
 from .sequence_files import PLATE_SUFFIXES
 
 # JPEG XL is included so that the reader can say that it cannot read it.
@@ -100,7 +100,7 @@ def _shot_of(file: Path, alone: bool) -> Path | None:
 
     EXR and DPX files with a number are frames, however few there are. So are pictures that are numbered as frames are
     (`name.1001.png`) in a sequence of FEWEST or more. A picture with another number (`name_0001.png`) is a frame only
-    where it was the only choice, belongs to a sequence of ALONE or more, and was not taken by a camera.
+    where it was the only choice, belongs to a sequence of ALONE or more, and is no single picture by its name or EXIF.
     """
     if file.suffix.lower() not in sequence_files.SUFFIXES or sequence_files.is_pattern(file):
         return None
@@ -110,7 +110,7 @@ def _shot_of(file: Path, alone: bool) -> Path | None:
     pattern = sequence_files.pattern(file)
     if pattern is None or always:
         return pattern
-    if not by_name and camera_files.is_photo(file):
+    if not by_name and single_pictures.is_single_picture(file):
         return None
     fewest = sequence_files.FEWEST if by_name else sequence_files.ALONE
     return pattern if len(sequence_files.frames(pattern)) >= fewest else None

@@ -3,8 +3,8 @@
     {"cameras": [{"photo": "/shot/IMG_2041.jpg", "lens": 35.0, "sensor_fit": "AUTO", "sensor_width": 36.0,
                   "sensor_height": 24.0, "shift_x": 0.0, "shift_y": 0.0, "matrix_world": [[…4], […4], […4], […4]]}]}
 
-Values are those of Blender's cameras: lengths in millimetres, shifts in units of the fitted side, and `matrix_world`
-of a camera that looks along its -z axis with y up, in a world whose z is up.
+Values are those of Blender's cameras: lengths in millimetres, and shifts in units of the fitted side. `matrix_world`
+(4, 4) is the pose of a camera that looks along its -z axis with y up, in a world whose z is up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..model.reconstruction import Camera
 from . import bounded, checked, whole_file
 
 FITS = ("AUTO", "HORIZONTAL", "VERTICAL")
-OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))
+BLENDER_FROM_OPENCV = np.diag((1.0, -1.0, -1.0, 1.0))  # axes of a camera; the matrix is its own inverse
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class SceneCamera:
         sensor = self.sensor_height if self.sensor_fit == "VERTICAL" else self.sensor_width
         focal = self.lens * fitted / sensor
         centre = width / 2 - self.shift_x * fitted, height / 2 + self.shift_y * fitted
-        return Camera(name, width, height, focal, focal, *centre, _rigid(np.array(self.matrix_world)))
+        return Camera(name, width, height, focal, focal, *centre, _world_from_camera(np.array(self.matrix_world)))
 
 
-def _rigid(matrix: FloatArray) -> FloatArray:
-    """The pose in OpenCV's axes, without the matrix's scale."""
-    pose = matrix.astype(np.float64)
-    left, _, right = np.linalg.svd(pose[:3, :3])
-    pose[:3, :3] = left @ right
-    from_camera: FloatArray = pose @ OPENCV_FROM_BLENDER
-    return from_camera
+def _world_from_camera(matrix_world: FloatArray) -> FloatArray:
+    """(4, 4) the pose of a camera with OpenCV's axes, from Blender's matrix (4, 4) without its scale."""
+    world_from_blender = matrix_world.astype(np.float64)
+    left, _, right = np.linalg.svd(world_from_blender[:3, :3])
+    world_from_blender[:3, :3] = left @ right  # the nearest rotation
+    world_from_camera: FloatArray = world_from_blender @ BLENDER_FROM_OPENCV
+    return world_from_camera
 
 
 def write(path: Path, cameras: Sequence[SceneCamera]) -> None:

@@ -26,15 +26,17 @@ FOLDER = "weights"  # in the data folder
 NOTES = ".threer"  # our folder in the store, for notes, downloads and locks
 # Endings of the files in that folder.
 USER_FILE = ".own"  # the note with the path of the user's own file
-PARTIAL, PARTIAL_NOTE = ".partial", ".partial.json"  # the part of a file that has arrived, and the note about that part
+PARTIAL = ".partial"  # the part of a download that has arrived
+PARTIAL_NOTE = ".partial.json"  # the note about that part
 
 
 @dataclass(frozen=True)
 class Proof:
     """The proof that the file at `path` had this hash while it had this `size` (bytes) and `modified` time (ns).
 
-    `downloaded`: we made the file, and may delete it. `opened`: the file has been opened as exactly the network that it
-    is for. Where nobody has published a hash of the file, it must have this hash from then on.
+    `downloaded`: we downloaded the file, and may delete it. `fits_network`: the file holds exactly the network that it
+    is for; it was loaded, or has the published hash. Where nobody has published a hash of the file, this hash is then
+    pinned: from then on the file must have it.
     """
 
     path: str
@@ -42,7 +44,7 @@ class Proof:
     size: int
     modified: int
     downloaded: bool = False
-    opened: bool = False
+    fits_network: bool = False
 
 
 class Store:
@@ -99,15 +101,15 @@ class Store:
         expected = weights.sha256 or self.pinned(weights)
         if path.resolve().name == expected:  # Hugging Face's cache names files by their hash; we trust it
             return None
-        known, status = self._proof(weights), path.stat()
-        now = (str(path), status.st_size, status.st_mtime_ns)
-        if known is not None and known.sha256 and (known.path, known.size, known.modified) == now:
-            proof = known
+        earlier, status = self._proof(weights), path.stat()
+        file = (str(path), status.st_size, status.st_mtime_ns)
+        if earlier is not None and earlier.sha256 and (earlier.path, earlier.size, earlier.modified) == file:
+            proof = earlier
         else:
             digest = sha256(path)
             proof = Proof(str(path), digest, status.st_size, status.st_mtime_ns)
-            if known is not None and (known.path, known.sha256) == (proof.path, digest):
-                proof = replace(proof, downloaded=known.downloaded, opened=known.opened)
+            if earlier is not None and (earlier.path, earlier.sha256) == (proof.path, digest):
+                proof = replace(proof, downloaded=earlier.downloaded, fits_network=earlier.fits_network)
         if expected and proof.sha256 != expected:
             advice = "delete it and download it again"
             if not weights.sha256:
@@ -121,30 +123,31 @@ class Store:
         path = self.path(weights)
         status = path.stat()
         proof = Proof(str(path), digest, status.st_size, status.st_mtime_ns, downloaded=True)
-        self.write_proof(weights, replace(proof, opened=bool(weights.sha256)))
+        has_published_hash = bool(weights.sha256)  # the download was checked against it
+        self.write_proof(weights, replace(proof, fits_network=has_published_hash))
 
-    def note_opened(self, weights: Weights, path: Path) -> None:
-        """Notes that the file at `path` has been opened as exactly the network that these weights are of."""
+    def note_fits_network(self, weights: Weights, path: Path) -> None:
+        """Notes that the file at `path` was loaded and holds exactly the network that these weights are of."""
         proof = self._proof(weights)
-        if proof is not None and proof.path == str(path) and not proof.opened:
-            self.write_proof(weights, replace(proof, opened=True))
+        if proof is not None and proof.path == str(path) and not proof.fits_network:
+            self.write_proof(weights, replace(proof, fits_network=True))
 
     def pinned(self, weights: Weights) -> str:
-        """The hash that the file had when it first opened as its network; "" before that.
+        """The hash that the file had when it was first loaded as its network; "" before that.
 
         It takes the place of a published hash where there is none.
         """
         proof = self._proof(weights)
-        return proof.sha256 if proof is not None and proof.opened else ""
+        return proof.sha256 if proof is not None and proof.fits_network else ""
 
     def forget_pinned(self, weights: Weights) -> bool:
-        """Forgets the pinned hash of a file without a published one. Returns whether there was any."""
-        known = self.pinned(weights) != "" and not weights.sha256
-        if known:
+        """Forgets the pinned hash of a file that has no published hash. Returns whether there was a pinned hash."""
+        was_pinned = self.pinned(weights) != "" and not weights.sha256
+        if was_pinned:
             proof = self._proof(weights)
             assert proof is not None
-            self.write_proof(weights, replace(proof, sha256="", opened=False))
-        return known
+            self.write_proof(weights, replace(proof, sha256="", fits_network=False))
+        return was_pinned
 
     def is_accepted(self, weights: Weights) -> bool:
         """Whether the terms of these weights' family have been accepted here."""
@@ -161,7 +164,7 @@ class Store:
             raise _unwritable(self.folder, error) from error
 
     def bytes_held(self, weights: Weights) -> int:
-        """The bytes that the file and an unfinished download of it take in this store."""
+        """The bytes that the file and its unfinished download take in this store."""
         path = self.path(weights)
         parts = (path, self._notes / f"{path.name}{PARTIAL}")
         return sum(part.stat().st_size for part in parts if part.is_file())
@@ -196,9 +199,9 @@ class Store:
             return False
         return path.is_file() and (path.stat().st_size, path.stat().st_mtime_ns) == (proof.size, proof.modified)
 
-    def _remove(self, note: Path) -> None:
+    def _remove(self, file: Path) -> None:
         try:
-            removal.remove_made_file(note)
+            removal.remove_made_file(file)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
@@ -236,13 +239,13 @@ class Store:
 
 
 def default(data_folder: Path | None = None) -> Store:
-    """The store that THREER_WEIGHTS names, else the one in `data_folder`, by default the user's own folder."""
+    """The store in the folder that THREER_WEIGHTS names, else in `data_folder`, which is the user's own by default."""
     named = os.environ.get("THREER_WEIGHTS")
     return Store(Path(named) if named else (data_folder or user_folder()) / FOLDER)
 
 
 def token() -> str:
-    """The token that the user has given to Hugging Face's own tools; "" where there is none."""
+    """The access token that the user has given to Hugging Face's own tools; "" where there is none."""
     file = Path(os.environ.get("HF_TOKEN_PATH", _hugging_face() / "token"))
     try:
         return os.environ.get("HF_TOKEN") or file.read_text("utf-8").strip()
@@ -266,6 +269,7 @@ def _in_hugging_face_cache(weights: Weights) -> Iterator[Path]:
 
 
 def _hugging_face() -> Path:
+    """The folder of Hugging Face's own tools."""
     caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return Path(os.environ.get("HF_HOME", caches / "huggingface"))
 

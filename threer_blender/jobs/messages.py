@@ -27,9 +27,9 @@ class ReconstructionRequest:
     """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`.
 
     `options` are the engine's, by name. `weights` are paths of the user's own files, by the name of the weights that
-    they stand in for. `run` is a name that no other request has. Where `held` is true, the bundle stays in the Staging
-    of that run, and the sender of the request puts it in place. `version` is that of the sender's extension: a Blender
-    that was open during an update sends the old one.
+    they stand in for. `run` is a name that no other request has. Where `leave_staged`, the worker leaves the bundle in
+    the Staging of that run, and the sender of the request puts it in place. `version` is that of the sender's
+    extension: a Blender that was open during an update sends the old one.
     """
 
     noun: ClassVar = "reconstruction"
@@ -40,7 +40,7 @@ class ReconstructionRequest:
     options: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     run: str = field(default_factory=new_run)
-    held: bool = False
+    leave_staged: bool = False
     version: str = __version__
 
 
@@ -50,7 +50,7 @@ class Import:
 
     `photos` are the folders that are searched for its photos; without any, the solve's own folder is searched.
     `points` is a file of points in the world of the solve, which replace its own; "" where there is none. `run` and
-    `held` are as in `ReconstructionRequest`.
+    `leave_staged` are as in `ReconstructionRequest`.
     """
 
     noun: ClassVar = "import"
@@ -60,7 +60,7 @@ class Import:
     output: str
     points: str = ""
     run: str = field(default_factory=new_run)
-    held: bool = False
+    leave_staged: bool = False
     version: str = __version__
 
 
@@ -102,8 +102,10 @@ class Undistort:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Solve the lens from `photos` (files or folders) of checkerboards or grids of dots, and write it to
-    the lens file `output`."""
+    """Solve the lens from `photos` (files or folders) of checkerboards or grids of dots.
+
+    The lens is written to the lens file `output`.
+    """
 
     noun: ClassVar = "calibration"
 
@@ -118,8 +120,8 @@ class SolveAgain:
 
     `shot` counts the result's shots from 0. `weights` maps the number of a track, as text, to its new weight: 0 leaves
     the track out, and 1 is usual. Tracks that it does not name keep their weight. `bad` are the ranges of frames to
-    leave out, each the numbers of its first and last frame. They replace the earlier ranges. `run` and `held` are as
-    in `ReconstructionRequest`.
+    leave out, each the numbers of its first and last frame. They replace the earlier ranges. `run` and `leave_staged`
+    are as in `ReconstructionRequest`.
     """
 
     noun: ClassVar = "second solve"
@@ -130,27 +132,27 @@ class SolveAgain:
     weights: dict[str, float] = field(default_factory=dict)
     bad: list[list[int]] = field(default_factory=list)
     run: str = field(default_factory=new_run)
-    held: bool = False
+    leave_staged: bool = False
     version: str = __version__
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop. Where the last Progress `keeps` a result, deliver that; else leave nothing behind."""
+    """Stop. Where the last Progress said `cancel_delivers`, deliver the result; else leave nothing behind."""
 
 
 @dataclass(frozen=True)
 class Progress:
     """The state of the work. `stage` is a phrase for the artist; `fraction` is the part of all work done, in [0, 1].
 
-    `seconds_left` is None while it is unknown. `keeps` is true where there is a result already that is only being
-    improved. A Cancel then ends in a `Done`.
+    `seconds_left` is None while it is unknown. `cancel_delivers`: there is a result already, which is only being
+    improved, so that a Cancel now would end in a `Done`.
     """
 
     stage: str
     fraction: float
     seconds_left: float | None = None
-    keeps: bool = False
+    cancel_delivers: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Failed:
-    """The end without a result, with a sentence for the user.
+    """The work ended without a result. `text` is a sentence for the user.
 
     `kind` is "user" (the user can mend the input), "cancelled" or "bug" (stderr has the traceback).
     """
@@ -184,7 +186,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Done:
-    """The bundle stands complete in the folder `bundle`.
+    """The bundle is complete, in the folder `bundle`.
 
     `registered` of the `chosen` photos have a camera. `points` is the number of points in the cloud.
     """
@@ -260,11 +262,11 @@ def from_line(line: str) -> Message:
         raise ValueError(f"not a message: {line[:200]!r}")
     kind = KINDS[name]
     types = get_type_hints(kind)
-    known = {f.name: types[f.name] for f in fields(kind)}
-    if set(values) - set(known):
-        raise ValueError(f"{kind.__name__} has no {sorted(set(values) - set(known))}")
+    type_of = {f.name: types[f.name] for f in fields(kind)}
+    if unknown := sorted(set(values) - set(type_of)):
+        raise ValueError(f"{kind.__name__} has no {unknown}")
     for field_name, value in values.items():
-        if not _fits(value, known[field_name]):
+        if not _fits(value, type_of[field_name]):
             raise ValueError(f"{kind.__name__}.{field_name} is {value!r:.80}")
     try:
         return kind(**values)

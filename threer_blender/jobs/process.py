@@ -43,11 +43,11 @@ from .messages import (
 )
 
 GRACE = 1.5  # seconds between asking the worker to stop and killing it
-MOST_LOGS = 20
+MOST_LOGS = 20  # the oldest logs beyond these are deleted
 KERNELS, LOGS = "kernels", "logs"  # folders in `data_folder`
 LOG_BEGINS = b"A log of threer_blender\n"
-LONGEST_LINE = 1 << 20  # bytes; a message has some hundred
-FULL = 10e6  # bytes free on a disk that is as good as full
+LONGEST_LINE = 1 << 20  # bytes; a message usually has a few hundred
+FULL = 10e6  # bytes: a disk with less free space is as good as full
 # Neither the working folder nor the user's site-packages may shadow what the worker imports.
 ISOLATED = ("-P", "-s")
 _living: set[Job] = set()
@@ -68,7 +68,7 @@ class Job:
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._cancelling = self._finishing = self._closing = False
-        self._keeps = False  # by the worker's last Progress: a cancel would end in a result
+        self._cancel_delivers = False  # the last Progress says so: a cancel would end in a result
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(removal.remove_made_file, self.log)
             self._temporary = removal.temporary(TEMPORARY)
@@ -98,7 +98,7 @@ class Job:
             if isinstance(message, Done | Finished | Failed):
                 self.ended = message
             elif isinstance(message, Progress):
-                self._keeps = message.keeps
+                self._cancel_delivers = message.cancel_delivers
             arrived.append(message)
         return arrived
 
@@ -122,7 +122,7 @@ class Job:
         """
         if self.ended is not None or self._cancelling:
             return
-        if self._keeps:
+        if self._cancel_delivers:
             if not self._finishing:
                 self._finishing = True
                 self._outgoing.put(Cancel())
@@ -156,13 +156,13 @@ class Job:
         assert self._child.stdout is not None
         last: Ended | None = None
         try:
-            last = self._heard(self._child.stdout)
+            last = self._pass_on(self._child.stdout)
         except Exception as error:  # the edge of this thread: without a last message the job would never end
             last = Failed(f"The worker could not be heard: {cause(error)}.", "bug")
         finally:
             self._queue.put(self._tidied(last))
 
-    def _heard(self, lines: BinaryIO | Any) -> Ended | None:
+    def _pass_on(self, lines: BinaryIO | Any) -> Ended | None:
         """Passes the messages on and returns the last one; None where the worker ended without a last message."""
         while line := lines.readline(LONGEST_LINE):
             try:
@@ -177,7 +177,7 @@ class Job:
     def _tidied(self, last: Ended | None) -> Ended:
         """Ends the worker and removes what it left behind.
 
-        Returns its last message, or else a message about its death.
+        Returns its `last` message, or else a message about its death; Done where its result was complete all the same.
         """
         self._outgoing.put(None)
         try:
@@ -196,23 +196,23 @@ class Job:
         if isinstance(self.request, Bundled):
             output = Path(self.request.output).absolute()
             if isinstance(last, Failed):
-                last = self._result(output) or last
-            if not (self.request.held and isinstance(last, Done)):
+                last = self._completed(output) or last
+            if not (self.request.leave_staged and isinstance(last, Done)):
                 Staging(output, self.request.run).discard()
         _living.discard(self)
         return last
 
-    def _result(self, output: Path) -> Done | None:
-        """The result of a worker that died after it had put the result in place, and before it could say so."""
+    def _completed(self, output: Path) -> Done | None:
+        """The Done of a worker that completed its bundle and died before it could say so; None without a bundle."""
         assert isinstance(self.request, Bundled)
-        places = [Staging(output, self.request.run).new] if self.request.held else [output]
-        for place in places:
-            manifest = bundle_folder.written_by(place, self.request.run)
-            if manifest is not None:
-                return Done(str(place), manifest.registered, manifest.chosen, manifest.points)
-        return None
+        folder = Staging(output, self.request.run).new if self.request.leave_staged else output
+        manifest = bundle_folder.written_by(folder, self.request.run)
+        if manifest is None:
+            return None
+        return Done(str(folder), manifest.registered, manifest.chosen, manifest.points)
 
     def _crashed(self) -> Failed:
+        """The last message in place of a worker that ended without one."""
         if self._closing:
             return Failed(f"The {self.request.noun} was stopped.", "cancelled")
         if self._cancelling:
@@ -222,7 +222,7 @@ class Job:
         code = self._child.wait()
         how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
         if how == "SIGKILL":
-            how += ", as when the memory runs out"
+            how += ", as when the memory runs out"  # Linux then kills the process
         lighter = ", and if that does not help, with fewer photos or at a lower quality"
         return Failed(
             f"The {self.request.noun} process ended unexpectedly ({how}); run it again"
@@ -289,6 +289,7 @@ def _environment(interpreter: Interpreter, temporary: Path, data_folder: Path) -
 
 
 def _new_log(folder: Path) -> Path:
+    """A new log in `folder`, whose oldest logs are deleted. Raises UserError where the folder cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _claim_kernels(folder.with_name(KERNELS))
@@ -307,7 +308,7 @@ def _new_log(folder: Path) -> Path:
 
 
 def logs(folder: Path) -> list[Path]:
-    """Our logs in a folder, oldest first. A log is ours if it begins with LOG_BEGINS, whatever its name."""
+    """Our logs in a folder, oldest first. A log (*.log) is ours if it begins with LOG_BEGINS, whatever its name."""
     return [path for path in sorted(folder.glob("*.log")) if _is_log(path)]
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pillow_heif
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from ..files.photo_files import MOST_PIXELS, RAW_SUFFIXES
 from ..files.sequence_files import PLATE_SUFFIXES
+from ..model.arrays import UInt8Array
 from . import jpeg, light, png, raw, tiff
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "HEIF", "AVIF")
@@ -69,7 +69,7 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedPicture:
     """A decoded file.
 
     `image` is the picture as stored, perhaps decoded smaller; `full` is its full (width, height). `box` (left, upper,
@@ -95,7 +95,7 @@ class Picture:
         width, height = self.full
         return (height, width) if self.orientation >= 5 else (width, height)
 
-    def pixels(self, long_side: int | None) -> npt.NDArray[np.uint8]:
+    def pixels(self, long_side: int | None) -> UInt8Array:
         """(H, W, 3) uint8 sRGB, upright, with the longer side at most `long_side`, if that is given."""
         image = _unpacked(self.image)
         size = shrunk(*self.full, long_side)
@@ -114,7 +114,7 @@ class Picture:
 
 
 @contextmanager
-def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[Picture]:
+def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[DecodedPicture]:
     """Yields the picture in a file with the content `data`. JPEGs are decoded no larger than `long_side` needs.
 
     Raises Unusable, and any error of the decoders.
@@ -137,7 +137,7 @@ def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[Picture]
             yield picture
 
 
-def _plate(file: Path) -> npt.NDArray[np.uint8]:
+def _plate(file: Path) -> UInt8Array:
     if find_spec("av") is None:
         raise Unusable("Reading EXR and DPX needs the Python package av, which is not here.")
     from av.error import PatchWelcomeError
@@ -151,12 +151,12 @@ def _plate(file: Path) -> npt.NDArray[np.uint8]:
         raise Unusable(f"It is a file {rest}") from error
 
 
-def _whole(image: Image.Image, **facts: Any) -> Picture:
-    return Picture(image, image.size, (0, 0, *image.size), **facts)
+def _whole(image: Image.Image, **facts: Any) -> DecodedPicture:
+    return DecodedPicture(image, image.size, (0, 0, *image.size), **facts)
 
 
 @contextmanager
-def _by_pillow(data: bytes, long_side: int | None) -> Iterator[Picture]:
+def _by_pillow(data: bytes, long_side: int | None) -> Iterator[DecodedPicture]:
     if data.startswith(tiff.BIG_ENDIAN_BIG):
         raise Unusable("It is a BigTIFF file with the high bytes first, which cannot be read.")
     tags = tiff.tags(data)
@@ -191,7 +191,7 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _facts(image: Image.Image, data: bytes, rotated: bool = False) -> dict[str, Any]:
-    """Fields of Picture from a loaded image. `rotated`: loading has already turned it upright."""
+    """Fields of DecodedPicture from a loaded image. `rotated`: loading has already turned it upright."""
     orientation = _orientation(image)
     to_srgb, flaw = _to_srgb(image.info.get("icc_profile"), _unpacked_mode(image))
     codes = png.codes(data)
@@ -212,7 +212,7 @@ def _facts(image: Image.Image, data: bytes, rotated: bool = False) -> dict[str, 
 
 
 @contextmanager
-def _jpeg(image: Image.Image, data: bytes, long_side: int | None) -> Iterator[Picture]:
+def _jpeg(image: Image.Image, data: bytes, long_side: int | None) -> Iterator[DecodedPicture]:
     """Yields a whole JPEG. It may lack its end marker, but raises Unusable where pixels are missing."""
     full = image.size
     drafted = _draft(image, long_side)
@@ -238,7 +238,7 @@ def _jpeg(image: Image.Image, data: bytes, long_side: int | None) -> Iterator[Pi
             image.load()
     facts = _facts(image, data)
     facts["flaw"] = " ".join(filter(None, (flaw, facts["flaw"])))
-    yield Picture(image, full, drafted or (0, 0, *full), **facts)
+    yield DecodedPicture(image, full, drafted or (0, 0, *full), **facts)
 
 
 def _draft(image: Image.Image, long_side: int | None) -> tuple[float, float, float, float] | None:
@@ -263,7 +263,7 @@ def _reaches_its_end(data: bytes, position: int) -> bool:
     return len(digests) == 1
 
 
-def _deep_tiff(tags: tiff.Entries, data: bytes) -> Picture:
+def _deep_tiff(tags: tiff.Entries, data: bytes) -> DecodedPicture:
     _check_size(int(tags[tiff.WIDTH]), int(tags[tiff.HEIGHT]))
     exif = Image.Exif()
     if not tiff.is_big(data):  # Pillow reads no EXIF of BigTIFF

@@ -20,10 +20,11 @@ from av.video.reformatter import Colorspace
 from PIL import Image
 
 from ..files.plate_headers import plausible_aspect
-from . import light, survey
+from ..model.arrays import UInt8Array
+from . import frame_statistics, light
 from .decoder import FAULTS, Decoder
 from .film_index import check_unchanged, index
-from .light import Picture
+from .frame_statistics import FrameStatistics
 
 HD = (1280, 720)  # an untagged film of at least this width or height is decoded by BT.709's matrix, others by BT.601's
 UNSPECIFIED = (2, 3)  # codes of ITU-T H.273 for a matrix that is not specified
@@ -45,7 +46,7 @@ class Film:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.index = index(path)
-        self.numbers = self.index.survey.numbers
+        self.numbers = self.index.statistics.numbers
         self._lock = threading.Lock()
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._position = 0  # the number of the last frame that was decoded
@@ -72,18 +73,18 @@ class Film:
         return self.index.frame_rate
 
     @property
-    def survey(self) -> survey.Survey:
-        """The survey of the film's frames."""
-        return self.index.survey
+    def statistics(self) -> FrameStatistics:
+        """The statistics of the film's frames."""
+        return self.index.statistics
 
-    def picture(self, number: int) -> Picture:
+    def picture(self, number: int) -> UInt8Array:
         """(H, W, 3) uint8 sRGB of a frame as it is displayed, with square pixels. Raises as `frame` does."""
         picture = self.unscaled_picture(number)
         if self.size == self.plate_size:
             return picture
         return np.asarray(Image.fromarray(picture).resize(self.size, Image.Resampling.LANCZOS))
 
-    def unscaled_picture(self, number: int) -> Picture:
+    def unscaled_picture(self, number: int) -> UInt8Array:
         """(H, W, 3) uint8 sRGB of a frame in the file's own pixels, upright. Raises as `frame` does."""
         frame = self.frame(number)
         return upright(_upper_field(frame) if self.is_interlaced else rgb(frame), self.matrix)
@@ -113,7 +114,7 @@ class Film:
         The frames that change most are examined. A pixel stands out if it is brighter, or darker, than the pixels above
         and below. A frame with many such pixels is combed.
         """
-        moving = np.argsort(self.survey.change)[-MOST_MOVING:]
+        moving = np.argsort(self.statistics.changes)[-MOST_MOVING:]
         for number in sorted(self.numbers[nth] for nth in moving):
             grey = self.frame(number).reformat(format="gray8").to_ndarray().astype(np.int32)
             above, line, below = grey[:-2], grey[1:-1], grey[2:]
@@ -157,7 +158,7 @@ class Film:
         """
         unknown = 0
         for frame in self._decoder.frames():
-            number = self.index.number_of.get((frame.pts, survey.digest(survey.glance(frame))))
+            number = self.index.number_of.get((frame.pts, frame_statistics.digest(frame_statistics.thumbnail(frame))))
             if number is not None:
                 yield number, frame
             unknown += number is None
@@ -177,7 +178,7 @@ class Film:
         self._position, self._frames = 0, iter(zip(self.numbers, self._decoder.frames(), strict=False))
 
 
-def rgb(frame: av.VideoFrame) -> Picture:
+def rgb(frame: av.VideoFrame) -> UInt8Array:
     """(H, W, 3) uint8 sRGB of a frame as stored: neither rotated nor scaled."""
     codes = int(frame.color_trc), int(frame.color_primaries)
     if light.is_srgb(*codes):
@@ -197,7 +198,7 @@ def _matrix(frame: av.VideoFrame) -> int:
     return int(Colorspace.ITU709 if is_hd else Colorspace.ITU601)
 
 
-def upright(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:
+def upright(picture: UInt8Array, matrix: tuple[int, int, int, int]) -> UInt8Array:
     """The picture (H, W, 3), rotated and mirrored for display by a, b, c, d of a track's matrix (ISO 14496-12)."""
     a, b, c, d = matrix
     if _swaps(matrix):
@@ -225,7 +226,7 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     return int(values[0]), int(values[1]), int(values[3]), int(values[4])
 
 
-def _upper_field(frame: av.VideoFrame) -> Picture:
+def _upper_field(frame: av.VideoFrame) -> UInt8Array:
     """(H, W, 3) uint8 sRGB of the upper field of a frame of two fields.
 
     The mean of the lines above and below replaces each line of the lower field.

@@ -19,10 +19,10 @@ import numpy as np
 
 from ..files.plate_headers import exact_rate
 from ..model.arrays import Array
-from . import survey
+from . import frame_statistics
 from .decoder import Decoder
 from .decoding import Unusable
-from .survey import Survey
+from .frame_statistics import FrameStatistics
 
 OVERSTATED = 2  # frames by which programs overstate the length of files that are whole
 UNEVEN = 0.25  # frames: time stamps that differ more from those of an even rate are uneven
@@ -33,8 +33,8 @@ Progress = Callable[[float], None]
 class Index:
     """The index of a film. Lists are in display order, and hold only frames that can be decoded.
 
-    `survey.numbers` are the frames' numbers, from 1 on. `stamps` are their time stamps in units of `time_base` seconds,
-    `digests` identify their pictures, and `keys` are the numbers of key frames, at which decoding can start.
+    `statistics.numbers` are the frames' numbers, from 1 on. `stamps` are their time stamps in units of `time_base`
+    seconds, `digests` identify their pictures, and `keys` are the numbers of key frames, at which decoding can start.
 
     The file states the `rates`, the likeliest first, the first time stamp `start`, and the length in `seconds`, NaN
     where it states none. `absent` is the number of frames that it lacks at its end, by its own statement. `interlaced`
@@ -50,7 +50,7 @@ class Index:
     absent: int = 0
     interlaced: int = 0
     status: tuple[int, int] = (0, 0)  # size in bytes and time of writing in ns
-    survey: Survey = field(default_factory=Survey)
+    statistics: FrameStatistics = field(default_factory=FrameStatistics)
     stamps: list[int | None] = field(default_factory=list)
     digests: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Index:
     @cached_property
     def number_of(self) -> dict[tuple[int | None, int], int]:
         """(stamp, digest) -> the frame's number."""
-        return dict(zip(zip(self.stamps, self.digests, strict=True), self.survey.numbers, strict=True))
+        return dict(zip(zip(self.stamps, self.digests, strict=True), self.statistics.numbers, strict=True))
 
     @cached_property
     def times(self) -> Array | None:
@@ -88,7 +88,7 @@ class Index:
     def _lateness(self, rate: Fraction) -> Array:
         """(F,) the delay of each frame against an even `rate` (frames per second), in frames."""
         assert self.times is not None
-        numbers = np.array(self.survey.numbers)
+        numbers = np.array(self.statistics.numbers)
         late: Array = (self.times - self.times[0]) * float(rate) - (numbers - numbers[0])
         return late
 
@@ -154,9 +154,9 @@ def _built(path: Path, threaded: bool, progress: Progress) -> Index | None:
 
 
 def _add(made: Index, number: int, frame: av.VideoFrame) -> None:
-    glance = survey.glance(frame)
-    made.survey.add(number, glance)
-    made.digests.append(survey.digest(glance))
+    thumbnail = frame_statistics.thumbnail(frame)
+    made.statistics.add(number, thumbnail)
+    made.digests.append(frame_statistics.digest(thumbnail))
     made.stamps.append(frame.pts)
     made.interlaced += frame.interlaced_frame
     if frame.key_frame:
@@ -185,6 +185,6 @@ def _leave_holes(made: Index, lost: list[int | None]) -> None:
     if made.times is None or not stamps:
         return
     before = np.searchsorted(stamps, np.array(made.stamps))
-    numbers = [number + int(more) for number, more in zip(made.survey.numbers, before, strict=True)]
+    numbers = [number + int(more) for number, more in zip(made.statistics.numbers, before, strict=True)]
     made.keys = [numbers[key - 1] for key in made.keys]
-    made.survey.numbers = numbers
+    made.statistics.numbers = numbers

@@ -7,9 +7,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from ..model.arrays import Array
+from ..model.arrays import Array, UInt8Array
 
-Picture = npt.NDArray[np.uint8]
 # Cineon (Kodak 1995): 10-bit code values, white at 685 and black at 95, a density of 0.002 per step, gamma 0.6.
 WHITE, BLACK, DENSITY, GAMMA = 685, 95, 0.002, 0.6
 SRGB, PQ, HLG, GAMMA_22 = 1, 16, 18, 4  # transfers of ITU-T H.273; 1 is the number of sRGB's primaries, too
@@ -41,11 +40,11 @@ def linear(pixels: Array) -> Array:
     return light
 
 
-def displayed(light: Array) -> Picture:
+def displayed(light: Array) -> UInt8Array:
     """Linear light, 1 at white -> 8-bit sRGB (IEC 61966-2-1). Brighter light becomes white, NaN black."""
     light = np.nan_to_num(light, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
     curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
-    pixels: Picture = np.rint(curve * 255).astype(np.uint8)
+    pixels: UInt8Array = np.rint(curve * 255).astype(np.uint8)
     return pixels
 
 
@@ -71,7 +70,7 @@ def _power(transfer: int, default: float) -> float:
     return (transfer - POWER) / 100 if transfer > POWER else POWERS.get(transfer, default)
 
 
-def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> Picture:
+def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> UInt8Array:
     """Full-range 16-bit codes (…, 3) of a transfer and primaries of ITU-T H.273 -> 8-bit sRGB.
 
     In HDR, a white page (203 cd/m²) becomes nearly white, and brighter light lies between that and white. Colours
@@ -116,7 +115,7 @@ def _light_of_codes(transfer: int) -> Array:
 
 
 @cache
-def _display_table(pressed: bool) -> Picture:
+def _display_table(pressed: bool) -> UInt8Array:
     """(65536,) square root of linear light, from 0 to BRIGHTEST -> 8-bit sRGB. Light above KNEE is compressed where
     `pressed`; else light above 1 is clipped."""
     light: Array = np.linspace(0, 1, 65536) ** 2 * BRIGHTEST

@@ -13,17 +13,16 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from PIL import UnidentifiedImageError
 
 from ..files import bounded, sequence_files
 from ..files.photo_files import CHOOSABLE, KINDS, RAW_SUFFIXES, VIDEO_SUFFIXES
 from ..files.sequence_files import is_pattern
+from ..model.arrays import UInt8Array
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, Unregistered
 from . import panoramas
-from .decoding import Picture, Unusable, decoded
+from .decoding import DecodedPicture, Unusable, decoded
 from .exif import LensTags, focal_and_sensor, focal_for_sensor, lens_tags
 
 Warn = Callable[[str, str], None]
@@ -266,7 +265,7 @@ def _sequence_digest(pattern: Path) -> str:
     return hashlib.sha256("\n".join([str(pattern.parent.resolve()), *listed]).encode()).hexdigest()
 
 
-def pixels(photo: Photo, long_side: int | None = None) -> npt.NDArray[np.uint8]:
+def pixels(photo: Photo, long_side: int | None = None) -> UInt8Array:
     """(H, W, 3) uint8 sRGB, upright. With `long_side`, it is shrunk, never enlarged, to a longer side of that length.
 
     Photo pixel = (photo.width / W, photo.height / H) × pixel, with the first pixel's centre at (0.5, 0.5). W and H are
@@ -278,12 +277,12 @@ def pixels(photo: Photo, long_side: int | None = None) -> npt.NDArray[np.uint8]:
         return picture.pixels(long_side)
 
 
-def _frame_pixels(photo: Photo, long_side: int | None) -> npt.NDArray[np.uint8]:
+def _frame_pixels(photo: Photo, long_side: int | None) -> UInt8Array:
     from . import video
 
     assert photo.frame is not None
     try:
-        if video.film(photo.path).size != (photo.width, photo.height):
+        if video.frame_source(photo.path).size != (photo.width, photo.height):
             raise UserError(_changed(photo))
         return video.pixels(photo.path, photo.frame, long_side)
     except (*video.FAULTS, Unusable) as error:
@@ -302,7 +301,7 @@ def blender_shows(photo: Photo) -> bool:
 
 
 @contextmanager
-def _reopened(photo: Photo, long_side: int | None) -> Iterator[Picture]:
+def _reopened(photo: Photo, long_side: int | None) -> Iterator[DecodedPicture]:
     try:
         data = _content(Path(photo.path))
         if hashlib.sha256(data).hexdigest() != photo.sha256:

@@ -12,17 +12,17 @@ import numpy as np
 
 from ..files import bounded, plate_headers
 from ..files.photo_files import MOST_PIXELS
-from ..model.arrays import Array
-from .light import Picture, displayed, from_cineon, linear
+from ..model.arrays import Array, UInt8Array
+from .light import displayed, from_cineon, linear
 
 FLOATS = {"grayf32le": 1, "gbrpf32le": 3, "gbrapf32le": 4, "grayf16le": 1, "gbrpf16le": 3, "gbrapf16le": 4}
 
 
-def pixels(file: Path) -> Picture:
+def pixels(file: Path) -> UInt8Array:
     """(H, W, 3) uint8 sRGB of an EXR or DPX file, as displayed. Raises OSError or ValueError."""
     transfer, values = plate_headers.read(file).transfer, _values(file)
     if transfer == plate_headers.DISPLAY:
-        eight_bit: Picture = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+        eight_bit: UInt8Array = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
         return eight_bit
     return displayed(from_cineon(values) if transfer == plate_headers.LOGARITHMIC else values)
 

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from ..files import bounded, plate_headers, sequence_files
-from ..model.arrays import Array
-from . import plate_files, survey
+from ..model.arrays import Array, UInt8Array
+from . import frame_statistics, plate_files
 from .decoding import Unusable, decoded
-from .light import Picture, linear
-from .survey import Survey
+from .frame_statistics import FrameStatistics
+from .light import linear
 
 Progress = Callable[[float], None]
 
@@ -58,7 +58,7 @@ class ImageSequence:
             raise ValueError(f"frame {number} is missing")
         return self._files[number]
 
-    def picture(self, number: int) -> Picture:
+    def picture(self, number: int) -> UInt8Array:
         """(H, W, 3) uint8 sRGB of a frame as it is displayed.
 
         Raises OSError or ValueError where it is damaged or missing, and Unusable where its size is not the first one's.
@@ -79,17 +79,18 @@ class ImageSequence:
             raise Unusable(f"Frame {number} is larger or smaller than frame {self.numbers[0]}.")
         return light
 
-    def surveyed(self, progress: Progress) -> Survey:
-        """The survey of all frames that can be decoded. `progress` takes the fraction done. Raises Unusable."""
-        result = Survey()
+    def statistics(self, progress: Progress) -> FrameStatistics:
+        """Measures all frames that can be decoded. `progress` takes the fraction done. Raises Unusable."""
+        result = FrameStatistics()
         for done, number in enumerate(self.numbers):
             progress(done / len(self.numbers))
             with contextlib.suppress(OSError, ValueError):
-                result.add(number, survey.glance(av.VideoFrame.from_ndarray(self.picture(number), format="rgb24")))
+                frame = av.VideoFrame.from_ndarray(self.picture(number), format="rgb24")
+                result.add(number, frame_statistics.thumbnail(frame))
         return result
 
 
-def _pixels(file: Path) -> Picture:
+def _pixels(file: Path) -> UInt8Array:
     """(H, W, 3) uint8 sRGB in the file's own pixels. Raises OSError or ValueError where it is damaged."""
     if file.suffix.lower() in sequence_files.PLATE_SUFFIXES:
         return plate_files.pixels(file)

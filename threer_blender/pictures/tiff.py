@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from ..model.arrays import Array
-from .light import Picture, displayed
+from ..model.arrays import Array, UInt8Array
+from .light import displayed
 
 MOST_BYTES = 4_000_000_000  # of a picture's samples; TIFF cannot address more
 # Samples may take LEAST_BYTES, or EXPANSION times the file's size, whichever is more. Larger pictures are refused.
@@ -143,7 +143,9 @@ def _plane(tags: Entries, data: bytes, layout: Layout, number: int) -> Array:
     return plane
 
 
-def _bytes(tags: Entries, data: bytes, parts: list[tuple[int, int]], size: tuple[int, int], layout: Layout) -> Picture:
+def _bytes(
+    tags: Entries, data: bytes, parts: list[tuple[int, int]], size: tuple[int, int], layout: Layout
+) -> UInt8Array:
     """Unpacks strips or tiles, given as `parts` (offset, byte count). Returns an array (H, W) of bytes.
 
     `size` is (W, H). The packed parts are wrapped in a grey TIFF of 8 bits, one pixel for each byte, that Pillow opens.
@@ -176,7 +178,7 @@ def _directory(values: Mapping[int, list[int]], start: int) -> bytes:
     return struct.pack("<H", len(values)) + entries + bytes(4) + after
 
 
-def _undo(rows: Picture, tags: Entries, layout: Layout, samples: int) -> Array:
+def _undo(rows: UInt8Array, tags: Entries, layout: Layout, samples: int) -> Array:
     """Undoes the predictor. Takes bytes (H, parts across, bytes) to values (H, parts across, width × samples).
 
     Raises ValueError for an unknown predictor.
@@ -201,12 +203,12 @@ def _undo(rows: Picture, tags: Entries, layout: Layout, samples: int) -> Array:
     return values
 
 
-def _eight_bit(samples: Array) -> Picture:
+def _eight_bit(samples: Array) -> UInt8Array:
     """Samples as stored -> 8 bits. Floats are linear light and become sRGB; whole numbers keep their highest byte."""
     if samples.dtype.kind == "f":
         return displayed(samples.astype(np.float32))
     shift = 8 * (samples.dtype.itemsize - 1)
-    eight_bit: Picture = (samples >> shift).astype(np.uint8)
+    eight_bit: UInt8Array = (samples >> shift).astype(np.uint8)
     return eight_bit
 
 

@@ -13,11 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ..files.sequence_files import is_pattern, missing, ranges
-from ..model.arrays import Array
+from ..model.arrays import Array, UInt8Array
 from ..model.reconstruction import Photo
 from . import decoder, film_index
 from .decoding import shrunk
@@ -35,7 +34,7 @@ Progress = Callable[[float], None]
 
 
 @lru_cache(maxsize=2)
-def film(path: str) -> Film | ImageSequence:
+def frame_source(path: str) -> Film | ImageSequence:
     """The video or the image sequence at `path`. It stays open, so that consecutive frames are decoded in one go.
 
     Raises as Film and ImageSequence do.
@@ -43,12 +42,12 @@ def film(path: str) -> Film | ImageSequence:
     return ImageSequence(Path(path)) if is_pattern(path) else Film(Path(path))
 
 
-def pixels(path: str, number: int, long_side: int | None) -> npt.NDArray[np.uint8]:
+def pixels(path: str, number: int, long_side: int | None) -> UInt8Array:
     """(H, W, 3) uint8 sRGB of a frame, shrunk to a longer side of at most `long_side`, if that is given.
 
     Raises one of FAULTS, or Unusable.
     """
-    picture = Image.fromarray(film(path).picture(number))
+    picture = Image.fromarray(frame_source(path).picture(number))
     return np.array(picture.resize(shrunk(*picture.size, long_side), Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
@@ -66,9 +65,9 @@ def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo
     """
     if not is_pattern(path):
         film_index.index(path, progress)
-    source = film(str(path))
-    survey = source.survey if isinstance(source, Film) else source.surveyed(progress)
-    chosen = [survey.numbers[i] for i in _sharpest(np.array(survey.sharpness), survey.views)]
+    source = frame_source(str(path))
+    frames = source.statistics if isinstance(source, Film) else source.statistics(progress)
+    chosen = [frames.numbers[i] for i in _sharpest(np.array(frames.sharpness), frames.views)]
     digests = [hashlib.sha256(f"{digest} {number}".encode()).hexdigest() for number in chosen]
     return [
         Photo(frame_name(name, number), str(path), *source.size, digest, frame=number)
@@ -78,7 +77,7 @@ def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo
 
 def remarks(path: Path) -> list[str]:
     """Sentences for the artist about the frames of a video or an image sequence."""
-    source = film(str(path))
+    source = frame_source(str(path))
     holes = missing(source.numbers)
     lacking = "cannot be decoded" if isinstance(source, Film) else "are missing"
     sentences = []
@@ -96,7 +95,7 @@ def _film_remarks(source: Film) -> list[str]:
         sentences.append(f"It ends early: {absent} of its {whole} frames are not there.")
     if source.is_interlaced:
         sentences.append("It is interlaced: only the upper field of each frame is used, which is every other line.")
-    if len(repeats := source.survey.repeats()) > FEW_REPEATS:
+    if len(repeats := source.statistics.repeats()) > FEW_REPEATS:
         sentences.append(f"{len(repeats)} of its {len(source)} frames repeat the one before, and so does their camera.")
     return sentences
 

@@ -103,7 +103,7 @@ def reconstruct(
     path = weights.locate(engine.weights[0])
     tensors = checkpoints.read(path)
     network = load(tensors, device)
-    weights.note_opened(engine.weights[0], path)
+    weights.note_fits_network(engine.weights[0], path)
     weight_bytes = sum(tensor.nbytes for tensor in tensors.values())
     watch.lap("loading")
     excluded, unmasked_input_of = masks.excluder(options), network.inputs(photos)

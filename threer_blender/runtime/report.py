@@ -23,8 +23,8 @@ UNPLANNED = Stage("unplanned", "", 1.0)  # the only stage before an engine's fir
 class MessageReport:
     """The Report of an engine, which calls it as `report(stage, done, total)`. Raises Cancelled after a cancel.
 
-    An engine that has a result, and only improves it, calls `keep`. From then on the first cancel sets `finishing`, and
-    the engine returns the result as it stands. Only a second cancel raises.
+    An engine that has a result, and only improves it, calls `keep`. From then on the first cancel sets `finishing`. The
+    engine looks at it and returns the result as it stands. Only a second cancel raises.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class MessageReport:
         closing: Iterable[Stage] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`send` takes each message, and `clock` tells seconds.
+        """`send` takes each message, and `clock` returns seconds.
 
         `opening` and `closing` are stages before and after those of the engine. Their weights are shares of the sum of
         the engine's weights.
@@ -44,22 +44,23 @@ class MessageReport:
         self._opening, self._closing = tuple(opening), tuple(closing)
         self._weights: dict[Stage, float] = {}
         self.plan([UNPLANNED])
-        self._reported = (UNPLANNED, False)
-        self._done = self._fraction = 0.0  # the fraction that the bar shows, and the fraction by the current plan
+        self._reported = (UNPLANNED, False)  # the stage and `cancel_delivers` of the last Progress
+        self._displayed = 0.0  # the fraction that the bar shows
+        self._fraction = 0.0  # the fraction by the current plan
         self._started = clock()
-        self._heard = 0.0  # seconds from the start to the last progress
-        self._sent = -QUIET
-        self._keeps = False
+        self._advanced = 0.0  # seconds from the start to the last progress
+        self._sent = -QUIET  # time of the last Progress
+        self._has_result = False
         self._folder = Path()  # of the previews
         self._previews: list[Path] = []
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(1)  # of the previews
 
     def plan(self, stages: Iterable[Stage]) -> None:
         """Announces the engine's stages, in their order. A later call corrects an earlier one."""
         weights = {stage: stage.weight for stage in stages}
         whole = sum(weights.values())
-        around = ({stage: stage.weight * whole for stage in part} for part in (self._opening, self._closing))
-        opening, closing = around
+        opening = {stage: stage.weight * whole for stage in self._opening}
+        closing = {stage: stage.weight * whole for stage in self._closing}
         self._weights = {**opening, **weights, **closing}
 
     def __call__(self, stage: Stage, done: float, total: float) -> None:
@@ -70,21 +71,22 @@ class MessageReport:
         before = sum(self._weights[each] for each in planned[: planned.index(stage)])
         share = done / total if total > 0 else 1.0
         fraction = min(1.0, (before + share * self._weights[stage]) / sum(self._weights.values()))
-        self._done = max(self._done, fraction)  # a corrected plan never moves the bar back
+        self._displayed = max(self._displayed, fraction)  # a corrected plan never moves the bar back
         now = self._clock()
         if (stage, fraction) != (self._reported[0], self._fraction):
-            self._fraction, self._heard = fraction, now - self._started
-        keeps = self._keeps and not self.finishing.is_set()
-        if (stage, keeps) == self._reported and now - self._sent < QUIET:
+            self._fraction, self._advanced = fraction, now - self._started
+        cancel_delivers = self._has_result and not self.finishing.is_set()
+        if (stage, cancel_delivers) == self._reported and now - self._sent < QUIET:
             return
-        self._reported, self._sent = (stage, keeps), now
-        self._send(Progress(stage.label, round(self._done, 4), self._seconds_left(now - self._started), keeps))
+        self._reported, self._sent = (stage, cancel_delivers), now
+        left = self._seconds_left(now - self._started)
+        self._send(Progress(stage.label, round(self._displayed, 4), left, cancel_delivers))
 
     def _seconds_left(self, elapsed: float) -> float | None:
         """Seconds left, by the pace up to the last progress; None where that was too early or is too long ago."""
         if elapsed <= ESTIMATE_AFTER or self._fraction <= 0.02:
             return None
-        left = self._heard / self._fraction - elapsed
+        left = self._advanced / self._fraction - elapsed
         return round(left, 1) if left > 0 else None
 
     def warn(self, text: str, photo: str = "") -> None:
@@ -93,11 +95,11 @@ class MessageReport:
 
     def keep(self) -> None:
         """Announces that there is a result: if the user cancels from now on, the work ends early and returns it."""
-        self._keeps = True
+        self._has_result = True
 
     def cancel(self) -> bool:
         """The user cancels. Called from another thread. Returns False where the engine will still return a result."""
-        if self._keeps and not self.finishing.is_set():
+        if self._has_result and not self.finishing.is_set():
             self.finishing.set()
             return False
         self.cancelled.set()

@@ -30,6 +30,6 @@ def locate(weights: Weights) -> Path:
     return path
 
 
-def note_opened(weights: Weights, path: Path) -> None:
-    """Notes that the file at `path` was loaded as exactly the network of these weights."""
-    store.default().note_opened(weights, path)
+def note_fits_network(weights: Weights, path: Path) -> None:
+    """Notes that the file at `path` was loaded and holds exactly the network that these weights are of."""
+    store.default().note_fits_network(weights, path)

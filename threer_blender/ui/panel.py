@@ -141,7 +141,9 @@ def _tasks(layout: Any, columns: int) -> None:
                 words.sentence(
                     box, f"{warning.photo}: {warning.text}" if warning.photo else warning.text, columns, "INFO"
                 )
-            stop = {"text": "Stop and Keep", "icon": "CHECKMARK"} if task.progress.keeps else {"icon": "CANCEL"}
+            stop = (
+                {"text": "Stop and Keep", "icon": "CHECKMARK"} if task.progress.cancel_delivers else {"icon": "CANCEL"}
+            )
             box.operator(cancel, **stop).position = position
         else:
             row = layout.row()

@@ -178,7 +178,7 @@ def _reconstruct(request: ReconstructionRequest, report: MessageReport) -> Done:
     reconstruction = surveying.applied(reconstruction, options)
     if not reconstruction.z_up:
         reconstruction = upright.levelled(reconstruction, partial(report, LEVELLING))
-    staging = Staging(output, request.run) if request.held else None
+    staging = Staging(output, request.run) if request.leave_staged else None
     reconstruction = replace(
         reconstruction,
         options=options,

@@ -60,7 +60,7 @@ def run(request: Import, report: MessageReport) -> Done:
     pictures = Path(tempfile.mkdtemp())
     cameras = _with_plates(result, pictures / bundle_folder.PLATES, report)
     report(SAVING, 0, 1)
-    staging = Staging(output, request.run) if request.held else None
+    staging = Staging(output, request.run) if request.leave_staged else None
     return Done(
         bundle=str(bundle.write(replace(result, cameras=cameras), output, pictures, request.run, staging)),
         registered=len(cameras),

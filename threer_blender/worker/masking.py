@@ -21,7 +21,7 @@ NOTHING_LEFT = (
 def frames(photos: Sequence[Photo]) -> list[int]:
     """The numbers of all frames of the videos among the photos."""
     paths = {photo.path for photo in photos if photo.frame is not None}
-    return [number for path in paths for number in video.film(path).numbers]
+    return [number for path in paths for number in video.frame_source(path).numbers]
 
 
 def check(photos: Sequence[Photo], masked: Masks | None, warn: Callable[[str], None]) -> None:

@@ -53,7 +53,7 @@ def run(request: SolveAgain, report: MessageReport) -> Done:
     after = again(before, request.shot, marked, report)
     after = _with_pictures(after, before, folder, pictures, report)
     report(SAVING, 0, 1)
-    staging = Staging(output, request.run) if request.held else None
+    staging = Staging(output, request.run) if request.leave_staged else None
     return Done(
         bundle=str(bundle.write(after, output, pictures, request.run, staging)),
         registered=len(after.cameras),

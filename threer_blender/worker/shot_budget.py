@@ -15,7 +15,7 @@ BYTES = 2e5  # for each frame's tracks, while all frames are solved at once
 def sentences(photos: Sequence[Photo]) -> list[str]:
     """Sentences on the expected cost of the long videos among the photos."""
     names = {photo.path: photo.name.rpartition(" ")[0] for photo in photos if photo.frame is not None}
-    texts = (sentence(name, len(video.film(path))) for path, name in names.items())
+    texts = (sentence(name, len(video.frame_source(path))) for path, name in names.items())
     return [each for each in texts if each]
 
 

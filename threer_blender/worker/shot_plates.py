@@ -10,11 +10,11 @@ from pathlib import Path
 from PIL import Image
 
 from ..files import bundle_folder, sequence_files
+from ..model.arrays import UInt8Array
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Shot
 from ..pictures import blender_clip, video
 from ..pictures.film import Film
-from ..pictures.light import Picture
 from ..pictures.sequence import ImageSequence
 
 
@@ -72,7 +72,7 @@ def _write(
     return pattern
 
 
-def _picture(shot: Shot, frame: int) -> Picture:
+def _picture(shot: Shot, frame: int) -> UInt8Array:
     film = _film(shot)
     assert isinstance(film, Film)
     try:
@@ -83,7 +83,7 @@ def _picture(shot: Shot, frame: int) -> Picture:
 
 def _film(shot: Shot) -> Film | ImageSequence:
     try:
-        return video.film(shot.path)
+        return video.frame_source(shot.path)
     except video.FAULTS as error:
         raise _changed(shot) from error
 

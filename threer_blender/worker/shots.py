@@ -66,12 +66,12 @@ def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> di
     for photo in photos:
         if photo.frame is not None:
             by_path[photo.path].append(photo)
-    total = sum(len(video.film(path)) for path in by_path)
+    total = sum(len(video.frame_source(path)) for path in by_path)
     videos, done = {}, 0
     for path, chosen in by_path.items():
         size = chosen[0].width, chosen[0].height
         tracks = tracking.track(_frames(chosen[0], masked, partial(_add, report, done, total)), size)
-        done += len(video.film(path))
+        done += len(video.frame_source(path))
         videos[path] = tracked_video(chosen, tracks, partial(report, done, total))
     return videos
 
@@ -100,7 +100,7 @@ def _add(report: Progress, before: int, total: int, count: int) -> None:
 
 def _frames(photo: Photo, masked: Masks | None, progress: Callable[[int], None]) -> Iterator[tracking.Frame]:
     """The frames of a photo's video that can be decoded."""
-    for done, number in enumerate(video.film(photo.path).numbers):
+    for done, number in enumerate(video.frame_source(photo.path).numbers):
         progress(done)
         try:
             picture = video.pixels(photo.path, number, tracking.LONG_SIDE)
@@ -331,7 +331,7 @@ def _of_tracks(
 
 def _read_out(tracked: TrackedVideo, options: Mapping[str, Any]) -> float:
     """The time from the sensor's first row to its last, as a share of the time between two frames; 0 is unknown."""
-    rate = video.film(tracked.photos[0].path).frame_rate or video.USUAL_RATE
+    rate = video.frame_source(tracked.photos[0].path).frame_rate or video.USUAL_RATE
     return float(options.get("read_out", 0.0)) / 1000 * float(rate)
 
 
@@ -375,17 +375,17 @@ def _read_out_sentence(share: float, frame_rate: Fraction) -> str:
 def _shot_of(tracked: TrackedVideo, cameras: Mapping[int, Camera]) -> Shot:
     """The Shot of a video with these cameras (by frame number), without tracks and errors."""
     photo, name = tracked.photos[0], _name(tracked)
-    film = video.film(photo.path)
-    first, last = film.numbers[0], film.numbers[-1]
+    source = video.frame_source(photo.path)
+    first, last = source.numbers[0], source.numbers[-1]
     return Shot(
         name,
         photo.path,
-        film.frame_rate or video.USUAL_RATE,
+        source.frame_rate or video.USUAL_RATE,
         last - first + 1,
         {number: replace(camera, photo=video.frame_name(name, number)) for number, camera in cameras.items()},
         first_frame=first,
-        missing=tuple(missing(film.numbers)),
-        plate_size=None if film.plate_size == film.size else film.plate_size,
+        missing=tuple(missing(source.numbers)),
+        plate_size=None if source.plate_size == source.size else source.plate_size,
     )
 
 

@@ -65,9 +65,11 @@ def _write(shot: Shot, stem: str, folder: Path, one_more: Callable[[], None]) ->
 def _light(shot: Shot, number: int, camera: Camera) -> Array:
     """(H, W, 3) float32 linear light of a frame in the plate's pixels. Raises UserError where the plate is gone."""
     try:
-        film = video.film(shot.path)
-        if film.plate_size == (camera.width, camera.height):
-            return film.light(number) if isinstance(film, ImageSequence) else linear(film.unscaled_picture(number))
+        source = video.frame_source(shot.path)
+        if source.plate_size == (camera.width, camera.height):
+            return (
+                source.light(number) if isinstance(source, ImageSequence) else linear(source.unscaled_picture(number))
+            )
     except (OSError, ValueError, Unusable) as error:
         raise UserError(f"Frame {number} of {quoted(shot.path)} cannot be read: {cause(error)}.") from error
     raise UserError(f"The plate {quoted(shot.path)} is not the one that was solved; put that one back.")

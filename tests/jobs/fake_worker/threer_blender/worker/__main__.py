@@ -58,8 +58,8 @@ say(type="warning", text=tempfile.gettempdir(), photo="")
 if options.get("kernels"):
     say(type="warning", text=os.environ["NUMBA_CACHE_DIR"])
 for step in range(options.get("steps", 3)):
-    keeps = bool(options.get("keeps")) and not finishing.is_set()
-    say(type="progress", stage="Working", fraction=step / 10, keeps=keeps)
+    delivers = bool(options.get("keeps")) and not finishing.is_set()
+    say(type="progress", stage="Working", fraction=step / 10, cancel_delivers=delivers)
     if finishing.is_set() and not options.get("slow"):
         break
     time.sleep(options.get("pause", 0.01))

@@ -1,4 +1,4 @@
-"""[R] A survey of the frames of a shot: the sharpness of each, where the view changes, and which repeat."""
+"""[R] Statistics of the frames of a shot: the sharpness of each, where the view changes, and which frames repeat."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from ..model.arrays import Array
 
-STEP = 0.04  # of the picture's longer side: a frame that has moved further begins a new view
-GLANCE = 256  # pixels of the longer side of the copies by which frames are compared
+STEP = 0.04  # of the picture's longer side: a frame that has moved more than this begins a new view
+THUMBNAIL_SIDE = 256  # pixels of the longer side of the copies by which frames are compared
 BLOCK = 64  # pixels of a side of the blocks whose movement is measured
 TEXTURE = 3.0  # grey levels: the least standard deviation of a block whose movement can be measured
 NEIGHBOURS = 12  # frames on each side by which the usual difference between frames is measured
@@ -20,50 +20,51 @@ MOVING = 0.5  # grey levels: where the usual difference is less, the camera rest
 
 
 @dataclass
-class Survey:
-    """The frames of a shot, in order: their `numbers`, their `sharpness`, and their `change` from the one before.
+class FrameStatistics:
+    """The frames of a shot, in order: their `numbers`, their `sharpness`, and their `changes` from the frame before.
 
-    A change is the mean absolute difference in grey levels. `views` are the indices of the frames that begin a view.
+    Sharpness is the mean square of the thumbnail's Laplacian. A change is the mean absolute difference of two
+    thumbnails in grey levels; the first frame's is 0. `views` are the indices of the frames that begin a view.
     """
 
     numbers: list[int] = field(default_factory=list)
     sharpness: list[float] = field(default_factory=list)
-    change: list[float] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
     views: list[int] = field(default_factory=list)
-    _view: Array | None = None
-    _before: Array | None = None
+    _view: Array | None = None  # the thumbnail of the frame that began the current view
+    _before: Array | None = None  # the thumbnail of the last frame that was added
 
-    def add(self, number: int, glance: Array) -> None:
-        """Adds the next frame; `glance` is its small copy from the function `glance`."""
-        if self._view is None or movement(self._view, glance) > STEP * GLANCE:
-            self._view = glance
+    def add(self, number: int, thumbnail: Array) -> None:
+        """Adds the next frame; `thumbnail` is its small copy from the function `thumbnail`."""
+        if self._view is None or movement(self._view, thumbnail) > STEP * THUMBNAIL_SIDE:
+            self._view = thumbnail
             self.views.append(len(self.numbers))
         self.numbers.append(number)
-        self.sharpness.append(_sharpness(glance))
-        self.change.append(0.0 if self._before is None else float(np.abs(glance - self._before).mean()))
-        self._before = glance
+        self.sharpness.append(_sharpness(thumbnail))
+        self.changes.append(0.0 if self._before is None else float(np.abs(thumbnail - self._before).mean()))
+        self._before = thumbnail
 
     def repeats(self) -> list[int]:
         """The numbers of the frames that repeat the one before, as in pulldown, while frames around them differ."""
-        change = np.array(self.change, np.float32)
-        around = np.pad(change, NEIGHBOURS, mode="reflect" if len(change) > NEIGHBOURS else "edge")
-        windows = np.lib.stride_tricks.sliding_window_view(around, 2 * NEIGHBOURS + 1)
+        changes = np.array(self.changes, np.float32)
+        padded = np.pad(changes, NEIGHBOURS, mode="reflect" if len(changes) > NEIGHBOURS else "edge")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
         usual = np.percentile(windows, 75, axis=1)
-        repeated = (change < REPEATED * usual) & (usual > MOVING)
+        repeated = (changes < REPEATED * usual) & (usual > MOVING)
         repeated[0] = False
         return [self.numbers[index] for index in np.flatnonzero(repeated)]
 
 
-def glance(frame: av.VideoFrame) -> Array:
-    """(h, w) float32: a copy of the frame in grey levels, whose longer side is GLANCE pixels."""
-    scale = GLANCE / max(frame.width, frame.height)
+def thumbnail(frame: av.VideoFrame) -> Array:
+    """(h, w) float32: a copy of the frame in grey levels, whose longer side is THUMBNAIL_SIDE pixels."""
+    scale = THUMBNAIL_SIDE / max(frame.width, frame.height)
     size = {"width": max(BLOCK, round(frame.width * scale)), "height": max(BLOCK, round(frame.height * scale))}
     return frame.reformat(format="gray8", **size).to_ndarray().astype(np.float32)
 
 
-def digest(glance: Array) -> int:
-    """A checksum of a frame's `glance`, by which the frame is recognised."""
-    return zlib.crc32(glance.tobytes())
+def digest(thumbnail: Array) -> int:
+    """A checksum (CRC-32) of a frame's `thumbnail`, by which the frame is recognised."""
+    return zlib.crc32(thumbnail.tobytes())
 
 
 def _sharpness(grey: Array) -> float:
@@ -73,9 +74,9 @@ def _sharpness(grey: Array) -> float:
 
 
 def movement(first: Array, second: Array) -> float:
-    """Pixels by which most of a picture moved between two glances (h, w), by phase correlation (Kuglin & Hines 1975).
+    """Pixels by which a picture moved between two thumbnails (h, w), by phase correlation (Kuglin & Hines 1975).
 
-    It is the median over blocks, which ignores things that move in front of a still camera.
+    The result is the median over all blocks, which ignores things that move in front of a still camera.
     """
     window = np.outer(np.hanning(BLOCK), np.hanning(BLOCK))
     a, b = (_blocks(picture) for picture in (first, second))
@@ -83,10 +84,10 @@ def movement(first: Array, second: Array) -> float:
     if not textured.any():
         return 0.0
     spectra = [np.fft.rfft2((x[textured] - x[textured].mean(axis=(1, 2), keepdims=True)) * window) for x in (a, b)]
-    cross = spectra[1] * spectra[0].conj()
+    cross = spectra[1] * spectra[0].conj()  # the cross-power spectrum: its inverse transform peaks at the shift
     peaks = np.fft.irfft2(cross / np.maximum(np.abs(cross), 1e-9), s=(BLOCK, BLOCK)).reshape(len(cross), -1).argmax(1)
     shifts = np.stack(np.unravel_index(peaks, (BLOCK, BLOCK)), axis=1)
-    shifts = (shifts + BLOCK // 2) % BLOCK - BLOCK // 2
+    shifts = (shifts + BLOCK // 2) % BLOCK - BLOCK // 2  # indices beyond half a block are negative shifts
     return float(np.median(np.linalg.norm(shifts, axis=1)))
 
 

@@ -1,4 +1,4 @@
-"""One photo of a camera chosen among its neighbours stays a photo; a frame among frames stands for the shot."""
+"""A camera's photo that is chosen among its neighbours stays a photo. A frame among frames stands for its shot."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.pictures.saved import save, scene
-from threer_blender.files import camera_files, photo_files
+from threer_blender.files import photo_files, single_pictures
 
 NAMES = [
     "IMG_0001.JPG", "IMG_2041.jpg", "_MG_0412.jpg", "DSC_0007.jpg", "DSC00412.JPG", "_DSC1234.jpg", "DSCN0412.jpg",
@@ -56,5 +56,5 @@ def test_exif_of_a_program_is_no_camera(tmp_path: Path) -> None:
     assert "#" in photo_files.find([file]).files[0].name
     for data in (b"", b"\xff\xd8Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"):
         (tmp_path / "odd.jpg").write_bytes(data)
-        assert not camera_files.is_photo(tmp_path / "odd.jpg")
-    assert not camera_files.is_photo(tmp_path / "absent.jpg")
+        assert not single_pictures.is_single_picture(tmp_path / "odd.jpg")
+    assert not single_pictures.is_single_picture(tmp_path / "absent.jpg")
