@@ -22,14 +22,15 @@ def values_at(times: FloatArray, values: FloatArray, moments: FloatArray) -> Flo
         matrix[inner, inner - 1], matrix[inner, inner + 1] = step[:-1, 0], step[1:, 0]
         matrix[inner, inner] = 2 * (step[1:] + step[:-1])[:, 0]
         right[inner] = 6 * np.diff(slope, axis=0)
+        # At each end, the third derivative is the same in the first piece and in the second.
         for end, (first, second) in ((0, step[:2, 0]), (-1, step[-1:-3:-1, 0])):
             inward = 1 if end == 0 else -1
             matrix[end, [end, end + inward, end + 2 * inward]] = second, -first - second, first
         curvature = np.linalg.solve(matrix, right)
     span = np.clip(np.searchsorted(times, moments, side="right") - 1, 0, len(times) - 2)
-    wide = step[span]
-    after = (moments - times[span])[:, None] / wide
+    length = step[span]
+    after = (moments - times[span])[:, None] / length  # the weight of the value after the moment
     before = 1 - after
     bend = (before**3 - before) * curvature[span] + (after**3 - after) * curvature[span + 1]
-    out: FloatArray = before * values[span] + after * values[span + 1] + wide**2 / 6 * bend
+    out: FloatArray = before * values[span] + after * values[span + 1] + length**2 / 6 * bend
     return out

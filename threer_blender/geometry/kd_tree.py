@@ -109,9 +109,9 @@ def _search(
                 middle = (low + high) // 2
                 axis = axes[middle]
                 across = queries[q, axis] - points[middle, axis]
-                here = _squared_distance(points, middle, queries, q)
-                if here < best:
-                    best, nearest_index = here, middle
+                candidate = _squared_distance(points, middle, queries, q)
+                if candidate < best:
+                    best, nearest_index = candidate, middle
                 bounds[depth] = across * across
                 if across < 0:
                     lows[depth], highs[depth] = middle + 1, high
@@ -121,9 +121,9 @@ def _search(
                     low = middle + 1
                 depth += 1
             for i in range(low, high):
-                here = _squared_distance(points, i, queries, q)
-                if here < best:
-                    best, nearest_index = here, i
+                candidate = _squared_distance(points, i, queries, q)
+                if candidate < best:
+                    best, nearest_index = candidate, i
         index[q], square[q] = nearest_index, best
 
 

@@ -11,10 +11,12 @@ from ..model import lens
 from ..model.arrays import Array, FloatArray, IntArray
 from .remap import sampled
 
-# (6, 3, 3) rotations panorama_from_view: ahead, right, behind, left, up, down.
-_QUARTER = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+# panorama_from_view of the view to the right: a quarter turn about the vertical axis.
+_RIGHT = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+# panorama_from_view of the view up; its inverse is that of the view down.
 _UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-VIEWS: FloatArray = np.stack([*(np.linalg.matrix_power(_QUARTER, quarters) for quarters in range(4)), _UP, _UP.T])
+# (6, 3, 3) rotations panorama_from_view: ahead, right, behind, left, up, down.
+VIEWS: FloatArray = np.stack([*(np.linalg.matrix_power(_RIGHT, quarters) for quarters in range(4)), _UP, _UP.T])
 HALF_VIEW = np.radians(50.0)  # half the field of view: more than a cube's 45, so that no detail at an edge is cut
 SEAM = 2  # columns repeated beyond the left and right edge, as many as the interpolation needs
 

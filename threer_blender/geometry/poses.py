@@ -10,7 +10,7 @@ from ..model.arrays import Array, FloatArray
 
 PNP_PIXELS = 5.0  # reprojection error up to which a point agrees with a pose
 PNP_LEAST = 6  # points that must agree with a pose, since any three points agree with some pose
-PNP_POINTS = 20_000  # that are used, about, at most; more take time and add nothing
+PNP_POINTS = 20_000  # up to twice as many points are used; more take time and add nothing
 SEED = 0
 
 
@@ -34,8 +34,8 @@ def pnp(
     from .colmap import pycolmap
 
     usable = np.flatnonzero(np.isfinite(points).all(axis=1))
-    chosen = usable[:: max(1, len(usable) // PNP_POINTS)]
-    if len(chosen) < PNP_LEAST:
+    sample = usable[:: max(1, len(usable) // PNP_POINTS)]
+    if len(sample) < PNP_LEAST:
         return None
     fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
     camera = pycolmap.Camera(model="PINHOLE", width=size[0], height=size[1], params=[fx, fy, cx, cy])
@@ -43,7 +43,7 @@ def pnp(
     options.ransac.max_error = error
     options.ransac.random_seed = SEED
     estimate = pycolmap.estimate_and_refine_absolute_pose(
-        np.asarray(pixels, np.float64)[chosen], np.asarray(points, np.float64)[chosen], camera, options
+        np.asarray(pixels, np.float64)[sample], np.asarray(points, np.float64)[sample], camera, options
     )
     if estimate is None:
         return None

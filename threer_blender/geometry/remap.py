@@ -13,7 +13,8 @@ from ..model.reconstruction import Camera
 from .kernels import compiled, in_bands
 
 NOWHERE = -1e9  # a coordinate outside every photo
-COMPILED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")  # in the kernel below; others by numpy
+# Lens models that the kernel `_distorted` computes; the others are computed by numpy.
+COMPILED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
 
 
 def undistorted(
@@ -86,17 +87,17 @@ def _places(
 
     `camera` (4,) is fx, fy, cx, cy of the photo, `target` (3, 3) the result's K, `shape` (h, w).
     """
-    farthest = min(lens.valid_radius(distortion) ** 2, 1e12)  # finite, as fastmath demands
+    farthest_square = min(lens.valid_radius(distortion) ** 2, 1e12)  # finite, as fastmath demands
     places = np.empty((*shape, 2))
     if distortion.model in COMPILED:
         params = np.array((*distortion.params, 0.0, 0.0, 0.0, 0.0)[:4])
-        _compiled_places(camera, distortion.model == "OPENCV_FISHEYE", params, farthest, target, top, places)
+        _compiled_places(camera, distortion.model == "OPENCV_FISHEYE", params, farthest_square, target, top, places)
         return places
     x, y = np.meshgrid(np.arange(shape[1]) + 0.5, np.arange(top, top + shape[0]) + 0.5)
     v = (y - target[1, 2]) / target[1, 1]
     u = (x - target[0, 2] - target[0, 1] * v) / target[0, 0]
     ideal = np.stack([u, v], axis=-1)
-    inside = (ideal**2).sum(axis=-1, keepdims=True) < farthest
+    inside = (ideal**2).sum(axis=-1, keepdims=True) < farthest_square
     places[:] = lens.distort(distortion, np.where(inside, ideal, np.nan)) * camera[:2] + camera[2:]
     return np.where(np.isnan(places), NOWHERE, places)
 
@@ -136,7 +137,7 @@ def _compiled_places(
     camera: FloatArray,
     fisheye: bool,
     params: FloatArray,
-    farthest: float,
+    farthest_square: float,
     target: FloatArray,
     top: int,
     places: FloatArray,
@@ -147,7 +148,7 @@ def _compiled_places(
             v = (top + row + 0.5 - target[1, 2]) / target[1, 1]
             u = (column + 0.5 - target[0, 2] - target[0, 1] * v) / target[0, 0]
             places[row, column, 0] = places[row, column, 1] = NOWHERE
-            if u * u + v * v < farthest:
+            if u * u + v * v < farthest_square:
                 u, v = _distorted(u, v, fisheye, params)
                 places[row, column, 0] = u * camera[0] + camera[2]
                 places[row, column, 1] = v * camera[1] + camera[3]

@@ -90,15 +90,15 @@ def _umeyama(
     share = (weights / total)[..., None]
     mean_source, mean_target = (share * source).sum(1), (share * target).sum(1)
     a, b = source - mean_source[:, None], target - mean_target[:, None]
-    u, s, vt = np.linalg.svd((share * b).transpose(0, 2, 1) @ a)
-    sign = np.ones_like(s)
+    u, singular, vt = np.linalg.svd((share * b).transpose(0, 2, 1) @ a)
+    sign = np.ones_like(singular)
     sign[:, 2] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
     rotation = (u * sign[:, None]) @ vt
-    along, spread = (s * sign).sum(1), np.maximum((share * a * a).sum((1, 2)), 1e-300)
+    along, spread = (singular * sign).sum(1), np.maximum((share * a * a).sum((1, 2)), 1e-300)
     root = np.sqrt(along**2 + 4 * spread * log_scale_weight / total[:, 0])
     scale = np.maximum((along + root) / (2 * spread), 1e-12)
     translation = mean_target - scale[:, None] * (rotation @ mean_source[..., None])[..., 0]
-    return Similarities(scale, rotation, translation), s
+    return Similarities(scale, rotation, translation), singular
 
 
 def fit_robust(

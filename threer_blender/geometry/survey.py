@@ -18,7 +18,7 @@ from ..model.reconstruction import Camera
 from . import similarities
 from .triangulation import triangulate
 
-LEAST = 3  # points
+LEAST = 3  # points that must be triangulated, and agree with the similarity
 LEAST_ANGLE = 1.0  # degrees, of the widest angle between two rays to a point; below it, the point is not triangulated
 LARGEST_ERROR = 0.01  # of the photo's longer side: above this reprojection error, two rays do not meet
 COLLINEAR = 0.02  # second singular value over the first: below it, points are on a line and do not tell the rotation

@@ -9,7 +9,7 @@ import numpy as np
 from ..model.arrays import Array, FloatArray
 from ..model.reconstruction import Camera
 
-REFINEMENTS = 5
+REFINEMENTS = 5  # Gauss-Newton steps
 LEAST_DEPTH = 1e-9  # world units; to divide by a smaller depth, this one is taken
 
 

@@ -27,7 +27,8 @@ WIDE = 12.0  # degrees
 LEVEL, MOSTLY = 8.0, 0.7  # degrees of roll of a level photo, and the share of the photos that must be level
 ROLLED = 30.0  # degrees: the spread of the cameras' up where fewer are level
 BLOCKS = 4  # stretches of the capture; each is left out once, to see how much the direction depends on it
-LEAST_SPREAD, LARGEST_SPREAD = 0.5, 25.0  # degrees: limits of the spread of one kind of evidence
+LEAST_SPREAD = 0.5  # degrees: no direction is more certain
+LARGEST_SPREAD = 25.0  # degrees: added where the cameras do not tell the pitch; also the largest of vertical edges
 DOUBTFUL = 10.0  # degrees: with a larger spread, the direction is called a guess
 
 
@@ -86,7 +87,7 @@ def _level(ups: FloatArray, rights: FloatArray) -> tuple[FloatArray, float]:
     """Up (3,) by the up and right directions (N, 3) of cameras that are held level, and its spread in degrees."""
     mean = ups.mean(0) / np.linalg.norm(ups.mean(0))
     up, values = mean, np.zeros(3)
-    for _ in range(10):  # Cauchy weights of the rolls: a few tilted photos hardly count
+    for _ in range(10):  # Cauchy weights of the rolls, at a scale of 4 degrees: a few tilted photos hardly count
         weights = 1 / (1 + (np.degrees(np.arcsin(np.clip(rights @ up, -1, 1))) / 4.0) ** 2)
         tilt = (weights[:, None] * rights).T @ rights / weights.sum()
         up, values = level_up(tilt, mean)
@@ -103,8 +104,8 @@ def combined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
     cameras does.
     """
     ranked = sorted([prior, *others], key=lambda each: each.spread)
-    sides = [[each for each in ranked if _agree(each, centre)] for centre in ranked]
-    agreeing = max(sides, key=lambda side: (sum(each.votes for each in side), any(each is prior for each in side)))
+    groups = [[each for each in ranked if _agree(each, centre)] for centre in ranked]
+    agreeing = max(groups, key=lambda group: (sum(each.votes for each in group), any(each is prior for each in group)))
     best = agreeing[0]
     disagreeing = [each for each in ranked if not any(each is member for member in agreeing)]
     weights = np.array([each.spread**-2 for each in agreeing])
@@ -192,8 +193,8 @@ def _scores(
     total: FloatArray = np.zeros(len(directions))
     limit = np.sin(np.radians(spread))
     for normals, length in zip(planes, lengths, strict=True):
-        votes = length @ np.maximum(0, 1 - (normals @ directions.T / limit) ** 2)
-        total += votes / (votes + SATURATED)
+        near_length = length @ np.maximum(0, 1 - (normals @ directions.T / limit) ** 2)
+        total += near_length / (near_length + SATURATED)
     return total
 
 
@@ -253,14 +254,14 @@ def floor(points: Array, normals: Array, centres: FloatArray, prior: Evidence) -
             best, most = (normal, height), count
     (normal, height), centre = best, centres[0]
     for limit in (thick, thick, thick / 2):
-        on = (np.abs(facing @ normal - height) < limit) & (directions @ normal > np.cos(np.radians(NORMAL_CONE)))
-        if on.sum() < max(30, LEAST_SHARE * len(points)):
+        in_plane = (np.abs(facing @ normal - height) < limit) & (directions @ normal > np.cos(np.radians(NORMAL_CONE)))
+        if in_plane.sum() < max(30, LEAST_SHARE * len(points)):
             return None
-        centre = facing[on].mean(0)
-        new = np.linalg.svd(facing[on] - centre, full_matrices=False)[2][2]
+        centre = facing[in_plane].mean(0)
+        new = np.linalg.svd(facing[in_plane] - centre, full_matrices=False)[2][2]
         normal = new if new @ prior.up > 0 else -new
         height = float(centre @ normal)
-    return Floor(normal, centre, float(on.sum() / len(points)))
+    return Floor(normal, centre, float(in_plane.sum() / len(points)))
 
 
 def floor_evidence(plane: Floor | None) -> Evidence | None:
@@ -273,7 +274,7 @@ def floor_evidence(plane: Floor | None) -> Evidence | None:
 # ------------------------------------------------------------------ sensors and GPS
 
 SENSOR_SPREAD = 1.0  # degrees: standard deviation of a gimbal and of the camera's mount on it
-FEWEST_PLACES = 4  # photos with GPS
+FEWEST_PLACES = 4  # photos with GPS, with which up is estimated
 
 
 def sensors(ups: FloatArray) -> Evidence | None:
@@ -298,8 +299,7 @@ def places(centres: FloatArray, metres: FloatArray) -> Evidence | None:
         return None
     fitted = similarities.fit(centres[None], metres[None], np.ones((1, len(centres))))
     errors = np.linalg.norm(fitted.apply(centres[None])[0] - metres, axis=1)
-    across = np.linalg.svd(metres - metres.mean(0), compute_uv=False)[
-        1
-    ]  # metres: the spread across the line that fits best
+    # The spread of the places, in metres, across the line that fits them best.
+    across = np.linalg.svd(metres - metres.mean(0), compute_uv=False)[1]
     spread = float(np.degrees(np.arctan2(max(1.0, float(np.sqrt((errors**2).mean()))), across)))
     return Evidence("GPS", fitted.rotation[0, 2], max(1.0, spread)) if spread < DOUBTFUL else None

@@ -13,7 +13,7 @@ from .robust_losses import GemanMcClure
 from .similarities import Similarity, procrustes
 
 ROUNDS = 12  # of reweighting
-ALIGNED = 4000  # pairs of points, about, that a similarity is fitted to; more add nothing
+ALIGNED = 4000  # a similarity is fitted to up to twice as many pairs of points; more add nothing
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def from_pointmaps(
     )[0]
     in_shared = shared_from_camera.apply(points)
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1).reshape(-1, 2)
-    believed = usable & (confidence >= np.median(confidence[usable]))
-    camera = pnp(in_shared[believed], pixels[believed], intrinsics, (width, height))
+    confident = usable & (confidence >= np.median(confidence[usable]))
+    camera = pnp(in_shared[confident], pixels[confident], intrinsics, (width, height))
     if camera is None:  # the similarity's own camera
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = shared_from_camera.rotation, shared_from_camera.translation

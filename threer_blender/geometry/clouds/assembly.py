@@ -30,7 +30,7 @@ from . import cleaning
 class View:
     """One solved photo. `number` is its index in Reconstruction.photos, and `camera` is in the photo's own pixels.
     `image` (H, W, 3) uint8 is the network's input; `depth` (H, W) is camera z, of which only finite and positive
-    numbers count; `confidence` (H, W)."""
+    numbers count; `confidence` (H, W) is on the engine's own scale, higher being more reliable."""
 
     number: int
     camera: Camera
@@ -83,9 +83,9 @@ def camera(
     Rounding of the map's size makes its pixels a little oblong in the photo, so the mean of both scales is taken.
     """
     scale_x, scale_y, offset_x, offset_y = photo_from_map
-    length = focal * math.sqrt(scale_x * scale_y)
-    middle = (map_size[0] / 2 * scale_x + offset_x, map_size[1] / 2 * scale_y + offset_y)
-    return Camera(photo.name, photo.width, photo.height, length, length, *middle, np.array(world_from_camera))
+    photo_focal = focal * math.sqrt(scale_x * scale_y)
+    centre = (map_size[0] / 2 * scale_x + offset_x, map_size[1] / 2 * scale_y + offset_y)
+    return Camera(photo.name, photo.width, photo.height, photo_focal, photo_focal, *centre, np.array(world_from_camera))
 
 
 def at_median_depth(views: Sequence[View], trusted: float) -> list[View]:
@@ -93,10 +93,10 @@ def at_median_depth(views: Sequence[View], trusted: float) -> list[View]:
     MEDIAN_DEPTH."""
     depths = [np.where((view.depth > 0) & np.isfinite(view.depth), view.depth, np.nan) for view in views]
     trusted_depths = [depth[view.confidence >= trusted] for depth, view in zip(depths, views, strict=True)]
-    middle = np.nanmedian(
+    median = np.nanmedian(
         np.concatenate(trusted_depths if any(map(len, trusted_depths)) else [depth.ravel() for depth in depths])
     )
-    return [scaled(view, MEDIAN_DEPTH / float(middle)) for view in views]
+    return [scaled(view, MEDIAN_DEPTH / float(median)) for view in views]
 
 
 def scaled(view: View, scale: float) -> View:

@@ -17,11 +17,11 @@ import numpy as np
 from ...model.arrays import Array, BoolArray, FloatArray, IntArray, UInt8Array
 from ...model.reconstruction import REMOVED, Camera, PointCloud, PointMap
 
-EDGE, SKY, FREE_SPACE, MERGED = range(1, len(REMOVED))
+EDGE, SKY, FREE_SPACE, MERGED = range(1, len(REMOVED))  # indices into REMOVED, whose first entry means: not removed
 
 NEIGHBOURS = 8  # photos, at most, that each one is compared with: those that see most of its points
-_STEP = 0.08  # relative: a pixel farther off the line through its two neighbours on a side is not on their surface
-_STEEP = 0.15  # relative change of depth from pixel to pixel; where it is larger, there is no surface
+_OFF_LINE = 0.08  # of a pixel's inverse depth: farther off the line through two neighbours, it is not on their surface
+_STEEP = 0.15  # of a pixel's inverse depth: where its neighbour's differs by more, the two are not on one surface
 _SMOOTH = 12.0  # grey levels by which the sky changes from pixel to pixel, at most
 _BRIGHT = 110.0  # grey levels of the sky's blue channel, at least
 _BLUE = 15.0  # grey levels by which the blue of a clear sky exceeds its red
@@ -29,7 +29,7 @@ _FAR, _VERY_FAR = 3.0, 8.0  # times the median depth of the picture's lower half
 _LEAST_TOLERANCE, _MOST_TOLERANCE = 0.02, 0.1  # limits of the relative depth within which two photos see one surface
 _COARSER = 1.5  # times a photo's own spacing on a surface: a photo with a larger one is much coarser
 _OVERLAP = 0.02  # share of a photo's points that another must see to be compared
-_PROBES = 1000  # points of a photo, about, by which overlap and tolerance are measured
+_PROBES = 1000  # overlap and tolerance are measured by up to twice as many points of a photo
 
 
 def clean(cameras: Sequence[Camera], pointmaps: Sequence[PointMap], pictures: Sequence[UInt8Array]) -> list[PointMap]:
@@ -128,7 +128,7 @@ def edges(depth: FloatArray) -> BoolArray:
         continued = np.zeros(depth.shape, bool)
         for side in (1, -1):
             next_, beyond = np.roll(rho, side, axis), np.roll(rho, 2 * side, axis)
-            on_line = np.abs(rho - 2 * next_ + beyond) < _STEP * rho
+            on_line = np.abs(rho - 2 * next_ + beyond) < _OFF_LINE * rho
             unknown = (next_ <= 0) | (beyond <= 0)
             continued |= unknown | (on_line & (np.abs(rho - next_) < _STEEP * rho))
         inner = [slice(None), slice(None)]

@@ -16,17 +16,17 @@ from .. import rotations
 from ..kd_tree import Tree
 
 EDGES = (12.0, 6.0, 3.0)  # of the cubes, from coarse to fine: times the accuracy of the start
-LARGEST = 0.1  # of the scan's longest side: the largest edge
-STEPS = 15  # of each size of cubes, at most
-FEWEST = 8  # points of a cube that has a plane
+LARGEST_EDGE = 0.1  # of the scan's longest side
+STEPS = 15  # with each size of cubes, at most
+FEWEST = 8  # points of a cube that has a plane; also planes, and points near them, with which a step is taken
 LEAST_COVERED = 0.3  # share of the scan that must lie in cubes with a plane; with less, the cubes are too small
 FLAT = 0.2  # of a cube's points: smallest over middle principal deviation; below it they are on a plane
 REACH = 1.5  # edges of a cube: points farther from the middle of any are not of the scan
-MOST = 20_000  # points of the solve that are fitted
+SAMPLE = 20_000  # up to twice as many points of the solve are fitted
 NOISE = 1.5  # times the median distance: a point's standard deviation
 ROBUST = 2.0  # times that: the scale of the loss
 POINTS_PER_OBSERVATION = 50.0  # points that are off alike, and so count as one
-SETTLED = 1e-7  # of a step, in radians and as a share
+SETTLED = 1e-7  # the size of a step, in radians and as a share of the points' extent, below which no other follows
 
 
 @dataclass(frozen=True)
@@ -46,32 +46,32 @@ def fit(points: Array, scan: Array, start: FloatArray, accuracy: float) -> ScanF
     `accuracy` is about how far the start may be off, in units of the scan. The cubes' edges are EDGES times that; where
     the scan is too thin for such cubes, they are larger. None where no part of the scan near the points is flat.
     """
-    step = max(1, len(points) // MOST)
-    some, cloud = np.asarray(points[::step], np.float64), np.asarray(scan, np.float64)
-    matrix, before, result, back = start.copy(), np.nan, None, np.linalg.inv(start)
-    largest, last = LARGEST * float(np.ptp(cloud, axis=0).max()), np.inf
-    for wanted in EDGES:
-        edge = min(wanted * accuracy, largest)
+    stride = max(1, len(points) // SAMPLE)
+    sample, cloud = np.asarray(points[::stride], np.float64), np.asarray(scan, np.float64)
+    matrix, before, result, start_inverse = start.copy(), np.nan, None, np.linalg.inv(start)
+    largest_edge, last_edge = LARGEST_EDGE * float(np.ptp(cloud, axis=0).max()), np.inf
+    for times in EDGES:
+        edge = min(times * accuracy, largest_edge)
         middles, normals, covered = _planes(cloud, edge)
-        while covered < LEAST_COVERED and edge < largest:
-            edge = min(1.5 * edge, largest)
+        while covered < LEAST_COVERED and edge < largest_edge:
+            edge = min(1.5 * edge, largest_edge)
             middles, normals, covered = _planes(cloud, edge)
-        if len(middles) < FEWEST or edge >= last:
+        if len(middles) < FEWEST or edge >= last_edge:
             continue
-        last = edge
+        last_edge = edge
         tree = Tree(middles)
         for _ in range(STEPS):
-            moved = some @ matrix[:3, :3].T + matrix[:3, 3]
-            nearest, distance = tree.nearest(moved)
+            in_scan = sample @ matrix[:3, :3].T + matrix[:3, 3]
+            nearest, distance = tree.nearest(in_scan)
             near = distance < REACH * edge
             if near.sum() < FEWEST:
                 break
             normal = normals[nearest[near]]
-            off = np.einsum("ni,ni->n", moved[near] - middles[nearest[near]], normal)
+            off = np.einsum("ni,ni->n", in_scan[near] - middles[nearest[near]], normal)
             after = float(np.median(np.abs(off)))
             before = after if np.isnan(before) else before
             result = ScanFit(matrix, before, after, float(near.mean()))
-            change, size = _step(moved[near], normal, off, after, matrix @ back, accuracy)
+            change, size = _step(in_scan[near], normal, off, after, matrix @ start_inverse, accuracy)
             matrix = change @ matrix
             if size < SETTLED:
                 break
@@ -98,13 +98,14 @@ def _planes(scan: FloatArray, edge: float) -> tuple[FloatArray, FloatArray, floa
 
 
 def _step(
-    points: FloatArray, normals: FloatArray, off: FloatArray, median: float, moved: FloatArray, accuracy: float
+    points: FloatArray, normals: FloatArray, off: FloatArray, median: float, from_start: FloatArray, accuracy: float
 ) -> tuple[FloatArray, float]:
     """(4, 4) the small similarity that brings points (N, 3) nearer to their planes, by a Gauss-Newton step, and its
-    size.
+    size, in radians and as a share of the points' extent.
 
-    `moved` (4, 4) is what was changed of the start so far. The start is a prior of this `accuracy`: without it points
-    could shrink to nothing, or slide along a wall.
+    `normals` (N, 3) are those of the planes, `off` (N,) the points' signed distances from these, and `median` that of
+    the distances. `from_start` (4, 4) is the similarity by which earlier steps have changed the start. The start is a
+    prior of this `accuracy`: without it points could shrink to nothing, or slide along a wall.
     """
     middle = points.mean(axis=0)
     local = points - middle
@@ -114,10 +115,11 @@ def _step(
     )
     noise = max(NOISE * median, 1e-12)
     weights = 1 / (1 + (off / (ROBUST * noise)) ** 2) / (noise**2 * POINTS_PER_OBSERVATION)
-    scale = float(np.cbrt(np.linalg.det(moved[:3, :3])))
-    before = np.linalg.solve(moved, [*middle, 1.0])[:3]
-    rotation = rotations.to_vectors(moved[None, :3, :3] / scale)[0] * extent
-    so_far = np.concatenate([rotation, middle - before, [np.log(scale) * extent]])
+    scale = float(np.cbrt(np.linalg.det(from_start[:3, :3])))
+    middle_at_start = np.linalg.solve(from_start, [*middle, 1.0])[:3]
+    rotation = rotations.to_vectors(from_start[None, :3, :3] / scale)[0] * extent
+    # The unknowns are lengths: rotation vector times extent, translation of the middle, log scale times extent.
+    so_far = np.concatenate([rotation, middle - middle_at_start, [np.log(scale) * extent]])
     information = slopes.T @ (slopes * weights[:, None]) + np.eye(7) / accuracy**2
     values = np.linalg.solve(information, -slopes.T @ (weights * off) - so_far / accuracy**2)
     scaled = np.exp(values[6] / extent) * rotations.from_vectors(values[None, :3] / extent)[0]

@@ -1,4 +1,5 @@
 """[R] Checkerboards made of corners: each corner gets its column and row.
+
 Boards may be cut off by the picture's border, lie one inside another, and be distorted.
 
 A board grows from one corner to its neighbours. Each neighbour is searched at the place that the corners of the board
@@ -23,12 +24,13 @@ CONE = 0.35  # sine of the angle between an edge and the direction to the first 
 NEAR = 0.3  # of the distance to a neighbour: how far from its predicted place a corner may lie
 EDGE_STEPS, EDGE_OFFSET = 5, 0.2  # places along an edge whose sides are compared; distance from it, over its length
 CONTRAST = 0.25  # of the largest difference along an edge: the least difference of its two sides at each place
+FAINT = 4.0  # grey levels: an edge whose largest difference is smaller is none
 LEAST_CORNERS, LEAST_SIDE = 12, 3  # of a board; corners along each side
 MOST_TRIED = 40  # corners along an edge, the nearest, that are tried as the neighbour
 SEEDS = 60  # corners, at most, from which a board is grown
 WINDOW = (0.28, 3, 12)  # the radius of the refinement: as a share of the distance to the neighbours; least and most, px
 LEAST_SPACING = 8.0  # px: of the corners' distances to their nearest neighbours, the least median
-FIELD = 0.35  # of that distance: how far from a corner its four squares are sampled
+FIELD = 0.35  # of the distance to the nearest neighbour: how far from a corner its four squares are sampled
 UNLIKE = 0.35  # of the contrast of white and black: how far two squares of one colour may differ
 
 
@@ -65,13 +67,13 @@ def find(picture: Array) -> list[Board]:
     return sorted(boards, key=lambda board: -len(board.cells))
 
 
-def _largest(grey: FloatArray, corners: Corners) -> dict[tuple[int, int], int] | None:
+def _largest(grey: FloatArray, corners: Corners) -> lattice.PointAt | None:
     """The largest board that grows from one of the first SEEDS corners, as (column, row) -> corner; None where all are
-    too small."""
-    best: dict[tuple[int, int], int] = {}
+    too small. A board that has more than a third of the corners is taken for the largest."""
+    best: lattice.PointAt = {}
     tried: set[int] = set()
     for seed in range(len(corners)):
-        if len(tried) >= SEEDS or (len(best) >= LEAST_CORNERS and 2 * len(best) > len(corners) - len(best)):
+        if len(tried) >= SEEDS or (len(best) >= LEAST_CORNERS and 3 * len(best) > len(corners)):
             break
         if seed in best.values():
             continue
@@ -83,7 +85,7 @@ def _largest(grey: FloatArray, corners: Corners) -> dict[tuple[int, int], int] |
     return best if len(best) >= LEAST_CORNERS and min(len(columns), len(rows)) >= LEAST_SIDE else None
 
 
-def _grown(grey: FloatArray, corners: Corners, seed: int) -> dict[tuple[int, int], int]:
+def _grown(grey: FloatArray, corners: Corners, seed: int) -> lattice.PointAt:
     """The board that grows from the corner `seed`, as (column, row) -> corner; empty where the seed has too few
     neighbours."""
     board = {(0, 0): seed}
@@ -102,7 +104,7 @@ def _grown(grey: FloatArray, corners: Corners, seed: int) -> dict[tuple[int, int
                 continue
             place = lattice.predicted(corners.pixels, board, cell)
             corner = None if place is None else lattice.nearest(corners.pixels, place[0], NEAR * place[1], used)
-            if corner is not None and _fits(grey, corners, board[column, row], corner):
+            if corner is not None and _are_neighbours(grey, corners, board[column, row], corner):
                 board[cell] = corner
                 used.add(corner)
                 waiting.append(cell)
@@ -123,12 +125,12 @@ def _along(grey: FloatArray, corners: Corners, corner: int, direction: FloatArra
     beside = np.abs(way[:, 0] * direction[1] - way[:, 1] * direction[0])
     inside = np.flatnonzero((ahead > 0) & (beside < CONE * distance))
     for candidate in inside[np.argsort(distance[inside])][:MOST_TRIED]:
-        if _fits(grey, corners, corner, int(candidate)):
+        if _are_neighbours(grey, corners, corner, int(candidate)):
             return int(candidate)
     return None
 
 
-def _fits(grey: FloatArray, corners: Corners, first: int, second: int) -> bool:
+def _are_neighbours(grey: FloatArray, corners: Corners, first: int, second: int) -> bool:
     """Whether two corners are neighbours: an edge leads from one to the other, and their white squares lie on opposite
     sides."""
     start, end = corners.pixels[first], corners.pixels[second]
@@ -145,8 +147,8 @@ def _fits(grey: FloatArray, corners: Corners, first: int, second: int) -> bool:
     places = start + share * way
     difference = _sampled(grey, places + offset) - _sampled(grey, places - offset)
     least = CONTRAST * float(np.abs(difference).max())
-    same = (difference > least).all() or (difference < -least).all()
-    return bool(same and np.abs(difference).max() > 4.0)
+    of_one_sign = (difference > least).all() or (difference < -least).all()
+    return bool(of_one_sign and np.abs(difference).max() > FAINT)
 
 
 def _sampled(grey: FloatArray, places: FloatArray) -> FloatArray:
@@ -156,9 +158,9 @@ def _sampled(grey: FloatArray, places: FloatArray) -> FloatArray:
     return grey[row, column]
 
 
-def _board(grey: FloatArray, corners: Corners, grown: dict[tuple[int, int], int], scale: FloatArray) -> Board | None:
+def _board(grey: FloatArray, corners: Corners, grown: lattice.PointAt, scale: FloatArray) -> Board | None:
     """The board with its corners refined in the picture `grey`, without those that are no crossings or not in the
-    middle between their neighbours; None where too few remain. `scale` (2,) is picture over copy."""
+    middle between their neighbours; None where too few remain. `scale` (2,) is the picture's size over the copy's."""
     cells = np.array(list(grown), np.int64)
     start = corners.pixels[list(grown.values())] * scale
     spacing = lattice.spacing(cells, start)

@@ -24,13 +24,15 @@ from .boards import Board
 MODELS = ("SIMPLE_RADIAL", "RADIAL", "OPENCV", "BROWN", "OPENCV_FISHEYE")  # the simplest first
 STARTS = (0.5, 0.9, 1.6, 3.0)  # times the longer side: focal lengths that are tried besides Zhang's
 TRIALS = (10, 40)  # of the descents from the different starts, and of the ones that follow from the best
-# Standard deviations of the priors: the logarithm of an unknown focal length and of a known one; the centre over the
-# longer side; each distortion term.
-FOCAL_SPREAD, KNOWN_SPREAD, CENTRE_SPREAD = 1.0, 0.05, 0.05
-TERM_SPREAD = 1.0
+# Standard deviations of the priors:
+FOCAL_SPREAD = 1.0  # of the logarithm of an unknown focal length
+KNOWN_SPREAD = 0.05  # of the logarithm of a known focal length
+CENTRE_SPREAD = 0.05  # of the centre, over the longer side
+TERM_SPREAD = 1.0  # of a distortion term
 FIXED = {"BROWN": ("k4",)}  # terms that stay 0: so high a power fits the places of the corners instead of the lens
 NEARLY_LEAST = 1.03  # times the least error: the simplest model with no more than that is chosen
-LOSS, OUTLIER = 2.0, 5.0  # times the median error: the scale of the robust loss, and the error from which corners drop
+LOSS_SCALE = 2.0  # times the median error: the scale of the robust loss
+OUTLIER = 5.0  # times the median error: corners with a larger error are left out
 NOISE = 0.02  # px: the least standard deviation of a corner
 STEP = 1e-6  # of the numerical derivatives
 NEAREST = 1e-6  # depth, in squares of the board; nearer corners count as behind the camera
@@ -127,11 +129,11 @@ def _solved(
     inliers = np.ones(len(every.board), np.bool_)
     for _ in range(3):
         noise = max(NOISE, float(np.median(problem.errors(state))))
-        state = problem.descend(state, LOSS * noise, TRIALS[1])
+        state = problem.descend(state, LOSS_SCALE * noise, TRIALS[1])
         errors = replace(problem, corners=every).errors(state)
         noise = max(NOISE, float(np.median(errors[inliers])))
-        usual = np.array([_median(errors[every.board == board]) for board in range(boards)])
-        inliers = (errors < OUTLIER * noise) & (usual < POOR_BOARD * noise)[every.board]
+        board_medians = np.array([_median(errors[every.board == board]) for board in range(boards)])
+        inliers = (errors < OUTLIER * noise) & (board_medians < POOR_BOARD * noise)[every.board]
         problem = replace(problem, corners=every.only(inliers))
     errors = problem.errors(state)
     rms = float(np.sqrt((errors**2).mean()))
@@ -151,12 +153,13 @@ def _solved(
 
 
 def _median(values: FloatArray) -> float:
+    """The median; infinite without any values."""
     return float(np.median(values)) if len(values) else np.inf
 
 
 def _zhang(every: _BoardCorners, boards: int, size: tuple[int, int]) -> list[float]:
     """The median of the focal lengths in pixels that the boards' homographies imply; empty where they imply none."""
-    centred, shares = every.pixels - np.array(size) / 2, []
+    centred, focals = every.pixels - np.array(size) / 2, []
     for board in range(boards):
         mine = every.board == board
         first, second = homography(every.plane[mine], centred[mine]).T[:2]
@@ -164,8 +167,8 @@ def _zhang(every: _BoardCorners, boards: int, size: tuple[int, int]) -> list[flo
         for a, b in ((first, second), (first + second, first - second)):
             across, along = a[0] * b[0] + a[1] * b[1], a[2] * b[2]
             if across * along < 0:
-                shares.append(np.sqrt(-across / along))
-    plausible = [share for share in shares if 0.2 * max(size) < share < 20 * max(size)]
+                focals.append(np.sqrt(-across / along))
+    plausible = [focal for focal in focals if 0.2 * max(size) < focal < 20 * max(size)]
     return [float(np.median(plausible))] if plausible else []
 
 
@@ -182,10 +185,10 @@ def homography(plane: FloatArray, target: FloatArray) -> FloatArray:
     xs = np.concatenate([x, ones], axis=1)
     rows = np.concatenate([np.hstack([xs, zeros, -y[:, :1] * xs]), np.hstack([zeros, xs, -y[:, 1:] * xs])])
     matrix = np.linalg.svd(rows, full_matrices=False)[2][-1].reshape(3, 3)
-    undo = np.array([[to_size, 0, to_middle[0]], [0, to_size, to_middle[1]], [0, 0, 1]])
-    do = np.array([[1, 0, -from_middle[0]], [0, 1, -from_middle[1]], [0, 0, from_size]]) / from_size
-    whole: FloatArray = undo @ matrix @ do
-    return whole
+    target_from_y = np.array([[to_size, 0, to_middle[0]], [0, to_size, to_middle[1]], [0, 0, 1]])
+    x_from_plane = np.array([[1, 0, -from_middle[0]], [0, 1, -from_middle[1]], [0, 0, from_size]]) / from_size
+    target_from_plane: FloatArray = target_from_y @ matrix @ x_from_plane
+    return target_from_plane
 
 
 @dataclass(frozen=True)
@@ -202,15 +205,14 @@ class _GridProblem:
     def start(self) -> _GridState:
         """The state with the first lens and the poses that the boards' homographies imply for it."""
         focal, centre = float(np.exp(self.first[0])), self.first[1:3]
-        turned, shifted = np.tile(np.eye(3), (self.boards, 1, 1)), np.zeros((self.boards, 3))
+        rotation, translation = np.tile(np.eye(3), (self.boards, 1, 1)), np.zeros((self.boards, 3))
         for board in range(self.boards):
             mine = self.corners.board == board
             matrix = homography(self.corners.plane[mine], (self.corners.pixels[mine] - centre) / focal)
             matrix *= np.sign(matrix[2, 2]) / np.sqrt(np.linalg.norm(matrix[:, 0]) * np.linalg.norm(matrix[:, 1]))
-            first, second, shift = matrix.T
-            turned[board] = rotations.nearest(np.column_stack([first, second, np.cross(first, second)]))
-            shifted[board] = shift
-        return _GridState(self.first, turned, shifted)
+            first, second, translation[board] = matrix.T
+            rotation[board] = rotations.nearest(np.column_stack([first, second, np.cross(first, second)]))
+        return _GridState(self.first, rotation, translation)
 
     def errors(self, state: _GridState) -> FloatArray:
         """(N,) reprojection errors in pixels; infinite where the lens does not see the corner."""
@@ -220,8 +222,8 @@ class _GridProblem:
     def _local(self, state: _GridState) -> FloatArray:
         """(N, 3) the corners in the camera's frame."""
         plane, board = self.corners.plane, self.corners.board
-        turned = state.rotations[board]
-        return turned[:, :, 0] * plane[:, :1] + turned[:, :, 1] * plane[:, 1:] + state.translations[board]
+        rotation = state.rotations[board]
+        return rotation[:, :, 0] * plane[:, :1] + rotation[:, :, 1] * plane[:, 1:] + state.translations[board]
 
     def _ideal(self, state: _GridState) -> FloatArray:
         """(N, 2) the corners' undistorted normalised coordinates; NaN where the lens does not see them."""
@@ -240,11 +242,11 @@ class _GridProblem:
         off: FloatArray = distorted * np.exp(state.values[0]) + state.values[1:3] - self.corners.pixels
         return off
 
-    def cost(self, state: _GridState, loss: float) -> float:
-        """The sum of the robust losses, at the scale `loss` in pixels, and half the squares of the priors, in
-        pixels²."""
-        errors = np.minimum(self.errors(state), 100 * loss)
-        return float(Cauchy(loss).cost(errors).sum() + 0.5 * (self._prior(state.values) ** 2).sum())
+    def cost(self, state: _GridState, loss_scale: float) -> float:
+        """The sum of the robust losses, at the scale `loss_scale` in pixels, and half the squares of the priors, in
+        pixels². An error of more than 100 times the scale, or an infinite one, costs as much as that."""
+        errors = np.minimum(self.errors(state), 100 * loss_scale)
+        return float(Cauchy(loss_scale).cost(errors).sum() + 0.5 * (self._prior(state.values) ** 2).sum())
 
     def _prior(self, values: FloatArray) -> FloatArray:
         """(3 + T,) the priors' residuals in pixels: a deviation by the spread costs as much as one corner's NOISE."""
@@ -252,12 +254,12 @@ class _GridProblem:
         prior: FloatArray = NOISE * (values - self.first) / np.where(free, self.spread, 1.0)
         return np.where(free, prior, 0.0)
 
-    def descend(self, state: _GridState, loss: float, trials: int) -> _GridState:
-        """A local minimum of the cost, from `state`, after at most `trials` steps."""
+    def descend(self, state: _GridState, loss_scale: float, trials: int) -> _GridState:
+        """A local minimum of `cost`, from `state`, after at most `trials` steps."""
         options = Options("lens grids", trials)
 
         def linearise(state: _GridState) -> Callable[[float], _GridState]:
-            normal, gradient = self._normal(state, loss)
+            normal, gradient = self._normal(state, loss_scale)
 
             def stepped(damping: float) -> _GridState:
                 damped = normal + damping * np.diag(np.maximum(np.diag(normal), 1e-12))
@@ -265,7 +267,7 @@ class _GridProblem:
 
             return stepped
 
-        return levenberg_marquardt(state, lambda state: self.cost(state, loss), linearise, options)[0]
+        return levenberg_marquardt(state, lambda state: self.cost(state, loss_scale), linearise, options)[0]
 
     def _stepped(self, state: _GridState, step: FloatArray) -> _GridState:
         """The state after the `step` (U,) of the lens' values and of 6 pose parameters per board."""
@@ -277,32 +279,31 @@ class _GridProblem:
             state.translations + poses[:, 3:],
         )
 
-    def _normal(self, state: _GridState, loss: float) -> tuple[FloatArray, FloatArray]:
+    def _normal(self, state: _GridState, loss_scale: float) -> tuple[FloatArray, FloatArray]:
         """The normal equations' matrix (U, U) and the gradient (U,): first the lens, then 6 unknowns per board."""
         count = len(self.first)
-        of_lens, of_pose, off = self._derivatives(state)
-        finite = np.isfinite(off).all(axis=1) & np.isfinite(of_pose).all(axis=(1, 2))
-        weight = np.where(finite, Cauchy(loss).weight(np.linalg.norm(np.nan_to_num(off), axis=1)), 0.0)
-        of_lens, of_pose, off = (
-            np.where(finite.reshape(-1, *(1,) * (a.ndim - 1)), a, 0.0) for a in (of_lens, of_pose, off)
-        )
+        by_lens, by_pose, off = self._derivatives(state)
+        finite = np.isfinite(off).all(axis=1) & np.isfinite(by_pose).all(axis=(1, 2))
+        weight = np.where(finite, Cauchy(loss_scale).weight(np.linalg.norm(np.nan_to_num(off), axis=1)), 0.0)
+        by_lens, by_pose = (np.where(finite[:, None, None], each, 0.0) for each in (by_lens, by_pose))
+        off = np.where(finite[:, None], off, 0.0)
         size = count + 6 * self.boards
         normal, gradient = np.zeros((size, size)), np.zeros(size)
         free = self.spread > 0
-        believed = NOISE / np.where(free, self.spread, 1.0)
-        of_lens = of_lens * free
-        normal[:count, :count] = np.einsum("nki,nkj,n->ij", of_lens, of_lens, weight)
-        normal[np.arange(count), np.arange(count)] += np.where(free, believed**2, 1.0)
-        gradient[:count] = np.einsum("nki,nk,n->i", of_lens, off, weight)
-        gradient[:count] += believed * self._prior(state.values)
+        by_value = NOISE / np.where(free, self.spread, 1.0)  # the derivative of a prior's residual, see `_prior`
+        by_lens = by_lens * free
+        normal[:count, :count] = np.einsum("nki,nkj,n->ij", by_lens, by_lens, weight)
+        normal[np.arange(count), np.arange(count)] += np.where(free, by_value**2, 1.0)
+        gradient[:count] = np.einsum("nki,nk,n->i", by_lens, off, weight)
+        gradient[:count] += by_value * self._prior(state.values)
         for board in range(self.boards):
             mine = self.corners.board == board
             here = slice(count + 6 * board, count + 6 * board + 6)
-            normal[here, here] = np.einsum("nki,nkj,n->ij", of_pose[mine], of_pose[mine], weight[mine])
+            normal[here, here] = np.einsum("nki,nkj,n->ij", by_pose[mine], by_pose[mine], weight[mine])
             normal[here, here] += 1e-12 * np.eye(6)
-            mixed = np.einsum("nki,nkj,n->ij", of_lens[mine], of_pose[mine], weight[mine])
+            mixed = np.einsum("nki,nkj,n->ij", by_lens[mine], by_pose[mine], weight[mine])
             normal[:count, here], normal[here, :count] = mixed, mixed.T
-            gradient[here] = np.einsum("nki,nk,n->i", of_pose[mine], off[mine], weight[mine])
+            gradient[here] = np.einsum("nki,nk,n->i", by_pose[mine], off[mine], weight[mine])
         return normal, gradient
 
     def _derivatives(self, state: _GridState) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -311,13 +312,13 @@ class _GridProblem:
         local, ideal = self._local(state), self._ideal(state)
         focal, distortion = np.exp(state.values[0]), self._distortion(state.values)
         distorted = lens.distort(distortion, ideal)
-        of_lens = np.zeros((len(ideal), 2, len(self.first)))
-        of_lens[:, :, 0] = distorted * focal
-        of_lens[:, (0, 1), (1, 2)] = 1.0
+        by_lens = np.zeros((len(ideal), 2, len(self.first)))
+        by_lens[:, :, 0] = distorted * focal
+        by_lens[:, (0, 1), (1, 2)] = 1.0
         for term in range(3, len(self.first)):
             step = STEP * np.eye(len(self.first))[term]
             more, less = (lens.distort(self._distortion(state.values + change), ideal) for change in (step, -step))
-            of_lens[:, :, term] = (more - less) / (2 * STEP) * focal
+            by_lens[:, :, term] = (more - less) / (2 * STEP) * focal
         by_ideal = focal * lens.jacobian(lambda points: lens.distort(distortion, points), ideal)
         x, y = ideal.T
         inverse = 1 / np.maximum(local[:, 2], NEAREST)
@@ -329,10 +330,10 @@ class _GridProblem:
         arm = local - state.translations[self.corners.board]
         by_rotation = -np.einsum("nij,njk->nik", by_local, rotations.cross_matrices(arm))
         off = distorted * focal + state.values[1:3] - self.corners.pixels
-        return of_lens, np.concatenate([by_rotation, by_local], axis=2), off
+        return by_lens, np.concatenate([by_rotation, by_local], axis=2), off
 
     def focal_deviation(self, state: _GridState, noise: float) -> float:
         """The standard deviation of the focal length's logarithm, by the inverse of the normal matrix. `noise` is the
         root mean square error in pixels."""
-        normal, _ = self._normal(state, 1e6)
+        normal, _ = self._normal(state, 1e6)  # a scale at which every corner that the lens sees has the weight 1
         return float(noise / np.sqrt(2) * np.sqrt(max(np.linalg.inv(normal)[0, 0], 0.0)))

@@ -59,11 +59,9 @@ def saddles(grey: FloatArray) -> Corners:
     rows, columns = rows[order], columns[order]
     hessian = np.stack([xx, xy, xy, yy], axis=-1)[rows, columns].reshape(-1, 2, 2)
     values, vectors = np.linalg.eigh(hessian) if len(rows) else (np.empty((0, 2)), np.empty((0, 2, 2)))
-    white, black = (
-        vectors[:, :, 1],
-        vectors[:, :, 0],
-    )  # from the corner, brightness rises along the first and falls along the second
-    # Along the edges it does not change: they lie between the two, nearer to the one along which it changes less.
+    # From the corner, brightness rises along `white` and falls along `black`. Along the edges it does not change: they
+    # lie between the two, nearer to the one along which it changes less.
+    white, black = vectors[:, :, 1], vectors[:, :, 0]
     share = np.sqrt(np.maximum(values[:, 1], 0) / np.maximum(-values[:, 0], 1e-12))[:, None]
     edges = np.stack([white + share * black, white - share * black], axis=1)
     edges /= np.linalg.norm(edges, axis=2, keepdims=True)
@@ -113,6 +111,7 @@ def _refined(across: FloatArray, down: FloatArray, start: FloatArray, radius: in
         gx, gy = across[y, x], down[y, x]
         to_x, to_y = x + 0.5 - places[:, :1], y + 0.5 - places[:, 1:]
         weight = np.exp(-2.0 * (to_x**2 + to_y**2) / radius**2)
+        # The normal equations [[a, b], [b, c]] step = right: the offsets, projected on the gradients.
         a, b, c = ((weight * each).sum(axis=1) for each in (gx * gx, gx * gy, gy * gy))
         right_x = (weight * (gx * gx * to_x + gx * gy * to_y)).sum(axis=1)
         right_y = (weight * (gx * gy * to_x + gy * gy * to_y)).sum(axis=1)

@@ -19,14 +19,17 @@ from .boards import LEAST_CORNERS, LEAST_SIDE, LONG_SIDE, Board
 AROUND = 0.08  # of the longer side: the radius within which the local mean is taken
 CONTRAST = 0.15  # of the picture's range, but at least FAINT: by how much a dot differs from the local mean
 FAINT = 8.0  # grey levels
-SMALLEST, LARGEST = 20, 0.01  # of a dot: pixels in the shrunk copy of the picture; share of the copy's pixels
+LEAST_AREA = 20  # of a dot, in pixels of the shrunk copy of the picture
+LARGEST_SHARE = 0.01  # of the copy's pixels in one dot
 ROUND = (0.93, 1.07)  # a dot's area over that of the ellipse with its moments
 SLIM = 4.0  # times: the longest axis over the shortest
 LIKE = 2.0  # times: by how much the areas of neighbours differ at most
 NEAR = 0.3  # of the distance to a neighbour: how far from its predicted place a dot may lie
 SEEDS = 30  # dots, at most, from which a grid is grown
+MOST_COSINE = 0.6  # of the angle between a seed's two steps
 LEAST_STEP_RATIO = 0.35  # times the second of a seed's two steps: a shorter first one makes no square
-OUTLINE, FIRST_RADIUS = 24, 0.25  # points on the outline of a dot; its radius in steps, before it is known
+OUTLINE = 24  # points on the outline of a dot
+FIRST_RADIUS = 0.25  # a dot's radius before it is known, in steps of the grid
 EDGE = 2.5  # px beyond a dot's ellipse that still count for its middle
 
 
@@ -43,7 +46,8 @@ def find(picture: Array) -> list[Board]:
 
 
 def _grid(grey: FloatArray, copy: FloatArray, scale: FloatArray) -> Board | None:
-    """The largest grid of dark dots; None where it is too small. `scale` (2,) is picture over copy."""
+    """The largest grid of dark dots; None where it is too small. `grey` (H, W) is the picture, `copy` (h, w) the shrunk
+    copy, `scale` (2,) the size of the first over that of the second."""
     middles, moments, areas = _blobs(_dark(copy))
     best: lattice.PointAt = {}
     middle_of_all = np.median(middles, axis=0) if len(middles) else np.zeros(2)
@@ -92,7 +96,7 @@ def _blobs(mask: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         moments[:, i, j] = np.bincount(labels, off[:, i] * off[:, j], count) / area + (1 / 12 if i == j else 0)
     ellipse = 4 * np.pi * np.sqrt(np.maximum(np.linalg.det(moments), 1e-12))
     values = np.linalg.eigvalsh(moments)
-    good = (area >= SMALLEST) & (area <= LARGEST * mask.size) & (values[:, 1] < SLIM**2 * values[:, 0])
+    good = (area >= LEAST_AREA) & (area <= LARGEST_SHARE * mask.size) & (values[:, 1] < SLIM**2 * values[:, 0])
     good &= (area / ellipse > ROUND[0]) & (area / ellipse < ROUND[1])
     for axis, limit in ((0, mask.shape[1]), (1, mask.shape[0])):
         reach = 2 * np.sqrt(moments[:, axis, axis]) + 2
@@ -135,14 +139,14 @@ def _grown(middles: FloatArray, areas: FloatArray, seed: int) -> lattice.PointAt
     """The grid that grows from a dot, as (column, row) -> dot; empty where its neighbours make no square."""
     way = middles - middles[seed]
     distance = np.linalg.norm(way, axis=1)
-    order = [int(dot) for dot in np.argsort(distance)[1:9] if 1 / LIKE < areas[dot] / areas[seed] < LIKE]
-    if len(order) < 2:
+    near = [int(dot) for dot in np.argsort(distance)[1:9] if 1 / LIKE < areas[dot] / areas[seed] < LIKE]
+    if len(near) < 2:
         return {}
-    across = way[order[0]]
-    beside = [dot for dot in order[1:] if abs(way[dot] @ across) < 0.6 * distance[dot] * distance[order[0]]]
-    if not beside or distance[beside[0]] > distance[order[0]] / LEAST_STEP_RATIO:
+    across = way[near[0]]
+    beside = [dot for dot in near[1:] if abs(way[dot] @ across) < MOST_COSINE * distance[dot] * distance[near[0]]]
+    if not beside or distance[beside[0]] > distance[near[0]] / LEAST_STEP_RATIO:
         return {}
-    grid = {(0, 0): seed, (1, 0): order[0], (0, 1): beside[0]}
+    grid = {(0, 0): seed, (1, 0): near[0], (0, 1): beside[0]}
     waiting, used = deque(grid), set(grid.values())
     while waiting:
         column, row = waiting.popleft()

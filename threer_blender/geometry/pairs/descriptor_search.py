@@ -72,7 +72,7 @@ def _search(first: int, last: int, index: TileIndex, queries: Float32Array, near
             if bounds[tile] - radii[tile] > bounds[promising] - radii[promising]:
                 promising = tile
         best, best_index = np.float32(-2), -1
-        for number in range(-1, len(means)):
+        for number in range(-1, len(means)):  # the most promising tile first, then all others
             tile = promising if number < 0 else number
             if bounds[tile] < best or number == promising:
                 continue

@@ -14,6 +14,8 @@ import numpy as np
 
 from ...model.arrays import AnyFloatArray, Float32Array
 
+_POINT_BYTES, _CONFIDENCE_BYTES = 6, 2  # of a pixel in the store: three half-precision coordinates, one confidence
+
 
 @dataclass(frozen=True)
 class PairPrediction:
@@ -96,9 +98,9 @@ class PairStore:
             (prediction.points_first, prediction.confidence_first),
             (prediction.points_second, prediction.confidence_second),
         )
-        size = np.abs(np.concatenate([np.asarray(points, np.float32).ravel() for points, _ in sides]))
-        size = size[np.isfinite(size) & (size > 0)]
-        exponent = int(np.frexp(np.median(size))[1]) if len(size) else 0
+        coordinates = np.abs(np.concatenate([np.asarray(points, np.float32).ravel() for points, _ in sides]))
+        coordinates = coordinates[np.isfinite(coordinates) & (coordinates > 0)]
+        exponent = int(np.frexp(np.median(coordinates))[1]) if len(coordinates) else 0
         self.edges.append(
             Edge(
                 prediction.first,
@@ -126,7 +128,7 @@ class PairStore:
         """
         height, width = self._shape(index, side)
         first, last, _ = rows.indices(height)
-        start = self._start(index, side) + 6 * first * width
+        start = self._start(index, side) + _POINT_BYTES * first * width
         points = np.fromfile(self._path, np.float16, 3 * (last - first) * width, offset=start)
         return PairSide(
             np.ldexp(points.astype(np.float32), self.edges[index].exponent).reshape(-1, width, 3),
@@ -137,7 +139,7 @@ class PairStore:
         """As `read`, but only the confidence (rows, W) float32."""
         height, width = self._shape(index, side)
         first, last, _ = rows.indices(height)
-        start = self._start(index, side) + 6 * height * width + 2 * first * width
+        start = self._start(index, side) + _POINT_BYTES * height * width + _CONFIDENCE_BYTES * first * width
         values = np.fromfile(self._path, np.float16, (last - first) * width, offset=start)
         return values.astype(np.float32).reshape(-1, width)
 
@@ -148,7 +150,7 @@ class PairStore:
     def _start(self, index: int, side: int) -> int:
         """The byte of the file where one side of a prediction begins."""
         height, width = self.edges[index].shape_first
-        return self.edges[index].offset + (8 * height * width if side else 0)
+        return self.edges[index].offset + ((_POINT_BYTES + _CONFIDENCE_BYTES) * height * width if side else 0)
 
     def sides(self, photo: int) -> list[tuple[int, int]]:
         """(index, side) of all predictions of a photo, in the order in which they were added."""

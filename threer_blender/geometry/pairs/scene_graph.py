@@ -21,14 +21,15 @@ Choose = Callable[[Float32Array | None], Pairs]
 """Similarity of the photos (N, N), or None -> the pairs to compare."""
 
 FEW = 12
-"""Up to this number of photos, all pairs are compared; beyond, the number of pairs grows linearly with the photos."""
+"""Up to this number N of photos, all pairs are compared. Beyond, the number of pairs grows like N where the photos'
+similarity is known, and like N log N where it is not."""
 ANCHORS, NEIGHBOURS = 10, 6  # of `retrieval`
 WINDOW = 3  # photos that follow in order, with which each is compared
 REACH = 5  # each ordered photo is also compared with ones up to 2**(REACH - 1) later, or a long sequence drifts
 IN_ORDER = 0.9  # share of photos that follow the one before by number; the others may begin another video
 
 _DIMENSIONS = 128  # of a local feature after whitening
-_SAMPLE = 20000  # local features, about, from which whitening and vocabulary are learned
+_SAMPLE = 20000  # whitening and vocabulary are learned from up to twice as many local features
 _WORDS, _FEATURES_PER_WORD = 1024, 8  # the vocabulary's size, smaller where there are fewer features per word
 _KMEANS_ROUNDS = 8
 _SELECTIVITY = 3  # the power of a cosine in the similarity
@@ -64,11 +65,11 @@ def retrieval(similarity: Float32Array) -> Pairs:
     count = len(similarity)
     distance = 1 - similarity.astype(np.float64)
     np.fill_diagonal(distance, 0)
-    chosen = [int(distance.sum(1).argmin())]
-    while len(chosen) < min(ANCHORS, count):
-        chosen.append(int(distance[:, chosen].min(1).argmax()))
-    pairs = [(a, b) for a in chosen for b in chosen]
-    pairs += [(photo, chosen[int(distance[photo, chosen].argmin())]) for photo in range(count)]
+    anchors = [int(distance.sum(1).argmin())]
+    while len(anchors) < min(ANCHORS, count):
+        anchors.append(int(distance[:, anchors].min(1).argmax()))
+    pairs = [(a, b) for a in anchors for b in anchors]
+    pairs += [(photo, anchors[int(distance[photo, anchors].argmin())]) for photo in range(count)]
     np.fill_diagonal(distance, np.inf)
     nearest = np.argsort(distance, axis=1, kind="stable")[:, : min(NEIGHBOURS, count - 1)]
     pairs += [(photo, int(other)) for photo in range(count) for other in nearest[photo]]
@@ -163,8 +164,8 @@ def _sorted(pairs: Iterable[tuple[int, int]]) -> Pairs:
 
 
 def _whitening(sample: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """The mean (D,) of features, and the matrix (D, K) that makes K uncorrelated ones of unit variance of them, those
-    of the largest variance first.
+    """The mean (D,) of features, and the matrix (D, K) that maps features less their mean to K uncorrelated numbers of
+    unit variance, the direction of the largest variance first.
 
     Directions whose standard deviation is below a hundredth of the largest one's contain noise and are dropped.
     """
@@ -195,6 +196,7 @@ def _aggregated(local: Float32Array, words: Float32Array) -> tuple[IntArray, Flo
 
 
 def _nearest(local: Float32Array, words: Float32Array) -> IntArray:
+    """(M,) the index of the word (W, K) nearest to each of the features `local` (M, K), in Euclidean distance."""
     nearest: IntArray = (local @ words.T - 0.5 * (words**2).sum(1)).argmax(1)
     return nearest
 
