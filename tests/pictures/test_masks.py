@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from threer_blender import headless
+from threer_blender.files import exr_file
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Photo
@@ -49,6 +50,34 @@ def test_masks_grow_by_their_margin(tmp_path: Path) -> None:
     out = excluded(options(save(tmp_path / "mask.png", LEFT), margin=3), None)
     assert out[:, :13].all()
     assert not out[:, 13:].any()
+
+
+def test_masks_of_a_plate_whose_pixels_are_not_square(tmp_path: Path) -> None:
+    """They may have the size of the file, as those drawn on it in Blender, or of the displayed picture."""
+    for number in (1, 2):
+        exr_file.write(tmp_path / f"plate.{number}.exr", np.zeros((40, 40, 3), np.float32), pixel_aspect=2.0)
+    photo = Photo("plate.#.exr 1", str(tmp_path / "plate.#.exr"), 80, 40, "", frame=1)
+    column = np.arange(80) < 20
+    for name, across in (("own", 40), ("displayed", 80)):
+        white = np.tile(column[:: 80 // across], (40, 1))
+        white[:30] = False
+        (tmp_path / name).mkdir()
+        read = masks.from_options(options(save(tmp_path / name / "mask.png", white), margin=4), [1, 2])
+        assert read is not None
+        out = read.excluded(photo, 1, (80, 40))
+        assert out is not None
+        np.testing.assert_array_equal(out, (np.arange(80) < 24) & (np.arange(40)[:, None] >= 26))
+    tall = masks.from_options(options(save(tmp_path / "tall.png", np.ones((40, 20), np.bool_))), [1])
+    assert tall is not None
+    with pytest.raises(UserError, match="make masks in the plate's size"):
+        tall.excluded(photo, 1)
+
+
+def test_a_mask_that_says_how_it_lies_is_set_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    Image.fromarray(np.where(LEFT[:, ::-1], 255, 0).astype(np.uint8)).save(tmp_path / "mask.jpg", exif=exif)
+    np.testing.assert_array_equal(excluded(options(tmp_path / "mask.jpg"), None), LEFT)
 
 
 def test_transparency_is_excluded(tmp_path: Path) -> None:

@@ -137,3 +137,13 @@ def test_cameras_of_a_blender_scene_are_a_reference(photos: list[Photo], tmp_pat
     assert earlier.cameras[1].fx == pytest.approx(35 / 24 * HEIGHT)
     assert (earlier.cameras[0].cx, earlier.cameras[0].cy) == pytest.approx((0.4 * WIDTH, HEIGHT / 2 - 0.05 * WIDTH))
     assert all(photo.lens.held for photo in earlier.photos[:2])
+
+
+def test_one_camera_of_a_scene_is_not_that_of_every_frame(photos: list[Photo], tmp_path: Path) -> None:
+    film = [replace(photo, path="/take.mov", frame=number) for number, photo in enumerate(photos[3:], 1)]
+    matrix = np.eye(4).tolist()
+    files = [photos[0].path, photos[1].path, "/take.mov"]
+    known = [SceneCamera(file, 35.0, "AUTO", 36.0, 24.0, 0.0, 0.0, matrix) for file in files]
+    scene_camera_files.write(tmp_path / "cameras.json", known)
+    earlier = against.reference(str(tmp_path / "cameras.json"), [*photos[:3], *film])
+    assert [earlier.photos[number].path for number in earlier.cameras] == files[:2]

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.numbered_films import Kind, turned, write
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
 from threer_blender.pictures import masks
+from threer_blender.pictures.film import Film
 from threer_blender.worker import masking
 
 WIDTH, HEIGHT, STEP = 40, 20, 2
@@ -65,3 +67,19 @@ def test_masks_are_checked_before_the_work(tmp_path: Path) -> None:
     ]
     with pytest.raises(UserError, match="The masks leave nothing of the pictures; set Left out"):
         masking.check(photos[:1], masks.from_options(options, []), heard.append)
+
+
+def test_masks_that_blender_would_draw_elsewhere_are_doubted(tmp_path: Path) -> None:
+    still = write(Kind(".mp4", "libx264", options={"g": "8"}), tmp_path / "still.mp4")
+    turned(still, (-1, 0, 0, -1), tmp_path / "turned.mp4")
+    for number in (1, 2):
+        Image.new("L", (20, 10), 0).save(tmp_path / f"mask.{number:04d}.png")
+    masked = masks.from_options({"masks": str(tmp_path / "mask.0001.png"), "masked": "white", "mask_margin": 0}, [1, 2])
+    for name, doubted in (("still.mp4", False), ("turned.mp4", True)):
+        width, height = Film(tmp_path / name).size
+        assert masked is not None
+        for file in masked.by_number.values():
+            Image.new("L", (width, height), 0).save(file)
+        heard: list[str] = []
+        masking.check([Photo(f"{name} 1", str(tmp_path / name), width, height, "", frame=1)], masked, heard.append)
+        assert [("upside down" in text, "do not fit" in text) for text in heard] == [(True, True)] * doubted

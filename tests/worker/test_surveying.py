@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from threer_blender import bundle
+from threer_blender.files import exr_file
 from threer_blender.geometry import rotations
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, Photo, PointCloud, Reconstruction, Shot
 from threer_blender.model.reconstruction_transform import transformed
+from threer_blender.pictures import video
 from threer_blender.pipelines import survey_marks
 from threer_blender.worker import surveying
 
@@ -175,3 +177,23 @@ def test_coordinates_far_from_the_origin_are_moved(photos: dict[str, Camera], tm
     expected = pose(2)[:3, 3] + (345, 345, 0)
     assert np.abs(result.cameras[2].world_from_camera[:3, 3] - expected).max() < 1e-3
     assert replace(result.survey[0], error=None, pixel_error=None).position == pytest.approx((345, 345, 0))
+
+
+def test_marks_on_a_plate_whose_pixels_are_not_square(tmp_path: Path) -> None:
+    """Marks count in the file's own pixels, and a solve's cameras in square ones."""
+    for number in range(1, 5):
+        exr_file.write(tmp_path / f"plate.{number}.exr", np.zeros((48, 32, 3), np.float32), pixel_aspect=2.0)
+    plate = str(tmp_path / "plate.#.exr")
+    photos = [Photo(video.frame_name("plate.#.exr", 1 + i), plate, 64, 48, "", frame=1 + i) for i in range(4)]
+    cameras = [Camera(photo.name, 64, 48, 60, 60, 32, 24, pose(i), LENS) for i, photo in enumerate(photos)]
+    own = [replace(camera, width=32, fx=30, cx=16) for camera in cameras]
+    options = {**lists(tmp_path, {str(1 + i): camera for i, camera in enumerate(own)}, POINTS), "survey_is": "held"}
+    marks = survey_marks.held(options, photos)
+    assert marks is not None
+    assert len({mark.photo for mark in marks.marks}) == 4
+    for mark in marks.marks:
+        assert mark.pixel == pytest.approx(cameras[mark.photo].project(marks.points[mark.point]), abs=1e-6)
+    by_name = dict(zip([photo.name for photo in photos], own, strict=True))
+    result = replace(solve(cameras), photos=photos)
+    after = surveying.applied(result, lists(tmp_path, by_name, POINTS))  # without a shot that says the plate's size
+    assert all(point.agrees and (point.pixel_error or 0.0) < 1e-3 for point in after.survey)

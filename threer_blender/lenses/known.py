@@ -229,17 +229,7 @@ def for_solver(camera: Camera, photo: Photo, held: bool) -> tuple[Camera, Fit]:
 
     Where the lens is not `held`, a lens without distortion gets a model in which the solver can find some.
     """
-    x, y = photo.width / camera.width, photo.height / camera.height
-    scaled = replace(
-        camera,
-        photo=photo.name,
-        width=photo.width,
-        height=photo.height,
-        fx=camera.fx * x,
-        fy=camera.fy * y,
-        cx=camera.cx * x,
-        cy=camera.cy * y,
-    )
+    scaled = replace(camera.resized(photo.width, photo.height), photo=photo.name)
     distortion = scaled.distortion
     if distortion.is_identity:
         distortion = lens.NO_DISTORTION if held else Distortion("SIMPLE_RADIAL", (0.0,))

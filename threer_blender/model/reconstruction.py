@@ -85,6 +85,11 @@ class Camera:
         """K (3, 3): pixels from normalised camera coordinates."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
+    def resized(self, width: int, height: int) -> Camera:
+        """The camera in pixels of another size of the same picture, whose pixels need not be square."""
+        x, y = width / self.width, height / self.height
+        return replace(self, width=width, height=height, fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y)
+
     def depths(self, points: Array) -> FloatArray:
         """(...) camera z of world points (..., 3); for a panorama, which has no forward axis, their distance."""
         local = np.asarray(points, np.float64) @ self.camera_from_world[:3, :3].T + self.camera_from_world[:3, 3]
@@ -292,13 +297,7 @@ class Shot:
     def plate_camera(self, number: int) -> Camera:
         """The camera of a frame in the plate's own pixels: fx ≠ fy where they are not square."""
         camera = self.cameras[number]
-        if self.plate_size is None:
-            return camera
-        width, height = self.plate_size
-        x, y = width / camera.width, height / camera.height
-        return replace(
-            camera, width=width, height=height, fx=camera.fx * x, fy=camera.fy * y, cx=camera.cx * x, cy=camera.cy * y
-        )
+        return camera if self.plate_size is None else camera.resized(*self.plate_size)
 
 
 @dataclass(frozen=True)

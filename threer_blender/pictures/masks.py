@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..files import bounded, sequence_files
 from ..files.photo_files import MOST_PIXELS
@@ -52,15 +52,29 @@ class Masks:
             return None
         out = _read_mask(file, self.excludes_black)
         height, width = out.shape
-        if abs(width / height * photo.height / photo.width - 1) > SHAPE:
+        plate = _plate_size(photo, width, height)
+        if abs(width / height * plate[1] / plate[0] - 1) > SHAPE:
             raise UserError(
                 f"The mask {quoted(file.name)} has {width} × {height} pixels, and {quoted(photo.name)} has "
-                f"{photo.width} × {photo.height}; make masks in the plate's size."
+                f"{plate[0]} × {plate[1]}; make masks in the plate's size."
             )
-        grown = _grown(out, round(self.margin * width / photo.width))
+        grown = _grown(out, round(self.margin * width / photo.width), round(self.margin * height / photo.height))
         if size is None:
             return grown
         return np.asarray(Image.fromarray(grown).resize(size, Image.Resampling.NEAREST))
+
+
+def _plate_size(photo: Photo, width: int, height: int) -> tuple[int, int]:
+    """The size of the photo that a mask of `width` × `height` pixels should have the shape of.
+
+    Where the plate's pixels are not square, masks may have the shape of its file, as those drawn on it in Blender do,
+    or that of the displayed picture.
+    """
+    if photo.frame is None or abs(width / height * photo.height / photo.width - 1) <= SHAPE:
+        return photo.width, photo.height
+    from . import video  # needs a package that not every environment has
+
+    return video.plate_size(photo)
 
 
 def from_options(options: Mapping[str, Any], frames: Iterable[int]) -> Masks | None:
@@ -148,10 +162,11 @@ def _read_mask(file: Path, excludes_black: bool) -> BoolArray:
             ):
                 if image.width * image.height > MOST_PIXELS:
                     raise UserError(f"The mask {quoted(file.name)} has more than {MOST_PIXELS} pixels.")
-                if image.has_transparency_data:
-                    return np.asarray(image.convert("RGBA"))[:, :, 3] < OPAQUE * 255
-                deep = image.mode.startswith("I")
-                share = np.asarray(image if deep else image.convert("L")) / (65535 if deep else 255)
+                upright = ImageOps.exif_transpose(image)
+                if upright.has_transparency_data:
+                    return np.asarray(upright.convert("RGBA"))[:, :, 3] < OPAQUE * 255
+                deep = upright.mode.startswith("I")
+                share = np.asarray(upright if deep else upright.convert("L")) / (65535 if deep else 255)
     except (UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"The mask {quoted(file.name)} cannot be read: it is damaged, or no picture.") from error
     except (OSError, ValueError) as error:
@@ -160,12 +175,14 @@ def _read_mask(file: Path, excludes_black: bool) -> BoolArray:
     return out
 
 
-def _grown(out: BoolArray, margin: int) -> BoolArray:
-    """The mask `out` (H, W), grown by a square that reaches `margin` pixels to each side.
+def _grown(out: BoolArray, across: int, down: int) -> BoolArray:
+    """The mask `out` (H, W), grown by a box that reaches `across` pixels to the sides, and `down` pixels up and down.
 
     It is grown along one axis, then along the other. Sums along the axis tell whether a masked pixel is within reach.
     """
-    for axis in (0, 1) if margin else ():
+    for axis, margin in ((0, down), (1, across)):
+        if not margin:
+            continue
         along = np.moveaxis(out, axis, 0)
         sums = np.concatenate([np.zeros((1, along.shape[1]), np.int64), along.cumsum(axis=0)])
         rows = np.arange(len(along))

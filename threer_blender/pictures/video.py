@@ -56,6 +56,14 @@ def frame_name(video: str, number: int) -> str:
     return f"{video} {number:04d}"
 
 
+def plate_size(photo: Photo) -> tuple[int, int]:
+    """The upright size (width, height) of a photo in the file's own pixels, which are those that artists count in.
+
+    A frame's Photo counts in square pixels, the file's own may be others. Raises as `film` does.
+    """
+    return (photo.width, photo.height) if photo.frame is None else film(photo.path).plate_size
+
+
 def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo]:
     """The frames to work with of the video or image sequence at `path`: the sharpest of each view, at most MOST_FRAMES.
 

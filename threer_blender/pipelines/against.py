@@ -95,7 +95,10 @@ def _from_result(folder: str, chosen: Sequence[Photo]) -> Reference:
 
 
 def _from_file(path: Path, chosen: Sequence[Photo]) -> Reference:
-    """The chosen photos that a file of scene cameras names, by their paths or file names, and their cameras."""
+    """The chosen photos that a file of scene cameras names, by their paths or file names, and their cameras.
+
+    Frames of videos are not among them: one camera cannot be that of all frames.
+    """
     known_cameras = {}
     for entry in scene_camera_files.read(path):
         known_cameras[entry.photo] = known_cameras[Path(entry.photo).name] = entry
@@ -103,7 +106,7 @@ def _from_file(path: Path, chosen: Sequence[Photo]) -> Reference:
     cameras = {}
     for photo in chosen:
         known_camera = known_cameras.get(photo.path, known_cameras.get(photo.name))
-        if known_camera is not None:
+        if known_camera is not None and photo.frame is None:
             cameras[len(photos)] = known_camera.camera(photo.name, photo.width, photo.height)
             photos.append(photo)
     return Reference(path.name, photos, cameras, True, True)

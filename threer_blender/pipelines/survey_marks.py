@@ -12,13 +12,15 @@ from ..files import survey_files
 from ..geometry import survey
 from ..geometry.sfm.surveyed import Mark, SurveyMarks
 from ..model.reconstruction import Photo
+from ..pictures import video
 
 
 def held(options: Mapping[str, Any], photos: Sequence[Photo]) -> SurveyMarks | None:
     """The survey points to hold, and their marks in `photos`; None where the options hold none.
 
-    Marks in other photos, such as frames of a shot that are only tracked, are ignored here. Coordinates are relative to
-    `survey.offset`. Raises UserError where a list cannot be read.
+    Marks in other photos, such as frames of a shot that are only tracked, are ignored here. The list counts in the
+    files' own pixels, the marks in those of the photos. Coordinates are relative to `survey.offset`. Raises UserError
+    where a list cannot be read.
     """
     points_file, marks_file = (str(options.get(name, "")) for name in ("survey", "survey_pixels"))
     if options.get("survey_is") != "held" or not points_file or not marks_file:
@@ -34,6 +36,8 @@ def held(options: Mapping[str, Any], photos: Sequence[Photo]) -> SurveyMarks | N
     for each in survey_files.read_sightings(Path(marks_file)):
         visible_in = by_name.get(each.photo, by_name.get(survey_files.without_zeros(each.photo)))
         if visible_in is not None and each.name in numbers:
-            marks.append(Mark(visible_in, numbers[each.name], np.array([each.u, each.v])))
+            photo = photos[visible_in]
+            scale = np.divide((photo.width, photo.height), video.plate_size(photo))
+            marks.append(Mark(visible_in, numbers[each.name], np.array([each.u, each.v]) * scale))
     surveyed = np.array(list(points.values()))
     return SurveyMarks(surveyed - survey.offset(surveyed), marks)

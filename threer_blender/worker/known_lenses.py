@@ -11,6 +11,7 @@ from ..lenses import known
 from ..model.errors import UserError
 from ..model.lens import KnownLens
 from ..model.reconstruction import Photo
+from ..pictures import video
 
 POOR_FIT = 0.1  # px; where our model describes a lens's distortion less well, a sentence says so
 
@@ -20,6 +21,7 @@ def applied(photos: Sequence[Photo], options: Mapping[str, Any], warn: Callable[
 
     Raises UserError where a camera or a lens is unknown, or a lens file cannot be used.
     """
+    _tell_squeeze(photos, options, warn)
     camera, name = str(options.get("camera", "")).strip(), str(options.get("lens_name", "")).strip()
     if name and not camera:
         raise UserError("A lens is named but no camera: enter the camera's name, too; it says how large the sensor is.")
@@ -54,3 +56,18 @@ def applied(photos: Sequence[Photo], options: Mapping[str, Any], warn: Callable[
     for sentence in dict.fromkeys(sentences):
         warn(sentence)
     return distorted
+
+
+def _tell_squeeze(photos: Sequence[Photo], options: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+    """Tells how numbers of the lens are taken, where they are given for a plate whose pixels are not square."""
+    if not any(options.get(name) for name in ("focal", "focal_pixels", "sensor", "camera")):
+        return
+    for photo in {photo.path: photo for photo in photos if photo.frame is not None}.values():
+        across, down = video.plate_size(photo)
+        squeeze = photo.width / across / (photo.height / down)
+        if (across, down) != (photo.width, photo.height):
+            warn(
+                f"The pixels of {photo.name.rpartition(' ')[0]} are {squeeze:.3g} times as wide as high: a focal "
+                f"length in pixels counts in the displayed picture of {photo.width} × {photo.height}, and the sensor's "
+                f"width is that of this picture, behind an anamorphic lens {squeeze:.3g} times the sensor's own."
+            )

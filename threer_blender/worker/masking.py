@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from ..model.arrays import Array, BoolArray
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..model.reconstruction import Photo, PointMap, Reconstruction
-from ..pictures import video
+from ..pictures import blender_clip, video
+from ..pictures.film import Film
 from ..pictures.masks import Masks, in_map
 
 NOTHING_LEFT = (
@@ -31,13 +33,14 @@ def check(photos: Sequence[Photo], masked: Masks | None, warn: Callable[[str], N
     """
     if masked is None:
         return
+    _tell_drawn(photos, masked, warn)
     sizes, without, whole = set(), 0, 0
     for photo in photos:
         out = masked.excluded(photo, photo.frame)
         without += out is None
         if out is not None:
             whole += bool(out.all())
-            sizes.add((out.shape[1], out.shape[0], photo.width, photo.height))
+            sizes.add((out.shape[1], out.shape[0], *video.plate_size(photo)))
     if whole == len(photos):
         raise UserError(NOTHING_LEFT)
     for width, height, *size in sorted(sizes):
@@ -47,6 +50,18 @@ def check(photos: Sequence[Photo], masked: Masks | None, warn: Callable[[str], N
         warn(f"{without} of {len(photos)} pictures have no mask; nothing is left out of them.")
     if whole:
         warn(f"The masks leave nothing of {whole} of {len(photos)} pictures.")
+
+
+def _tell_drawn(photos: Sequence[Photo], masked: Masks, warn: Callable[[str], None]) -> None:
+    """Warns where masks that were drawn over a video in Blender would lie elsewhere: Blender shows it otherwise."""
+    for path in dict.fromkeys(photo.path for photo in photos if photo.frame is not None and masked.by_number):
+        film = video.film(path)
+        reason = blender_clip.difference(film) if isinstance(film, Film) else ""
+        if reason:
+            warn(
+                f"Blender's movie clip does not show {quoted(Path(path).name)} as it is solved ({reason}): masks that "
+                "were drawn over it in Blender do not fit. Draw them over the frames that a result without masks holds."
+            )
 
 
 def applied(reconstruction: Reconstruction, masked: Masks | None) -> Reconstruction:

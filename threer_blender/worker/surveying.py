@@ -16,6 +16,7 @@ from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera, Photo, Reconstruction, SurveyPoint
 from ..model.reconstruction_transform import transformed
+from ..pictures import video
 from . import scanning
 
 
@@ -103,10 +104,14 @@ class _Lazily(dict[str, survey.Sightings]):
 def _cameras(reconstruction: Reconstruction) -> dict[str, Camera]:
     """The cameras by the photo's name, with and without its ending.
 
-    Cameras of shots are in pixels of the plate. Those of a single shot are also found by the frame's number.
+    They are in the pixels of the photos' files. Those of a single shot are also found by the frame's number.
     """
     cameras: dict[str, Camera] = {}
+    filmed = {camera.photo for shot in reconstruction.shots for camera in shot.cameras.values()}
+    photos = {photo.name: photo for photo in reconstruction.photos}
     for camera in reconstruction.cameras:
+        if camera.photo not in filmed:
+            camera = camera.resized(*video.plate_size(photos[camera.photo]))
         cameras[camera.photo] = camera
         cameras.setdefault(Path(camera.photo).stem, camera)
     for shot in reconstruction.shots:
