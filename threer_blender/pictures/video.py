@@ -59,9 +59,9 @@ def frame_name(video: str, number: int) -> str:
 def plate_size(photo: Photo) -> tuple[int, int]:
     """The upright size (width, height) of a photo in the file's own pixels, which are those that artists count in.
 
-    A frame's Photo counts in square pixels, the file's own may be others. Raises as `film` does.
+    A frame's Photo counts in square pixels, the file's own may be others. Raises as `frame_source` does.
     """
-    return (photo.width, photo.height) if photo.frame is None else film(photo.path).plate_size
+    return (photo.width, photo.height) if photo.frame is None else frame_source(photo.path).plate_size
 
 
 def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo]:

@@ -55,7 +55,7 @@ def check(photos: Sequence[Photo], masked: Masks | None, warn: Callable[[str], N
 def _tell_drawn(photos: Sequence[Photo], masked: Masks, warn: Callable[[str], None]) -> None:
     """Warns where masks that were drawn over a video in Blender would lie elsewhere: Blender shows it otherwise."""
     for path in dict.fromkeys(photo.path for photo in photos if photo.frame is not None and masked.by_number):
-        film = video.film(path)
+        film = video.frame_source(path)
         reason = blender_clip.difference(film) if isinstance(film, Film) else ""
         if reason:
             warn(
