@@ -186,14 +186,17 @@ def test_marks_on_a_plate_whose_pixels_are_not_square(tmp_path: Path) -> None:
     plate = str(tmp_path / "plate.#.exr")
     photos = [Photo(video.frame_name("plate.#.exr", 1 + i), plate, 64, 48, "", frame=1 + i) for i in range(4)]
     cameras = [Camera(photo.name, 64, 48, 60, 60, 32, 24, pose(i), LENS) for i, photo in enumerate(photos)]
-    own = [replace(camera, width=32, fx=30, cx=16) for camera in cameras]
-    options = {**lists(tmp_path, {str(1 + i): camera for i, camera in enumerate(own)}, POINTS), "survey_is": "held"}
+    squeezed = [replace(camera, width=32, fx=30, cx=16) for camera in cameras]
+    options = {
+        **lists(tmp_path, {str(1 + i): camera for i, camera in enumerate(squeezed)}, POINTS),
+        "survey_is": "held",
+    }
     marks = survey_marks.held(options, photos)
     assert marks is not None
     assert len({mark.photo for mark in marks.marks}) == 4
     for mark in marks.marks:
         assert mark.pixel == pytest.approx(cameras[mark.photo].project(marks.points[mark.point]), abs=1e-6)
-    by_name = dict(zip([photo.name for photo in photos], own, strict=True))
+    by_name = dict(zip([photo.name for photo in photos], squeezed, strict=True))
     result = replace(solve(cameras), photos=photos)
     after = surveying.applied(result, lists(tmp_path, by_name, POINTS))  # without a shot that says the plate's size
     assert all(point.agrees and (point.pixel_error or 0.0) < 1e-3 for point in after.survey)
