@@ -27,7 +27,7 @@ def write(videos: Mapping[str, TrackedVideo], shots: Sequence[Shot], folder: Pat
     for index, shot in enumerate(shots):
         tracked, stem = videos[shot.path].tracks, export.stem(index, shot.video)
         tracks, cameras = tracked.tracks, [shot.cameras.get(int(number)) for number in tracked.numbers]
-        independent, proven = (by_track[tracks.point] for by_track in moving_objects.judged(tracks, cameras))
+        independent, proven = (by_track[tracks.point] for by_track in moving_objects.moving_tracks(tracks, cameras))
         areas, certain = [], 0
         for frame in range(len(cameras)):
             report(index, len(shots))

@@ -54,13 +54,13 @@ def test_single_wrong_tracks_make_no_area() -> None:
 def test_short_tracks_and_those_that_slip_a_little_prove_nothing() -> None:
     shot = synthetic_shots.shot(synthetic_shots.moving(), walking=0.25)
     tracks, cameras = shot.tracks.tracks, list(shot.cameras.values())
-    independent, proven = moving_objects.judged(tracks, cameras)
+    independent, proven = moving_objects.moving_tracks(tracks, cameras)
     long = np.bincount(tracks.point) >= 8
     assert proven.mean() > 0.1
     assert not (proven & ~(independent & long)).any()
     still = synthetic_shots.shot(synthetic_shots.moving()).tracks.tracks
     slipping = np.where(np.arange(len(still)) % 3 == 0, 0.2, 0.0)[still.point] * still.camera  # px
     slipped = replace(still, pixels=still.pixels + slipping[:, None] * [0.0, 1.0])
-    independent, proven = moving_objects.judged(slipped, cameras)
+    independent, proven = moving_objects.moving_tracks(slipped, cameras)
     assert independent.mean() > 0.1
     assert not proven.any()

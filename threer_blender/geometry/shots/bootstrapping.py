@@ -27,12 +27,12 @@ from .tracking import ShotTracks
 
 KEY_COUNT = 24  # frames, evenly over the shot, that become key frames
 FIRST_KEYS = 8  # keys, evenly over the shot, that are tried as the first of the initial pair
-KEY_STEPS = (2, 4, 7)  # how many keys later the second one of the pair is
-LEAST_MATCHES = 60  # of a pair; and points of a solution
+KEY_STEPS = (2, 4, 7)  # how many keys after the first one of the initial pair the second one is
+LEAST_MATCHES = 60  # of the initial pair; a solution needs as many points
 FOCALS = (0.6, 0.9, 1.3, 2.0, 3.0)  # times the longer side: focal lengths that are tried
-SPREAD = (1.0, 0.005, 0.005, 0.1)  # as in `moving.start`, but the middle two over the longer side
+SPREAD = (1.0, 0.005, 0.005, 0.1)  # as in `moving.start`, but the middle two as shares of the longer side
 RANSAC_ERROR = 1e-3  # of the longer side
-MOST_OBSERVATIONS = 4000  # of the tracks, about; only a part of the points is used where there are more
+USUAL_OBSERVATIONS = 4000  # of the tracks; where there are more, only a part of the points is used
 ROUNDS = 3  # of posing and adjusting all frames again: lost frames come back, and focal lengths converge slowly
 
 
@@ -44,43 +44,45 @@ def keys(shot: ShotTracks, focal: float | None, check: Check = unchecked) -> dic
     """
     frames = np.unique(np.linspace(0, len(shot.numbers) - 1, KEY_COUNT).round().astype(int))
     tracks, numbers = rotating.among(split_long(shot.tracks), frames), shot.numbers[frames]
-    tracks = tracks.only(tracks.point % -(-len(tracks.point) // MOST_OBSERVATIONS) == 0)
+    tracks = tracks.only(tracks.point % -(-len(tracks.point) // USUAL_OBSERVATIONS) == 0)
     pair = _pair(tracks, len(frames), max(shot.size))
     if pair is None:
         return {}
-    tried = []
-    for pixels in [factor * max(shot.size) for factor in FOCALS] if focal is None else [focal]:
-        solution = 0.0, _first_cameras(tracks, numbers, pair, pixels, shot.size)
+    solutions = []
+    for tried_focal in [factor * max(shot.size) for factor in FOCALS] if focal is None else [focal]:
+        cost, cameras = 0.0, _first_cameras(tracks, numbers, pair, tried_focal, shot.size)
         for _ in range(ROUNDS):
-            solution = _posed_and_adjusted(tracks, numbers, solution[1], shot.size, check)
-        tried.append(solution)
-    best = min(tried, key=lambda each: each[0])
+            cost, cameras = _posed_and_adjusted(tracks, numbers, cameras, shot.size, check)
+        solutions.append((cost, cameras))
+    least_cost, best = min(solutions, key=lambda solution: solution[0])
     for _ in range(ROUNDS):
-        best = min(best, _posed_and_adjusted(tracks, numbers, best[1], shot.size, check), key=lambda each: each[0])
-    return best[1]
+        cost, cameras = _posed_and_adjusted(tracks, numbers, best, shot.size, check)
+        least_cost, best = (cost, cameras) if cost < least_cost else (least_cost, best)
+    return best
 
 
 def _matches(tracks: Tracks, first: int, second: int) -> tuple[FloatArray, FloatArray]:
     """The pixels (N, 2) in the `first` and in the `second` frame of the points that both show."""
-    here, there = (np.flatnonzero(tracks.camera == frame) for frame in (first, second))
-    _, mine, other = np.intersect1d(tracks.point[here], tracks.point[there], return_indices=True)
-    return tracks.pixels[here[mine]], tracks.pixels[there[other]]
+    here, there = rotating.shared(tracks, *(np.flatnonzero(tracks.camera == frame) for frame in (first, second)))
+    return tracks.pixels[here], tracks.pixels[there]
 
 
 def _pair(tracks: Tracks, frames: int, longer: int) -> tuple[int, int] | None:
-    """The two frames whose matches a homography explains worst, weighted by the number of matches; None where no two
-    frames have LEAST_MATCHES. `longer` is the picture's longer side in pixels."""
+    """The two frames with the largest median error of a homography, times the root of the number of matches; None where
+    no two frames have LEAST_MATCHES. `longer` is the picture's longer side in pixels."""
     options = _ransac(longer)
     best: tuple[float, tuple[int, int]] | None = None
     for first in np.unique(np.linspace(0, frames - 1, FIRST_KEYS).astype(int)).tolist():
         for second in (first + step for step in KEY_STEPS if first + step < frames):
-            x, y = _matches(tracks, first, second)
-            plane = pycolmap.estimate_homography_matrix(x, y, options) if len(x) >= LEAST_MATCHES else None
-            if plane is None:
+            source, target = _matches(tracks, first, second)
+            if len(source) < LEAST_MATCHES:
                 continue
-            moved = np.column_stack([x, np.ones(len(x))]) @ plane["H"].T
-            off = np.linalg.norm(moved[:, :2] / moved[:, 2:] - y, axis=1)
-            score = float(np.median(off) * np.sqrt(len(x)))
+            estimate = pycolmap.estimate_homography_matrix(source, target, options)
+            if estimate is None:
+                continue
+            mapped = np.column_stack([source, np.ones(len(source))]) @ estimate["H"].T
+            errors = np.linalg.norm(mapped[:, :2] / mapped[:, 2:] - target, axis=1)
+            score = float(np.median(errors) * np.sqrt(len(source)))
             if best is None or score > best[0]:
                 best = score, (first, second)
     return None if best is None else best[1]
@@ -106,27 +108,27 @@ def _first_cameras(
     second_from_first[:3] = estimate["cam2_from_cam1"].matrix()
     first = Camera("", width, height, focal, focal, width / 2, height / 2, np.eye(4))
     second = replace(first, world_from_camera=np.linalg.inv(second_from_first))
-    return {int(numbers[frame]): one for frame, one in zip(pair, (first, second), strict=True)}
+    return {int(numbers[frame]): camera for frame, camera in zip(pair, (first, second), strict=True)}
 
 
 def _posed_and_adjusted(
-    tracks: Tracks, numbers: IntArray, begin: dict[int, Camera], size: tuple[int, int], check: Check
+    tracks: Tracks, numbers: IntArray, initial: dict[int, Camera], size: tuple[int, int], check: Check
 ) -> tuple[float, dict[int, Camera]]:
-    """All frames posed from the cameras `begin` and adjusted: the cost of the tracks, infinite where that fails, and
+    """All frames posed from the cameras `initial` and adjusted: the cost of the tracks, infinite where that fails, and
     the cameras by frame number."""
-    if len(begin) < 2:
+    if len(initial) < 2:
         return math.inf, {}
     spread = np.array(SPREAD) * np.array([1.0, max(size), max(size), 1.0])
-    state, lens, posed = moving.start(tracks, numbers, begin, spread, check)
+    state, lens, posed = moving.start(tracks, numbers, initial, spread, check)
     some, state = in_frames(tracks, state, posed)
     if len(some) < LEAST_MATCHES:
         return math.inf, {}
     middle = np.array([0.0, size[0] / 2, size[1] / 2, *len(lens.start[3:]) * [0.0]])
     lens = replace(lens, start=middle)  # the same in each round, or the lens would drift
     adjusted = adjust(some, len(numbers), lens, kinds.moving_freedom(numbers, True), state, check)
-    errors = np.minimum((adjusted.errors / (NOISE * max(size))) ** 2, kinds.UNEXPLAINED_COST)
-    missing = len(tracks.point) - len(errors)
+    costs = np.minimum((adjusted.errors / (NOISE * max(size))) ** 2, kinds.UNEXPLAINED_COST)
+    missing = len(tracks.point) - len(costs)
     frames = np.unique(adjusted.tracks.camera).tolist()
     cameras = {int(numbers[frame]): camera(adjusted, frame, size, 0.0) for frame in frames}
-    unlikely = ((adjusted.state.lens - middle) / lens.spread)[1:] ** 2
-    return float(errors.sum() + unlikely.sum()) + kinds.UNEXPLAINED_COST * missing, cameras
+    prior_costs = ((adjusted.state.lens - middle) / lens.spread)[1:] ** 2
+    return float(costs.sum() + prior_costs.sum()) + kinds.UNEXPLAINED_COST * missing, cameras

@@ -28,12 +28,13 @@ from . import rotating
 COMPARED = 30  # frames, evenly over the shot, from which the kind is chosen
 STEPS = (1, 2, 4, 8)  # how many of these frames apart the two of a pair are
 LEAST_MATCHES = 30  # of a pair
-EPIPOLAR_PARAMETERS, ROTATION_PARAMETERS, ZOOM_PARAMETERS = 7, 3, 1  # of a pair; of a frame; of a frame
-UNEXPLAINED_COST = 4.0 + 2 * np.log(4)  # of a match that a model does not explain: Torr's 2 (r - d), r = 4 and d = 2
+EPIPOLAR_PARAMETERS = 7  # of a pair of frames
+ROTATION_PARAMETERS, ZOOM_PARAMETERS = 3, 1  # of a frame
+UNEXPLAINED_COST = 4.0 + 2 * np.log(4)  # of an unexplained match: Torr's 2 (4 - d) + d log 4 for the dimension d = 2
 SEED = 1
 STILL = 1e-3  # of the longer side: if most points move by less in the whole shot, the camera stands still
 WRONG_FOCAL = 1.1  # factor of the focal lengths that are tried, to see whether the tracks determine it
-OBSERVABLE = 9.0  # squares of the noise: the tracks determine it where a wrong one costs that much more
+OBSERVABLE = 9.0  # squares of the noise: the tracks determine a focal length where WRONG_FOCAL costs that much more
 LOSS_OVER_NOISE = 3.0  # the scale of the robust loss
 LEAST_ZOOM = 1.02  # of a moving camera; a smaller factor is lens breathing, or the effect of a rolling shutter
 LABELS = {"free": "a move", "nodal": "turning alone", "zoom": "turning and zooming"}
@@ -60,13 +61,13 @@ def is_still(tracks: Tracks, frames: int, size: tuple[int, int]) -> bool:
     least, largest = np.full((len(tracks), 2), np.inf), np.full((len(tracks), 2), -np.inf)
     np.minimum.at(least, tracks.point, tracks.pixels)
     np.maximum.at(largest, tracks.point, tracks.pixels)
-    way = np.linalg.norm(largest - least, axis=1)
-    span = np.bincount(tracks.point, minlength=len(tracks))
-    long = span >= min(frames // 2, span.max(initial=0))
-    return bool(len(tracks)) and float(np.median(way[long])) < STILL * max(size)
+    extent = np.linalg.norm(largest - least, axis=1)
+    frame_count = np.bincount(tracks.point, minlength=len(tracks))
+    long = frame_count >= min(frames // 2, frame_count.max(initial=0))
+    return bool(len(tracks)) and float(np.median(extent[long])) < STILL * max(size)
 
 
-def places(tracks: Tracks) -> FloatArray:
+def median_places(tracks: Tracks) -> FloatArray:
     """(P, 2) the median x and the median y of each track, in pixels."""
     begins = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
     middles = (begins[:-1] + begins[1:] - 1) / 2
@@ -85,22 +86,22 @@ def choose(tracks: Tracks, numbers: Array, shot_lens: ShotLens, focal_known: boo
     """
     frames = np.unique(np.linspace(0, len(numbers) - 1, COMPARED).round().astype(int))
     some = rotating.among(tracks, frames)
-    solved = {zooms: _turning(some, numbers[frames], shot_lens, zooms, focal_known, check) for zooms in (False, True)}
+    fixed, zooming = (_turning(some, numbers[frames], shot_lens, zooms, focal_known, check) for zooms in (False, True))
     pairs = _pairs(some, len(frames))
     epipolar, noise = _epipolar(some, pairs, NOISE * max(shot_lens.size))
     matches = sum(len(first) for _, _, first, _ in pairs)
-    cost = np.log(4 * max(matches, 1))  # of a parameter
+    parameter_cost = np.log(4 * max(matches, 1))
+    rotations_cost, zooms_cost = (n * len(frames) * parameter_cost for n in (ROTATION_PARAMETERS, ZOOM_PARAMETERS))
     scores = {
-        "free": score(epipolar, noise, 3) + EPIPOLAR_PARAMETERS * len(pairs) * cost,
-        "nodal": score(_transfer(some, pairs, solved[False]), noise, 2) + ROTATION_PARAMETERS * len(frames) * cost,
-        "zoom": score(_transfer(some, pairs, solved[True]), noise, 2)
-        + (ROTATION_PARAMETERS + ZOOM_PARAMETERS) * len(frames) * cost,
+        "free": score(epipolar, noise, 3) + EPIPOLAR_PARAMETERS * len(pairs) * parameter_cost,
+        "nodal": score(_transfer(some, pairs, fixed), noise, 2) + rotations_cost,
+        "zoom": score(_transfer(some, pairs, zooming), noise, 2) + rotations_cost + zooms_cost,
     }
     best = min(scores, key=lambda name: scores[name])
     zooms = scores["zoom"] < scores["nodal"]
-    turning = solved[zooms]
+    turning = zooming if zooms else fixed
     focal_observable = focal_known or _is_focal_observable(turning, zooms, numbers[frames], noise)
-    median = {name: float(np.median(solved[zooming].errors)) for name, zooming in (("nodal", False), ("zoom", True))}
+    median = {"nodal": float(np.median(fixed.errors)), "zoom": float(np.median(zooming.errors))}
     reason = _reason(best, scores, median, turning, focal_observable)
     return Kind(best == "free", reason, turning, zooms, focal_observable)
 
@@ -146,16 +147,7 @@ def choose_zoom(
         return False, "The lens is known and stays as it is."
     posed = np.unique(tracks.camera)
     frames = posed[np.unique(np.linspace(0, len(posed) - 1, COMPARED).round().astype(int))]
-    in_some = np.isin(tracks.camera, frames)
-    in_some &= (np.bincount(tracks.point[in_some], minlength=len(tracks)) >= 2)[tracks.point]
-    some = rotating.among(tracks, frames)
-    start = replace(
-        state,
-        rotations=state.rotations[frames],
-        centres=state.centres[frames],
-        log_zooms=state.log_zooms[frames],
-        points=state.points[np.unique(tracks.point[in_some])],
-    )
+    some, start = rotating.among_with_state(tracks, state, frames)
     without = replace(start, log_zooms=np.zeros(len(frames)))
     fixed, zooming = (
         adjust(some, len(frames), shot_lens, moving_freedom(numbers[frames], zooms), begin, check)
@@ -190,9 +182,9 @@ def _turning(
     tracks: Tracks, numbers: Array, shot_lens: ShotLens, zooms: bool, focal_known: bool, check: Check
 ) -> Adjusted:
     """The camera that explains the tracks best by turning, and by zooming if `zooms`."""
-    state, solved = rotating.start(tracks, len(numbers), shot_lens, zooms, focal_known, check)
+    state, shot_lens = rotating.start(tracks, len(numbers), shot_lens, zooms, focal_known, check)
     freedom = turning_freedom(numbers, zooms)
-    return adjust(tracks, len(numbers), solved, freedom, state, check)
+    return adjust(tracks, len(numbers), shot_lens, freedom, state, check)
 
 
 def turning_freedom(numbers: Array, zooms: bool) -> Freedom:
@@ -207,10 +199,9 @@ def _pairs(tracks: Tracks, frames: int) -> list[tuple[int, int, Array, Array]]:
     pairs = []
     for step in STEPS:
         for first in range(frames - step):
-            mine, other = by_frame[first], by_frame[first + step]
-            _, here, there = np.intersect1d(tracks.point[mine], tracks.point[other], return_indices=True)
+            here, there = rotating.shared(tracks, by_frame[first], by_frame[first + step])
             if len(here) >= LEAST_MATCHES:
-                pairs.append((first, first + step, mine[here], other[there]))
+                pairs.append((first, first + step, here, there))
     return pairs
 
 
@@ -222,11 +213,11 @@ def _epipolar(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], least:
     options.min_num_trials, options.max_num_trials = 50, 500
     errors, noise = [np.empty(0)], []
     for _, _, first, second in pairs:
-        x, y = tracks.pixels[first], tracks.pixels[second]
-        estimate = pycolmap.estimate_fundamental_matrix(x, y, options)
-        off = np.full(len(x), np.inf) if estimate is None else _sampson(estimate["F"], x, y)
+        source, target = tracks.pixels[first], tracks.pixels[second]
+        estimate = pycolmap.estimate_fundamental_matrix(source, target, options)
+        off = np.full(len(source), np.inf) if estimate is None else _sampson(estimate["F"], source, target)
         errors.append(off)
-        noise.append(1.4826 * float(np.median(off)))
+        noise.append(1.4826 * float(np.median(off)))  # the standard deviation of normal errors
     return np.concatenate(errors), max(least, float(np.quantile(noise, 0.25)) if noise else least)
 
 
@@ -241,11 +232,11 @@ def _sampson(matrix: FloatArray, first: FloatArray, second: FloatArray) -> Float
 
 
 def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turning: Adjusted) -> FloatArray:
-    """(M,) the distances in pixels of the matches of all pairs from the manifold of a rotation: that between a pixel
-    and its rotated match, as it is when the error is shared by both frames."""
-    state, solved = turning.state, turning.lens
-    focals = solved.focal * np.exp(state.lens[0] + state.log_zooms)[:, None]
-    distortion, centre = solved.distortion(state.lens), state.lens[1:3]
+    """(M,) the distances in pixels of the matches of all pairs from the manifold of a rotation: from a pixel to its
+    rotated match, divided as if both frames had half of the squared error."""
+    state, shot_lens = turning.state, turning.lens
+    focals = shot_lens.focal * np.exp(state.lens[0] + state.log_zooms)[:, None]
+    distortion, centre = shot_lens.distortion(state.lens), state.lens[1:3]
     plane = lens.undistort(distortion, (tracks.pixels - centre) / focals[tracks.camera])
     rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
     errors = [np.empty(0)]
@@ -272,11 +263,11 @@ def _is_focal_observable(turning: Adjusted, zooms: bool, numbers: Array, noise: 
         freedom = replace(freedom, priors=freedom.priors.joined(zoom_held(middle)))
 
     def cost(factor: float) -> float:
-        state, solved = turning.state, turning.lens
-        focal = solved.focal * np.exp(state.lens[0] + state.log_zooms[middle]) * factor
-        values, spread = state.lens.copy(), solved.spread.copy()
+        state, shot_lens = turning.state, turning.lens
+        focal = shot_lens.focal * np.exp(state.lens[0] + state.log_zooms[middle]) * factor
+        values, spread = state.lens.copy(), shot_lens.spread.copy()
         values[0] = spread[0] = 0.0
-        held = replace(solved, focal=focal, start=values, spread=spread)
+        held = replace(shot_lens, focal=focal, start=values, spread=spread)
         problem = ShotProblem(turning.tracks, len(numbers), held, freedom)
         start = replace(state, lens=values, log_zooms=state.log_zooms - state.log_zooms[middle])
         return problem.cost(problem.descend(start, LOSS_OVER_NOISE * noise, trials=10), LOSS_OVER_NOISE * noise)

@@ -21,28 +21,28 @@ from ..features.database import GUESSED_FOCAL
 FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1
 KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist tells
 TERM_SPREAD = 0.02  # of each distortion term that the artist tells
-# The artist is told of a better focal length if it differs by this share, and lowers the error by this share.
+# The artist is told of a better focal length if it differs by the first share, and lowers the error by the second.
 WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05
 FAR_FROM_START = 0.03  # share; the artist is told where the solved focal length differs more from the one at the start
 
 
 def first_lens(size: tuple[int, int], known: KnownLens) -> ShotLens:
-    """The lens of a shot from which solving starts, with its priors. `size` is the plate's width and height in
+    """The lens of a shot from which solving starts, with its priors. `size` is the width and height of its frames in
     pixels."""
     longer = max(size)
-    pixels = GUESSED_FOCAL * longer if known.focal is None else known.focal
+    focal = GUESSED_FOCAL * longer if known.focal is None else known.focal
     distortion = known.distortion or Distortion("RADIAL", (0.0, 0.0))
     if distortion.model == "SIMPLE_RADIAL" and not known.held:
         distortion = Distortion("RADIAL", (*distortion.params, 0.0))
-    terms = DISTORTION_SPREAD if known.distortion is None else TERM_SPREAD
+    term_spread = DISTORTION_SPREAD if known.distortion is None else TERM_SPREAD
     spread = [
         FOCAL_SPREAD if known.focal is None else KNOWN_SPREAD * (not known.holds_focal),
         *2 * [CENTRE_SPREAD * longer * (not known.holds_centre)],
-        *len(distortion.params) * [terms * (not known.holds_distortion)],
+        *len(distortion.params) * [term_spread * (not known.holds_distortion)],
     ]
     centre = known.centre or (size[0] / 2, size[1] / 2)
     start = np.array([0.0, *centre, *distortion.params])
-    return ShotLens(np.array([pixels, pixels]), size, distortion.model, start, np.array(spread))
+    return ShotLens(np.array([focal, focal]), size, distortion.model, start, np.array(spread))
 
 
 def held_spread(spread: FloatArray, known: KnownLens) -> FloatArray:

@@ -24,8 +24,10 @@ from ..robust_losses import Cauchy
 LEAST_POINTS = 12  # that a frame must see to be posed
 SUPPORT = 0.4  # share of them that must agree with the pose
 LEAST_PARALLAX = 1.0  # degrees between the rays of a triangulated point, at least
-LOSS, AGREES = 2e-3, 5e-3  # of the longer side: the scale of the robust loss; the largest error of a point that agrees
-ROUNDS, STEPS = 3, 10  # of reweighting a triangulation; of posing a frame
+LOSS = 2e-3  # of the longer side: the scale of the robust loss
+AGREES = 5e-3  # of the longer side: the largest error of a point that agrees with a pose
+ROUNDS = 3  # of reweighting a triangulation
+STEPS = 10  # of posing a frame
 PASSES = 6  # of posing frames and triangulating points, at most
 FAR = 10.0  # median depths: where a point is put whose distance nothing tells
 
@@ -45,11 +47,7 @@ class _Start:
 
 
 def start(
-    tracks: Tracks,
-    numbers: IntArray,
-    keys: Mapping[int, Camera],
-    spread: FloatArray,
-    check: Check = unchecked,
+    tracks: Tracks, numbers: IntArray, keys: Mapping[int, Camera], spread: FloatArray, check: Check = unchecked
 ) -> tuple[ShotState, ShotLens, BoolArray]:
     """The initial state of the frames with these `numbers` (F,), the keys' lens, and (F,) bool: the frames that are
     posed.
@@ -77,9 +75,9 @@ def start(
     known.centres -= known.centres[known.posed].mean(axis=0)
     _triangulate(tracks, rays, known)
     depth = _depths(tracks, known)
-    usual = float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
-    known.centres /= usual
-    known.points /= usual
+    median_depth = float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
+    known.centres /= median_depth
+    known.points /= median_depth
     for _ in range(PASSES):
         check()
         before = int(known.posed.sum())
@@ -97,7 +95,7 @@ def start(
 def _lens(
     numbers: IntArray, keys: Mapping[int, Camera], cameras: Sequence[Camera], spread: FloatArray
 ) -> tuple[ShotLens, FloatArray]:
-    """The keys' lens, the median of theirs, and (F,) the logarithm of each frame's focal length over that lens',
+    """The median of the keys' lenses, and (F,) the logarithm of each frame's focal length over that lens',
     interpolated between the keys."""
     model = max((camera.distortion.model for camera in cameras), key=lambda name: len(lens.MODELS[name]))
     model = "RADIAL" if len(lens.MODELS[model]) < len(lens.MODELS["RADIAL"]) else model
@@ -105,8 +103,10 @@ def _lens(
     terms = [
         dict(zip(lens.MODELS[camera.distortion.model], camera.distortion.params, strict=True)) for camera in cameras
     ]
-    values = [[0.0, camera.cx, camera.cy, *(known.get(name, 0.0) for name in names)] for camera, known in
-              zip(cameras, terms, strict=True)]  # fmt: skip
+    values = [
+        [0.0, camera.cx, camera.cy, *(distortion.get(name, 0.0) for name in names)]
+        for camera, distortion in zip(cameras, terms, strict=True)
+    ]
     focals = np.array([(camera.fx, camera.fy) for camera in cameras])
     focal = np.median(focals, axis=0)
     at_keys = [number for number in numbers if int(number) in keys]
@@ -154,17 +154,17 @@ def _triangulate(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
 def crossings(point: IntArray, count: int, rays: FloatArray, centres: FloatArray) -> FloatArray:
     """(count, 3) the points nearest to their rays, in robust least squares of the distances across the rays.
 
-    Unit `rays` (M, 3) start at `centres` (M, 3); `point` (M,) is the number of the point of each. A distance along the
-    rays that they leave open is FAR.
+    Unit `rays` (M, 3) start at `centres` (M, 3); `point` (M,) is the number of the point of each. Parallel rays leave
+    their point's distance open: it is put at about FAR.
     """
     across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
     far = _sums(point, centres + FAR * rays, count) / np.maximum(np.bincount(point, minlength=count), 1)[:, None]
     weights = np.ones(len(point))
     for _ in range(ROUNDS):
         matrix = _sums(point, (weights[:, None, None] * across).reshape(-1, 9), count).reshape(-1, 3, 3)
-        right = _sums(point, weights[:, None] * np.einsum("mij,mj->mi", across, centres), count)
+        right_side = _sums(point, weights[:, None] * np.einsum("mij,mj->mi", across, centres), count)
         ridge = 1e-9 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] + 1e-15
-        points = np.linalg.solve(matrix + ridge * np.eye(3), right[:, :, None] + ridge * far[:, :, None])[:, :, 0]
+        points = np.linalg.solve(matrix + ridge * np.eye(3), right_side[:, :, None] + ridge * far[:, :, None])[:, :, 0]
         towards = points[point] - centres
         length = np.maximum(np.linalg.norm(towards, axis=1), 1e-9)
         off = np.linalg.norm(np.einsum("mij,mj->mi", across, towards), axis=1) / length
@@ -174,32 +174,32 @@ def crossings(point: IntArray, count: int, rays: FloatArray, centres: FloatArray
 
 def _guess(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
     """Places points without parallax at the median depth of the triangulated points in the first posed frame that shows
-    them."""
+    them. If it has fewer than LEAST_POINTS of these, the depth of the frame before it serves, or that of all frames."""
     mine = np.flatnonzero(known.posed[tracks.camera] & ~known.triangulated[tracks.point] & rays.any(axis=1))
     _, first = np.unique(tracks.point[mine], return_index=True)
     depth = _depths(tracks, known)
-    usual = float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
-    by_frame = np.full(len(known.posed), usual)
+    of_all = float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
+    by_frame = np.full(len(known.posed), of_all)
     for frame in np.unique(tracks.camera[mine[first]]):
-        there = depth[(tracks.camera == frame) & (depth > 0)]
-        by_frame[frame] = np.median(there) if len(there) >= LEAST_POINTS else by_frame[max(frame - 1, 0)]
-    for m in mine[first]:
-        frame, point = tracks.camera[m], tracks.point[m]
-        known.points[point] = known.centres[frame] + by_frame[frame] * rays[m] @ known.rotations[frame]
+        depths = depth[(tracks.camera == frame) & (depth > 0)]
+        by_frame[frame] = np.median(depths) if len(depths) >= LEAST_POINTS else by_frame[max(frame - 1, 0)]
+    for observation in mine[first]:
+        frame, point = tracks.camera[observation], tracks.point[observation]
+        ray_in_world = rays[observation] @ known.rotations[frame]
+        known.points[point] = known.centres[frame] + by_frame[frame] * ray_in_world
         known.guessed[point] = True
 
 
 def _pose_frames(tracks: Tracks, rays: FloatArray, numbers: IntArray, known: _Start, focal: float, longer: int) -> None:
     """Poses the frames that see enough points, in the order of their distance from posed ones. `focal` is the lens'
     focal length and `longer` the picture's longer side, in pixels."""
-    begins = np.argsort(tracks.camera, kind="stable")
-    edges = np.searchsorted(tracks.camera[begins], np.arange(len(numbers) + 1))
-    anchors = numbers[known.posed]
-    distance = np.abs(numbers[:, None] - anchors).min(axis=1)
+    by_frame = np.argsort(tracks.camera, kind="stable")
+    edges = np.searchsorted(tracks.camera[by_frame], np.arange(len(numbers) + 1))
+    distance = np.abs(numbers[:, None] - numbers[known.posed]).min(axis=1)
     for frame in np.argsort(distance, kind="stable"):
         if known.posed[frame]:
             continue
-        mine = begins[edges[frame] : edges[frame + 1]]
+        mine = by_frame[edges[frame] : edges[frame + 1]]
         mine = mine[rays[mine].any(axis=1)]
         usable = mine[known.triangulated[tracks.point[mine]]]
         if len(usable) < LEAST_POINTS:
@@ -233,7 +233,7 @@ def _pose(
     """The rotation, the centre, and the errors (M,) in normalised coordinates, of a camera that sees `points` (M, 3)
     along `rays` (M, 3), z = 1, from the given pose on.
 
-    The scale of Cauchy's loss is first at least the median error, then `loss`.
+    The scale of Cauchy's loss is at least the median error in the first half of the steps, then `loss`.
     """
     observed = rays[:, :2]
     for step in range(STEPS):
@@ -252,8 +252,8 @@ def _pose(
             axis=1,
         )
         error = np.linalg.norm(off, axis=1)
-        weight = Cauchy(max(loss, float(np.median(error)) * (1.0 if step < STEPS // 2 else 0.0))).weight(error)
-        weight *= local[:, 2] > 1e-6
+        scale = max(loss, float(np.median(error))) if step < STEPS // 2 else loss
+        weight = Cauchy(scale).weight(error) * (local[:, 2] > 1e-6)
         normal = np.einsum("mki,mkj,m->ij", slope, slope, weight)
         normal[np.diag_indices(6)] *= 1 + 1e-6
         change = -np.linalg.lstsq(normal, np.einsum("mki,mk,m->i", slope, off, weight), rcond=None)[0]

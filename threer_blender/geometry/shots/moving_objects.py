@@ -16,7 +16,7 @@ from ..adjustment.tracks import Tracks
 from .moving import crossings
 
 EXPLAINED = 8e-4  # of the longer side: the largest root mean square error of an explained track
-QUARTILES = 6.0  # the same as a multiple of the lower quartile of all tracks' errors; the larger limit counts
+EXPLAINED_QUARTILES = 6.0  # the same limit in lower quartiles of all tracks' errors; the larger of both counts
 LASTING_FRAMES = 8  # of a track that proves that something moves; shorter ones are often lost at an edge
 PROVEN = 3e-3  # of the longer side: the least error of such a track; those that slip along an outline have less
 GRID = 160  # cells along the picture's longer side, each of which moves or not
@@ -45,7 +45,7 @@ def best_points(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[Float
     for camera, mine in by_camera:
         assert camera is not None
         off = ((camera.project(points[point[mine]]) - tracks.pixels[mine]) ** 2).sum(axis=1)
-        square[mine] = np.nan_to_num(off, nan=float(camera.width**2))
+        square[mine] = np.nan_to_num(off, nan=float(camera.width**2))  # behind the camera
     observations = np.bincount(point[usable], minlength=count)
     sums = np.bincount(point[usable], square[usable], count)
     return points, np.sqrt(sums / np.maximum(observations, 1)), observations
@@ -53,16 +53,16 @@ def best_points(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[Float
 
 def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
     """(P,) bool: the tracks that no point explains. `cameras` are as for `best_points`."""
-    return judged(tracks, cameras)[0]
+    return moving_tracks(tracks, cameras)[0]
 
 
-def judged(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[BoolArray, BoolArray]:
+def moving_tracks(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[BoolArray, BoolArray]:
     """(P,) bool each: the tracks that no point explains, and those of them that prove that something moves, as they are
     long and far off. `cameras` are as for `best_points`."""
     _, error, observations = best_points(tracks, cameras)
     longer = max((max(camera.width, camera.height) for camera in cameras if camera is not None), default=0)
     usual = float(np.quantile(error[observations >= 2], 0.25)) if (observations >= 2).any() else 0.0
-    independent: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, QUARTILES * usual))
+    independent: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, EXPLAINED_QUARTILES * usual))
     long = np.bincount(tracks.point, minlength=len(tracks)) >= LASTING_FRAMES
     proven: BoolArray = independent & long & (error > PROVEN * longer)
     return independent, proven

@@ -18,7 +18,7 @@ from ..adjustment.shot_problem import Freedom, ShotProblem, ShotState
 
 OPEN = 0.005  # deviation of a focal length's logarithm from which on it is searched for, and the artist is told
 STRIDE = 2.0  # deviations from one focal length to the next one that is tried
-MOST = 10  # focal lengths that are tried, or one or two more: the neighbours of the best are always among them
+ENOUGH_TRIED = 10  # focal lengths: from there on, only the neighbours of the best one are still tried
 TRIALS = 40  # of each descent
 SIGMA = 0.85  # times the median length of errors in two coordinates: the standard deviation of a coordinate, if normal
 LEAST_W = 1e-3  # fourth coordinate of a homogeneous point: those with less are too far to choose the world's middle
@@ -33,9 +33,10 @@ def deviation(adjusted: Adjusted, frames: int, freedom: Freedom) -> float:
 
 def searched(adjusted: Adjusted, frames: int, freedom: Freedom, check: Check = unchecked) -> Adjusted:
     """The adjustment at the focal length of least cost; as it came where that is held, or the tracks tell it."""
-    step = STRIDE * deviation(adjusted, frames, freedom)
-    if adjusted.lens.spread[0] == 0 or step <= OPEN * STRIDE:
+    spread = deviation(adjusted, frames, freedom)
+    if adjusted.lens.spread[0] == 0 or spread <= OPEN:
         return adjusted
+    step = STRIDE * spread
     middle, loss, held = frames // 2, _loss(adjusted), adjusted.lens.spread.copy()
     held[0] = 0.0
     state = _of_middle(adjusted.state, middle)
@@ -53,11 +54,11 @@ def searched(adjusted: Adjusted, frames: int, freedom: Freedom, check: Check = u
         return tried[steps][0]
 
     lowest = min((0, 1, -1), key=cost)
-    while len(tried) < MOST and min(cost(lowest - 1), cost(lowest + 1)) < cost(lowest):
+    while len(tried) < ENOUGH_TRIED and min(cost(lowest - 1), cost(lowest + 1)) < cost(lowest):
         lowest = min((lowest - 1, lowest + 1), key=cost)
     before, here, after = (cost(lowest + side) for side in (-1, 0, 1))
-    bend = before - 2 * here + after
-    share = float(np.clip((before - after) / (2 * bend), -1, 1)) if bend > 0 else 0.0
+    curvature = before - 2 * here + after
+    share = float(np.clip((before - after) / (2 * curvature), -1, 1)) if curvature > 0 else 0.0
     best = problem.descend(stretched(tried[lowest][1], share * step), loss, check, TRIALS)
     if problem.cost(best, loss) > here + problem.noise**2:  # a descent may stop that far above its minimum
         best = tried[lowest][1]

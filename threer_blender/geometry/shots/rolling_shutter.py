@@ -23,12 +23,14 @@ from ..adjustment.shot_adjustment import Adjusted
 from ..adjustment.shot_problem import NEAREST, NO_SPEEDS, NOISE, Freedom, ReadOut, ShotLens, ShotState, local_points
 from ..adjustment.tracks import Tracks
 from ..robust_losses import Cauchy
+from .rotating import among_with_state
 
 ROUNDS = 2  # of the adjustment; the first starts from poses that were solved without a rolling shutter
 STEP = 1e-3  # frames, to either side: for the numerical speed of a spline
-USUAL = 0.5  # of a frame's time: the read-out of many sensors
+USUAL_SHARE = 0.5  # of a frame's time: the read-out of many sensors
 PROBED = 24  # frames from which the share is estimated
-CLEAR, LEAST_SHARE = 5.0, 0.05  # standard deviations of the share, and share: estimates below either count as 0
+CLEAR = 5.0  # standard deviations: an estimate of a smaller multiple of its own counts as 0
+LEAST_SHARE = 0.05  # of a frame's time: smaller estimates count as 0
 LARGEST_SHIFT = 20.0  # px: larger displacements count as this, so that a few wild tracks do not choose the frames
 OUTLIER = 3.0  # times the noise: larger errors count as this
 MOST_DAMPING = 0.7  # of a step of the estimate: the largest part that the priors on the speeds may suppress
@@ -56,21 +58,21 @@ def adjust(
     frames = len(numbers)
     if not share:
         return shot_adjustment.adjust(tracks, frames, shot_lens, freedom, state, check)
-    rows, chosen = np.arange(len(tracks.point)), tracks
+    inlier_indices, chosen = np.arange(len(tracks.point)), tracks
     for _ in range(1 if len(state.speeds) else ROUNDS):
-        usual = spline_speeds(chosen, numbers, state)
+        of_spline = spline_speeds(chosen, numbers, state)
         bend = displacements(chosen, numbers, shot_lens, state, share)
-        bend -= displacements_at_speeds(chosen, shot_lens, state, usual, share)
+        bend -= displacements_at_speeds(chosen, shot_lens, state, of_spline, share)
         straight = replace(chosen, pixels=chosen.pixels - bend)
-        rolling = replace(freedom, read_out=ReadOut(share, usual))
-        begin = state if len(state.speeds) else replace(state, speeds=usual)
+        rolling = replace(freedom, read_out=ReadOut(share, of_spline))
+        begin = state if len(state.speeds) else replace(state, speeds=of_spline)
         adjusted = shot_adjustment.adjust(straight, frames, shot_lens, rolling, begin, check)
-        rows = rows[adjusted.inliers]
-        chosen, state = replace(adjusted.tracks, pixels=tracks.pixels[rows]), adjusted.state
+        inlier_indices = inlier_indices[adjusted.inliers]
+        chosen, state = replace(adjusted.tracks, pixels=tracks.pixels[inlier_indices]), adjusted.state
     straight = adjusted.tracks
     off = displacements_at_speeds(straight, shot_lens, state, state.speeds, share)
     inliers = np.zeros(len(tracks.point), np.bool_)
-    inliers[rows] = True
+    inliers[inlier_indices] = True
     return replace(adjusted, inliers=inliers, tracks=replace(straight, pixels=straight.pixels - off))
 
 
@@ -80,23 +82,23 @@ def estimated(
     """The share of a frame's time in which it is read, and a sentence about it; 0 and an empty one where the tracks do
     not clearly show a rolling shutter.
 
-    A part of the shot is adjusted with and without free speeds while frames are read, assuming the share USUAL. The
-    ratio of these speeds to those of the spline through the frames, times USUAL, is the share. But free speeds also fit
+    A part of the shot is adjusted with and without free speeds while frames are read, assuming USUAL_SHARE. The ratio
+    of these speeds to those of the spline through the frames, times USUAL_SHARE, is the share. But free speeds also fit
     a squashed world, so their priors are needed, and these pull the estimate towards the expected share. So the
     estimate is repeated from its first result, and the two steps are extrapolated to their limit (Aitken).
     """
     frames = _fastest(tracks, numbers, shot_lens, state)
     if not len(frames):
         return 0.0, ""
-    some, begin = _in_frames(tracks, state, frames)
-    nothing = np.zeros((len(frames), 6))
-    free, begin = Freedom(translates=freedom.translates, zooms=freedom.zooms), replace(begin, speeds=nothing)
+    some, begin = among_with_state(tracks, state, frames)
+    no_speeds = np.zeros((len(frames), 6))
+    free, begin = Freedom(translates=freedom.translates, zooms=freedom.zooms), replace(begin, speeds=no_speeds)
 
-    def in_rows(tracks: Tracks, state: ShotState, usual: FloatArray) -> Adjusted:
-        rolling = replace(free, read_out=ReadOut(USUAL, usual))
+    def with_speeds(tracks: Tracks, state: ShotState, expected: FloatArray) -> Adjusted:
+        rolling = replace(free, read_out=ReadOut(USUAL_SHARE, expected))
         return shot_adjustment.adjust(tracks, len(frames), shot_lens, rolling, state, check)
 
-    rolling = in_rows(some, begin, nothing)
+    rolling = with_speeds(some, begin, no_speeds)
     first, first_spread = _share(rolling, numbers[frames])
     if first < max(CLEAR * first_spread, LEAST_SHARE):
         return 0.0, ""
@@ -106,8 +108,8 @@ def estimated(
     parameters = (6 if freedom.translates else 3) * len(frames)
     if gain < parameters * np.log(4 * len(some.point)):
         return 0.0, ""
-    usual = spline_speeds(rolling.tracks, numbers[frames], rolling.state)
-    rolling = in_rows(rolling.tracks, rolling.state, first / USUAL * usual)
+    of_spline = spline_speeds(rolling.tracks, numbers[frames], rolling.state)
+    rolling = with_speeds(rolling.tracks, rolling.state, first / USUAL_SHARE * of_spline)
     second, spread = _share(rolling, numbers[frames])
     remaining = min(max((second - first) / first, 0.0), MOST_DAMPING)
     share = first + (second - first) / (1 - remaining)
@@ -124,7 +126,7 @@ def estimated(
 def _fastest(tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, state: ShotState) -> IntArray:
     """(K,) the indices of up to PROBED consecutive frames in which a rolling shutter would show most; empty where it
     would hardly show."""
-    shift = np.linalg.norm(displacements(tracks, numbers, shot_lens, state, USUAL), axis=1)
+    shift = np.linalg.norm(displacements(tracks, numbers, shot_lens, state, USUAL_SHARE), axis=1)
     if not len(shift) or np.percentile(shift, 95) < NOTICEABLE:
         return np.zeros(0, np.int64)
     count = np.bincount(tracks.camera, minlength=len(numbers))
@@ -134,21 +136,6 @@ def _fastest(tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, state: Shot
     return int((sums[width:] - sums[:-width]).argmax()) + np.arange(width)
 
 
-def _in_frames(tracks: Tracks, state: ShotState, frames: IntArray) -> tuple[Tracks, ShotState]:
-    """The part of the tracks and of the state that lies in the consecutive `frames` (K,), which are renumbered from
-    0."""
-    chosen = np.isin(tracks.camera, frames)
-    chosen &= (np.bincount(tracks.point, chosen, len(tracks)) >= 2)[tracks.point]
-    some = tracks.only(chosen)
-    return replace(some, camera=some.camera - frames[0]), replace(
-        state,
-        rotations=state.rotations[frames],
-        centres=state.centres[frames],
-        log_zooms=state.log_zooms[frames],
-        points=state.points[np.unique(tracks.point[chosen])],
-    )
-
-
 def _misfit(adjusted: Adjusted, noise: float) -> float:
     """The sum of the squared errors over the noise, each at most OUTLIER²; dropped observations count OUTLIER²."""
     square = np.minimum((adjusted.errors / noise) ** 2, OUTLIER**2)
@@ -156,7 +143,7 @@ def _misfit(adjusted: Adjusted, noise: float) -> float:
 
 
 def _share(adjusted: Adjusted, numbers: IntArray) -> tuple[float, float]:
-    """The share of a frame's time in which it is read, from a state adjusted with the share USUAL, and its standard
+    """The share of a frame's time in which it is read, from a state adjusted with USUAL_SHARE, and its standard
     deviation.
 
     The speeds of the state and of the spline are compared by the displacements in pixels that they cause, since
@@ -164,27 +151,26 @@ def _share(adjusted: Adjusted, numbers: IntArray) -> tuple[float, float]:
     know shorter changes.
     """
     tracks, state = adjusted.tracks, adjusted.state
-    usual, actual = (
-        displacements_at_speeds(tracks, adjusted.lens, state, _smoothed(speeds), USUAL)
+    of_spline, of_state = (
+        displacements_at_speeds(tracks, adjusted.lens, state, _smoothed(speeds), USUAL_SHARE)
         for speeds in (spline_speeds(tracks, numbers, state), state.speeds)
     )
     product, square = (
-        np.bincount(tracks.camera, (usual * other).sum(axis=1), len(numbers)) for other in (actual, usual)
+        np.bincount(tracks.camera, (of_spline * other).sum(axis=1), len(numbers)) for other in (of_state, of_spline)
     )
     inside = np.arange(len(SMOOTH) // 2, len(numbers) - len(SMOOTH) // 2)
     inside = inside[square[inside] > 0]
     if len(inside) < LEAST_FRAMES:
         return 0.0, np.inf
     each, square = product[inside] / square[inside], square[inside]
-    share, weight = 0.0, square
+    ratio, weight = 0.0, square
     for _ in range(REWEIGHTINGS):
-        share = float((weight * each).sum() / weight.sum())
-        off = np.abs(each - share)
+        ratio = float((weight * each).sum() / weight.sum())
+        off = np.abs(each - ratio)
         weight = square * Cauchy(max(2 * float(np.median(off)), 1e-9)).weight(off)
-    spread = float(
-        np.sqrt(len(SMOOTH) / 2 * (weight**2 * off**2).sum()) / weight.sum()
-    )  # smoothed neighbours are not independent
-    return USUAL * share, USUAL * spread
+    dependent = len(SMOOTH) / 2  # smoothed neighbours are not independent: about so many count as one
+    spread = float(np.sqrt(dependent * (weight**2 * off**2).sum()) / weight.sum())
+    return USUAL_SHARE * ratio, USUAL_SHARE * spread
 
 
 def _smoothed(speeds: FloatArray) -> FloatArray:
@@ -198,7 +184,7 @@ def _smoothed(speeds: FloatArray) -> FloatArray:
 def possible_effect(adjusted: Adjusted, numbers: IntArray) -> str:
     """A sentence about the effect that a rolling shutter would have on this shot, for a shot in which none was
     estimated; empty where it would be small."""
-    shift = displacements(adjusted.tracks, numbers, adjusted.lens, adjusted.state, USUAL)
+    shift = displacements(adjusted.tracks, numbers, adjusted.lens, adjusted.state, USUAL_SHARE)
     worst = float(np.percentile(np.linalg.norm(shift, axis=1), 95)) if len(shift) else 0.0
     if worst < NOTICEABLE:
         return ""
@@ -208,7 +194,7 @@ def possible_effect(adjusted: Adjusted, numbers: IntArray) -> str:
     )
 
 
-def displacements(tracks: Tracks, numbers: IntArray, solved: ShotLens, state: ShotState, share: float) -> FloatArray:
+def displacements(tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, state: ShotState, share: float) -> FloatArray:
     """(M, 2) pixels from where the pose of the middle row shows each point to where the pose of the point's row does,
     along the spline through the frames' poses.
 
@@ -217,30 +203,30 @@ def displacements(tracks: Tracks, numbers: IntArray, solved: ShotLens, state: Sh
     if not len(tracks):
         return np.zeros((0, 2))
     frames = np.unique(tracks.camera)
-    moments = numbers[tracks.camera] + ReadOut(share, NO_SPEEDS).delays(tracks.pixels[:, 1], solved.size[1])
+    moments = numbers[tracks.camera] + ReadOut(share, NO_SPEEDS).delays(tracks.pixels[:, 1], shot_lens.size[1])
     from_world, centres = _between(numbers[frames].astype(float), state, frames, moments)
     points = state.points[tracks.point]
     local = np.einsum("mij,mj->mi", from_world, points[:, :3] - points[:, 3:] * centres)
-    return _moved(tracks, solved, state, local)
+    return _moved(tracks, shot_lens, state, local)
 
 
 def displacements_at_speeds(
-    tracks: Tracks, solved: ShotLens, state: ShotState, speeds: FloatArray, share: float
+    tracks: Tracks, shot_lens: ShotLens, state: ShotState, speeds: FloatArray, share: float
 ) -> FloatArray:
     """As `displacements`, but for `speeds` (F, 6) that are constant while a frame is read, see `ShotState.speeds`."""
-    delays = ReadOut(share, speeds).delays(tracks.pixels[:, 1], solved.size[1])
-    rows = local_points(state, tracks, delays, speeds)
-    return _moved(tracks, solved, state, rows)
+    delays = ReadOut(share, speeds).delays(tracks.pixels[:, 1], shot_lens.size[1])
+    return _moved(tracks, shot_lens, state, local_points(state, tracks, delays, speeds))
 
 
-def _moved(tracks: Tracks, solved: ShotLens, state: ShotState, local: FloatArray) -> FloatArray:
+def _moved(tracks: Tracks, shot_lens: ShotLens, state: ShotState, local: FloatArray) -> FloatArray:
     """(M, 2) pixels from where the poses of the middle rows show the points to where they appear at `local` (M, 3) in
     the cameras' frames; 0 where either is behind the camera."""
     whole = local_points(state, tracks, np.zeros(0), NO_SPEEDS)
     visible = np.minimum(local[:, 2], whole[:, 2]) > NEAREST
-    focal = solved.focal * np.exp(state.lens[0] + state.log_zooms[tracks.camera])[:, None]
+    focal = shot_lens.focal * np.exp(state.lens[0] + state.log_zooms[tracks.camera])[:, None]
     ends = [
-        focal * lens.distort(solved.distortion(state.lens), each[:, :2] / np.where(visible, each[:, 2], 1.0)[:, None])
+        focal
+        * lens.distort(shot_lens.distortion(state.lens), each[:, :2] / np.where(visible, each[:, 2], 1.0)[:, None])
         for each in (local, whole)
     ]
     off: FloatArray = np.where(visible[:, None], ends[0] - ends[1], 0.0)

@@ -23,7 +23,7 @@ from ..robust_losses import Cauchy
 FOCALS = (0.6, 1.0, 1.7, 3.0)  # times the longer side: focal lengths that are tried
 ROUNDS = 6  # of reweighting
 LEAST_SHARED = 8  # points that two frames must share to be linked
-TRIALS, LOSS = 8, 2.0  # of the descents that compare focal lengths; the scale of their loss in px
+TRIALS, LOSS = 8, 2.0  # steps of the descents that compare focal lengths; the scale of their loss in px
 COMPARED = 24  # frames, evenly over the shot, by which focal lengths are compared
 
 
@@ -58,6 +58,25 @@ def among(tracks: Tracks, frames: Array) -> Tracks:
     return replace(chosen, camera=np.searchsorted(frames, chosen.camera))
 
 
+def among_with_state(tracks: Tracks, state: ShotState, frames: Array) -> tuple[Tracks, ShotState]:
+    """As `among`, with the state of these frames and points. The state's speeds are left as they are."""
+    observed = np.bincount(tracks.point, np.isin(tracks.camera, frames), len(tracks))
+    return among(tracks, frames), replace(
+        state,
+        rotations=state.rotations[frames],
+        centres=state.centres[frames],
+        log_zooms=state.log_zooms[frames],
+        points=state.points[observed >= 2],
+    )
+
+
+def shared(tracks: Tracks, first: Array, second: Array) -> tuple[Array, Array]:
+    """(K,) each: the observations among those of one frame `first` (M,) and of another `second` (N,), by index, that
+    show the same points."""
+    _, in_first, in_second = np.intersect1d(tracks.point[first], tracks.point[second], return_indices=True)
+    return first[in_first], second[in_second]
+
+
 def _links(tracks: Tracks, frames: int) -> Sequence[tuple[int, int, Array, Array]]:
     """For each frame after the first: the frame, the latest earlier frame that shares enough points with it, and the
     observations of these points in the frame and in the earlier one."""
@@ -65,11 +84,9 @@ def _links(tracks: Tracks, frames: int) -> Sequence[tuple[int, int, Array, Array
     links = []
     for frame in range(1, frames):
         for earlier in range(frame - 1, -1, -1):
-            _, first, second = np.intersect1d(
-                tracks.point[by_frame[frame]], tracks.point[by_frame[earlier]], return_indices=True
-            )
-            if len(first) >= LEAST_SHARED:
-                links.append((frame, earlier, by_frame[frame][first], by_frame[earlier][second]))
+            here, there = shared(tracks, by_frame[frame], by_frame[earlier])
+            if len(here) >= LEAST_SHARED:
+                links.append((frame, earlier, here, there))
                 break
     return links
 

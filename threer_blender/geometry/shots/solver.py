@@ -37,7 +37,7 @@ KEYS_SPREAD = 0.3  # standard deviation of the logarithm of a focal length that 
 # Standard deviations of an engine's cameras where the focal length does not change: rotations in radians, centres in
 # median depths, the logarithm of the focal length, each distortion term.
 ROTATION_SPREAD, POSITION_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01, 0.02
-FARTHEST = 1e4  # units: the distance at which points at infinity are put
+FARTHEST = 1e4  # units of the keys' world: the distance of its origin at which points at infinity are put
 
 BLANK = "Nothing in the shot can be followed from frame to frame: it is blank, blurred, masked or too short."
 GUESSED = " Nothing tells its focal length, which is a guess; enter the focal length where it is known."
@@ -87,15 +87,15 @@ def cuts(shot: ShotTracks) -> list[int]:
     """The numbers of the frames after a cut: hardly any track leads to them from the frames before. Parts of less than
     LEAST_FRAMES are not reported."""
     frames, tracks = len(shot.numbers), shot.tracks
-    bridged = np.zeros(frames + 1, np.int64)
+    begun_less_ended = np.zeros(frames + 1, np.int64)
     begins = np.searchsorted(tracks.point, np.arange(len(tracks)))
     ends = np.searchsorted(tracks.point, np.arange(len(tracks)), side="right") - 1
-    np.add.at(bridged, tracks.camera[begins] + 1, 1)
-    np.add.at(bridged, tracks.camera[ends] + 1, -1)
-    leads = np.cumsum(bridged)[1:frames]
-    parted = np.flatnonzero(leads <= BRIDGED * np.median(leads)) + 1 if frames > 1 else np.zeros(0, np.int64)
+    np.add.at(begun_less_ended, tracks.camera[begins] + 1, 1)
+    np.add.at(begun_less_ended, tracks.camera[ends] + 1, -1)
+    bridging = np.cumsum(begun_less_ended)[1:frames]  # tracks that lead to each frame but the first
+    after_gap = np.flatnonzero(bridging <= BRIDGED * np.median(bridging)) + 1 if frames > 1 else []
     numbers, last = [], 0
-    for index in parted:
+    for index in after_gap:
         if index - last >= LEAST_FRAMES and frames - index >= LEAST_FRAMES:
             numbers.append(int(shot.numbers[index]))
         last = int(index)
@@ -108,19 +108,21 @@ def solve_standing(shot: ShotTracks, known: KnownLens) -> ShotSolution:
     Raises UserError where there is a cut in the shot.
     """
     _refuse_cuts(shot)
-    frames, tracks, solved = len(shot.numbers), shot.tracks, known_lens.first_lens(shot.size, known)
-    places = kinds.places(tracks)
+    frames, tracks, shot_lens = len(shot.numbers), shot.tracks, known_lens.first_lens(shot.size, known)
+    places = kinds.median_places(tracks)
     errors = np.linalg.norm(tracks.pixels - places[tracks.point], axis=1)
     inliers = errors < kinds.STILL * max(shot.size)
     inliers &= (np.bincount(tracks.point, ~inliers, len(tracks)) == 0)[tracks.point]
     points = np.zeros((len(tracks), 4))
-    distortion = solved.distortion(solved.start)
-    points[:, :2] = lens.undistort(distortion, (places - solved.start[1:3]) / solved.focal)
+    distortion = shot_lens.distortion(shot_lens.start)
+    points[:, :2] = lens.undistort(distortion, (places - shot_lens.start[1:3]) / shot_lens.focal)
     points[:, 2] = 1.0
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    state = ShotState(np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.zeros(frames), solved.start, points)
+    state = ShotState(
+        np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.zeros(frames), shot_lens.start, points
+    )
     standing, state = in_observations(tracks, state, inliers)
-    adjusted = Adjusted(state, solved, standing, inliers, errors[inliers])
+    adjusted = Adjusted(state, shot_lens, standing, inliers, errors[inliers])
     reason = (
         f"The camera stands still: {len(standing) / len(tracks):.0%} of the points stay where they are, to "
         f"{float(np.median(adjusted.errors)):.2f} px.{GUESSED if known.focal is None else ''}"
@@ -149,23 +151,23 @@ def solve_turning(
     """
     _refuse_cuts(shot)
     frames, tracks = len(shot.numbers), split_long(shot.tracks)
-    start_lens = known_lens.first_lens(shot.size, known)
+    shot_lens = known_lens.first_lens(shot.size, known)
     focal = kind.turning.lens.focal * np.exp(kind.turning.state.lens[0] + np.median(kind.turning.state.log_zooms))
     if known.holds_focal:
-        focal = start_lens.focal
+        focal = shot_lens.focal
     elif not kind.focal_observable:
-        focal = start_lens.focal
-        spread = start_lens.spread.copy()
+        focal = shot_lens.focal
+        spread = shot_lens.spread.copy()
         spread[0] = 0.0
-        start_lens = replace(start_lens, spread=spread)
+        shot_lens = replace(shot_lens, spread=spread)
     zooms = kind.turning_zooms and not known.holds_focal
-    state, solved = rotating.start(tracks, frames, replace(start_lens, focal=focal), zooms, True, check)
-    freedom, rows = kinds.turning_freedom(shot.numbers, zooms), ""
+    state, shot_lens = rotating.start(tracks, frames, replace(shot_lens, focal=focal), zooms, True, check)
+    freedom, shutter = kinds.turning_freedom(shot.numbers, zooms), ""
     if not read_out:
-        read_out, rows = rolling_shutter.estimated(tracks, shot.numbers, solved, freedom, state, check)
-    adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
+        read_out, shutter = rolling_shutter.estimated(tracks, shot.numbers, shot_lens, freedom, state, check)
+    adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, state, read_out, check)
     points = MEDIAN_DEPTH * adjusted.state.points[:, :3]
-    reason = kind.reason + (rows if read_out else rolling_shutter.possible_effect(adjusted, shot.numbers))
+    reason = kind.reason + (shutter if read_out else rolling_shutter.possible_effect(adjusted, shot.numbers))
     reason += known_lens.preference(adjusted, frames, freedom, known, check)
     return _solution(shot, adjusted, points, "zoom" if zooms else "nodal", reason, read_out)
 
@@ -184,51 +186,52 @@ def solve_moving(
 
     Some of the frames are adjusted with and without a zoom, to decide whether the camera zooms. With `lens_known`, the
     lens stays as the keys have it. `known` and `check` are as for `kind_of`, `read_out` as for `solve_turning`. The
-    sentence `reason` begins that of the solution.
+    solution's reason begins with the sentence `reason`.
     """
     frames, tracks = len(shot.numbers), split_long(shot.tracks)
     longer = max(shot.size)
     spread = np.array([KEYS_SPREAD, *2 * [known_lens.CENTRE_SPREAD * longer], known_lens.DISTORTION_SPREAD])
     spread = known_lens.held_spread(spread, known) * float(not lens_known)
     keys = known_lens.with_lens(keys, known)
-    state, solved, posed = moving.start(tracks, shot.numbers, keys, spread, check)
+    state, shot_lens, posed = moving.start(tracks, shot.numbers, keys, spread, check)
     tracks, state = in_frames(tracks, state, posed)
-    of_middle_rows, rows = tracks, ""
+    of_middle_rows, shutter = tracks, ""
     if not read_out:
         probed = Freedom(translates=True, zooms=not lens_known)
-        read_out, rows = rolling_shutter.estimated(tracks, shot.numbers, solved, probed, state, check)
+        read_out, shutter = rolling_shutter.estimated(tracks, shot.numbers, shot_lens, probed, state, check)
     if read_out:  # or the effect of the rows would be taken for a zoom
         fixed, freedom = replace(state, log_zooms=np.zeros(frames)), kinds.moving_freedom(shot.numbers, zooms=False)
-        adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, fixed, read_out, check)
+        adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, fixed, read_out, check)
         tracks, of_middle_rows, state = tracks.only(adjusted.inliers), adjusted.tracks, adjusted.state
     lens_known = lens_known or known.holds_focal
-    zooms, sentence = kinds.choose_zoom(of_middle_rows, shot.numbers, solved, state, lens_known, check)
+    zooms, sentence = kinds.choose_zoom(of_middle_rows, shot.numbers, shot_lens, state, lens_known, check)
     freedom = kinds.moving_freedom(shot.numbers, zooms)
     if not zooms and not read_out:
         # Then the engine's cameras are believed: they know of places to which the camera comes back.
         keyed = np.flatnonzero(np.isin(shot.numbers, list(keys)))
         anchors = Anchors(keyed, state.rotations[keyed], state.centres[keyed], ROTATION_SPREAD, POSITION_SPREAD)
         freedom = replace(freedom, anchors=anchors)
-        tight = np.minimum(solved.spread, [LENS_SPREAD, *solved.spread[1:3], *len(solved.spread[3:]) * [TERM_SPREAD]])
-        solved = replace(solved, spread=tight)
+        spread = shot_lens.spread
+        tight = np.minimum(spread, [LENS_SPREAD, *spread[1:3], *len(spread[3:]) * [TERM_SPREAD]])
+        shot_lens = replace(shot_lens, spread=tight)
     if not zooms:
         state = replace(state, log_zooms=np.zeros(frames))
-    adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
+    adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, state, read_out, check)
     if zooms:
-        there = open_focal.searched(adjusted, frames, freedom, check)
-        if there is not adjusted:
+        best = open_focal.searched(adjusted, frames, freedom, check)
+        if best is not adjusted:
             tracks = tracks.only(adjusted.inliers)
-            adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, there.state, read_out, check)
+            adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, best.state, read_out, check)
         sentence += open_focal.sentence(open_focal.deviation(adjusted, frames, freedom))
     turning = stretches.turning_stretches(adjusted, shot.numbers)
     if turning:
         held = replace(freedom, priors=freedom.priors.joined(stretches.holding(turning)))
-        adjusted = adjust(adjusted.tracks, frames, solved, held, adjusted.state, check)
+        adjusted = adjust(adjusted.tracks, frames, shot_lens, held, adjusted.state, check)
         centres = stretches.at_one_place(adjusted.state.centres, turning)
         adjusted = replace(adjusted, state=replace(adjusted.state, centres=centres))
         parts = ", ".join(f"{shot.numbers[first]} to {shot.numbers[last]}" for first, last in turning)
         sentence += f" It only turns, or rests, in the frames {parts}."
-    sentence += rows if read_out else rolling_shutter.possible_effect(adjusted, shot.numbers)
+    sentence += shutter if read_out else rolling_shutter.possible_effect(adjusted, shot.numbers)
     sentence += known_lens.preference(adjusted, frames, replace(freedom, anchors=None), known, check)
     adjusted = in_world_of(adjusted, shot.numbers, keys)
     state = adjusted.state
@@ -261,8 +264,8 @@ def in_world_of(adjusted: Adjusted, numbers: IntArray, keys: Mapping[int, Camera
     there = np.array([keys[int(numbers[index])].world_from_camera for index in common])
     rotation = rotations.nearest(np.einsum("nij,njk->ik", there[:, :3, :3], state.rotations[common]))
     here = state.centres[common] @ rotation.T
-    far_there, far_here = (np.linalg.norm(c - np.median(c, axis=0), axis=1).sum() for c in (there[:, :3, 3], here))
-    scale = float(far_there / max(far_here, 1e-12))
+    size_there, size_here = (np.linalg.norm(c - np.median(c, axis=0), axis=1).sum() for c in (there[:, :3, 3], here))
+    scale = float(size_there / max(size_here, 1e-12))
     shift = np.median(there[:, :3, 3] - scale * here, axis=0)
     points = state.points.copy()
     points[:, :3] = scale * points[:, :3] @ rotation.T + points[:, 3:] * shift
@@ -307,9 +310,9 @@ def _solution(
 def camera(adjusted: Adjusted, frame: int, size: tuple[int, int], error: float) -> Camera:
     """The Camera of the frame with the index `frame`, in pixels of a picture of this `size` (width, height). `error` is
     its reprojection error in pixels."""
-    state, solved = adjusted.state, adjusted.lens
-    fx, fy = solved.focal * np.exp(state.lens[0] + state.log_zooms[frame])
-    distortion = solved.distortion(state.lens)
+    state, shot_lens = adjusted.state, adjusted.lens
+    fx, fy = shot_lens.focal * np.exp(state.lens[0] + state.log_zooms[frame])
+    distortion = shot_lens.distortion(state.lens)
     world_from_camera = np.eye(4)
     world_from_camera[:3, :3] = state.rotations[frame].T
     world_from_camera[:3, 3] = state.centres[frame]

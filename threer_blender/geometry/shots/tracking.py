@@ -20,11 +20,12 @@ from ..features import patches
 
 LONG_SIDE = 960  # pixels of the pictures in which points are followed
 CELLS = 24  # along the longer side of a picture; each should have a point
-WEAKEST = 0.01  # of the strength of a picture's strongest corners: weaker ones are not taken
+WEAKEST = 0.01  # of the strength of the strongest corner in a sample of pixels: weaker ones are not taken
 FAINTEST = 0.3  # grey levels² per pixel²: weaker corners are noise
 LEAST_CORRELATION = 0.85  # of a patch that is recognised
 RETURN_ERROR = 0.7  # px: how far from its start a point may return that is followed forwards and back
-LARGEST_STRETCH = 2.5  # a patch that grew or shrank by a larger factor is lost
+LARGEST_CORRECTION = 2.0  # px along each axis: how far the patch may move the place of a followed point
+LARGEST_STRETCH = 2.5  # a patch whose side grew or shrank by a larger factor is lost
 LEAST_FOLLOWED = 0.25  # share of the points; where fewer are followed, the last good frame is held
 HELD_FRAMES = 12  # for which it is held at most
 LEAST_FRAMES = 3  # of a track
@@ -42,7 +43,7 @@ class Frame(NamedTuple):
 @dataclass(frozen=True)
 class ShotTracks:
     """The points tracked through a shot of F frames: the frames' `numbers` (F,) int64, ascending; the `tracks`, whose
-    `camera` is an index into the numbers, in pixels of the plate; and the plate's `size` (width, height)."""
+    `camera` is an index into the numbers, in pixels of the frames as filmed; and the frames' `size` (width, height)."""
 
     numbers: Array
     tracks: Tracks
@@ -91,8 +92,8 @@ class _Tracker:
 
 
 def track(frames: Iterable[Frame], size: tuple[int, int]) -> ShotTracks:
-    """The tracks of a shot whose plate has the `size` (width, height) in pixels. `frames` come in the order of their
-    numbers, all of one shape."""
+    """The tracks of a shot whose frames have the `size` (width, height) in pixels as filmed. `frames` are their smaller
+    grey pictures in the order of their numbers, all of one shape."""
     numbers: list[int] = []
     tracker: _Tracker | None = None
     scale = 1.0
@@ -109,16 +110,16 @@ def track(frames: Iterable[Frame], size: tuple[int, int]) -> ShotTracks:
 def _advance(tracker: _Tracker, index: int, frame: Frame) -> None:
     """Follows the points into the next frame, the one with this `index`, and takes new ones there."""
     levels = patches.pyramid(frame.grey)
-    before, known = tracker.points, tracker.levels
-    now = None if before is None else _followed(known, levels, before, frame.mask)
+    before, levels_before = tracker.points, tracker.levels
+    now = None if before is None else _followed(levels_before, levels, before, frame.mask)
     if before is not None and now is not None and tracker.held is None and _most_vanished(before, now):
-        tracker.held = (index, known, before)
-    if tracker.held is not None:
-        since, old, lost = tracker.held
-        again = _followed(old, levels, lost, frame.mask)
-        if not _most_vanished(lost, again):
-            fresh = again if now is None else again.only(~np.isin(again.ids, now.ids))
-            now, tracker.held = fresh if now is None else now.joined(fresh), None
+        tracker.held = (index, levels_before, before)
+    if now is not None and tracker.held is not None:
+        since, good_levels, good_points = tracker.held
+        again = _followed(good_levels, levels, good_points, frame.mask)
+        if not _most_vanished(good_points, again):
+            now = now.joined(again.only(~np.isin(again.ids, now.ids)))
+            tracker.held = None
         elif index - since >= HELD_FRAMES:
             tracker.held = None
     added = _new_points(tracker, levels[0], now, frame.mask)
@@ -139,16 +140,17 @@ def _followed(first: list[Array], second: list[Array], points: _Points, mask: Ar
         return points
     places, good = _there_and_back(first, second, points.places, points.places + points.speed)
     if good.any() and not good.all():  # lost points are tried again with the median motion of the others
-        usual = np.median(places[good] - points.places[good], axis=0)
+        motion = np.median(places[good] - points.places[good], axis=0)
         lost = np.flatnonzero(~good)
-        places[lost], good[lost] = _there_and_back(first, second, points.places[lost], points.places[lost] + usual)
+        places[lost], good[lost] = _there_and_back(first, second, points.places[lost], points.places[lost] + motion)
     chosen = np.flatnonzero(good)
     moved, rough = points.only(chosen), places[chosen]
     moved.places, moved.warps = rough.copy(), moved.warps.copy()
     correlations = np.zeros(len(chosen))
     patches.recognise(second[0], moved.patch, moved.slopes, moved.inverses, moved.places, moved.warps, correlations)
     area = moved.warps[:, 0, 0] * moved.warps[:, 1, 1] - moved.warps[:, 0, 1] * moved.warps[:, 1, 0]
-    recognised = (correlations > LEAST_CORRELATION) & (np.abs(moved.places - rough).max(axis=1, initial=0) < 2.0)
+    correction = np.abs(moved.places - rough).max(axis=1, initial=0)
+    recognised = (correlations > LEAST_CORRELATION) & (correction < LARGEST_CORRECTION)
     recognised &= (area > LARGEST_STRETCH**-2) & (area < LARGEST_STRETCH**2)
     if mask is not None:
         column, row = (np.clip(moved.places[:, axis].astype(int), 0, mask.shape[1 - axis] - 1) for axis in (0, 1))
@@ -177,8 +179,9 @@ def _new_points(tracker: _Tracker, picture: Array, points: _Points | None, mask:
     blocked[margin:-margin, margin:-margin] = False
     if mask is not None:
         blocked |= ~mask
-    cells = [strength[y :: tracker.cell, x :: tracker.cell].max(initial=0) for y, x in ((0, 0), (3, 3))]
-    least = max(FAINTEST, WEAKEST * float(max(cells)))
+    # The strongest corner of a sample: two pixels of each cell.
+    strongest = max(strength[y :: tracker.cell, x :: tracker.cell].max(initial=0) for y, x in ((0, 0), (3, 3)))
+    least = max(FAINTEST, WEAKEST * float(strongest))
     if points is not None:
         reach = max(2, round(0.7 * tracker.cell))
         for x, y in points.places.astype(int):
@@ -195,8 +198,8 @@ def _new_points(tracker: _Tracker, picture: Array, points: _Points | None, mask:
 
 
 def _tracks(records: Iterable[tuple[Array, int, FloatArray]], scale: float) -> Tracks:
-    """The records as Tracks in pixels of the plate, `scale` times as large, without points in fewer than
-    LEAST_FRAMES."""
+    """The records as Tracks in pixels of the frames as filmed, which are `scale` times as large as the followed
+    pictures; without points in fewer than LEAST_FRAMES."""
 
     def columns() -> Iterator[tuple[Array, Array, FloatArray]]:
         yield np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2))
