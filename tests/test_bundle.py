@@ -300,11 +300,11 @@ def test_a_frame_rate_stays_a_fraction(tmp_path: Path) -> None:
     result = example(tmp_path)
     film = Fraction(24000, 1001)
     shot = replace(
-        result.shots[0], frame_rate=film, first_frame=0, missing=(3,), plate_size=(320, 240), plate="p.#.jpg"
+        result.shots[0], frame_rate=film, first_frame=0, missing=(3,), plate_size=(320, 240), written_plate="p.#.jpg"
     )
     read = bundle.read(bundle.write(replace(result, shots=[shot]), tmp_path / "result")).shots[0]
     assert read.frame_rate == film
-    assert (read.first_frame, read.missing, read.plate_size, read.plate) == (0, (3,), (320, 240), "p.#.jpg")
+    assert (read.first_frame, read.missing, read.plate_size, read.written_plate) == (0, (3,), (320, 240), "p.#.jpg")
 
 
 @pytest.mark.parametrize(

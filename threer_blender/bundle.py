@@ -2,7 +2,8 @@
 
 A bundle is written beside its final name and renamed, so a folder that exists is complete (`files/bundle_folder.py`).
 `scene.json` holds what is small, such as photos, cameras and timings. `arrays.safetensors` holds pointmaps, points,
-splats, and the errors and tracks of shots. `plates/` holds undistorted pictures, `masks/` masks of what moves in shots.
+splats, and the errors and tracks of shots. `plates/` holds undistorted photos and the written frames of videos,
+`masks/` masks of what moves in shots.
 """
 
 from __future__ import annotations
@@ -18,14 +19,7 @@ from typing import Any
 import numpy as np
 
 from .files import array_file, bounded, checked, removal, sequence_files, survey_files
-from .files.array_blocks import (
-    CLOUD_ARRAYS,
-    GAUSSIAN_ARRAYS,
-    POINTMAP_ARRAYS,
-    SHOT_ARRAYS,
-    TRACK_ARRAYS,
-    block,
-)
+from .files.array_blocks import CLOUD_ARRAYS, GAUSSIAN_ARRAYS, POINTMAP_ARRAYS, SHOT_ARRAYS, TRACK_ARRAYS, block
 from .files.bundle_folder import (
     ARRAYS,
     MASKS,
@@ -149,14 +143,17 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         return {**values, "relative_path": relative}
 
     def camera(entry: Camera) -> dict[str, Any]:
-        return {**asdict(entry), "world_from_camera": entry.world_from_camera.tolist()}
+        values = asdict(entry)
+        values["plate"] = values.pop("undistorted")
+        return {**values, "world_from_camera": entry.world_from_camera.tolist()}
 
     def shot(entry: Shot) -> dict[str, Any]:
         no_arrays: dict[str, Any] = dict.fromkeys(SHOT_ARRAYS)
         bare = replace(entry, tracks=None, **no_arrays)
         small = {name: value for name, value in located(bare).items() if name not in (*SHOT_ARRAYS, "tracks")}
-        # The names in the file are older than those of the fields.
+        # Some names in the file are older than those of the fields, here and in `camera`.
         small["move"], small["move_reason"] = small.pop("motion"), small.pop("motion_reason")
+        small["plate"] = small.pop("written_plate")
         cameras = [[number, camera(each)] for number, each in entry.cameras.items()]
         return {**small, "frame_rate": str(Fraction(entry.frame_rate)), "cameras": cameras}
 
@@ -308,7 +305,7 @@ def _shot(entry: dict[str, Any], folder: Path, number: int, arrays: Mapping[str,
             first_frame=checked.frame(entry.get("first_frame", 1)),
             missing=tuple(map(checked.frame, entry.get("missing", ()))),
             plate_size=None if plate_size is None else _plate_size(plate_size),
-            plate=_plate(entry.get("plate", "")),
+            written_plate=_inside(entry.get("plate", "")),
             motion=checked.typed(entry.get("move", ""), str),  # the first bundles did not say
             motion_reason=checked.typed(entry.get("move_reason", ""), str),
             bad=tuple((checked.frame(first), checked.frame(last)) for first, last in entry.get("bad", ())),
@@ -345,12 +342,12 @@ def _plate_size(value: Any) -> tuple[int, int]:
     return checked.size(width), checked.size(height)
 
 
-def _plate(value: Any) -> str:
-    """The path of a plate, a file or an image sequence within the bundle; "" where there is none."""
-    plate = checked.typed(value, str)
-    if plate and (Path(plate).is_absolute() or ".." in Path(plate).parts):
+def _inside(value: Any) -> str:
+    """The path of a picture or an image sequence within the bundle; "" where there is none."""
+    path = checked.typed(value, str)
+    if path and (Path(path).is_absolute() or ".." in Path(path).parts):
         raise ValueError("a plate lies outside the bundle")
-    return plate
+    return path
 
 
 def _photo(entry: dict[str, Any], folder: Path) -> Photo:
@@ -386,7 +383,7 @@ def _camera(entry: dict[str, Any]) -> Camera:
         distortion=lens.Distortion(
             checked.typed(distortion["model"], str), tuple(map(checked.number, distortion["params"]))
         ),
-        plate=_plate(entry["plate"]),
+        undistorted=_inside(entry["plate"]),
         reprojection_error=checked.optional(entry["reprojection_error"]),
         error_before=checked.optional(entry["error_before"]),
     )

@@ -39,7 +39,7 @@ def result(tmp_path: Path, bundle_folder: Path) -> Reconstruction:  # noqa: ARG0
         world_from_camera[:3, :3] = rotations.from_vectors(random.normal(size=3))
         world_from_camera[:3, 3] = random.normal(size=3)
         cameras.append(Camera(name, 64, 48, 50 + number, 52.5, 31.25, 23.5, world_from_camera))
-    cameras[0] = replace(cameras[0], plate="plates/0.png", distortion=Distortion("SIMPLE_RADIAL", (-0.1,)))
+    cameras[0] = replace(cameras[0], undistorted="plates/0.png", distortion=Distortion("SIMPLE_RADIAL", (-0.1,)))
     count = 20
     cloud = PointCloud(
         random.normal(size=(count, 3)).astype(np.float32),

@@ -27,16 +27,16 @@ def test_the_files_of_the_result(tmp_path: Path, name: str) -> None:
     (tmp_path / "plates").mkdir()
     for number in (1, 2, 3):
         (tmp_path / "plates" / f"a.{number:04d}.png").touch()
-    assert bundle_pictures.picture_of(replace(CAMERA, plate=name), PHOTO, tmp_path) == tmp_path / name
-    assert bundle_pictures.plate_of(replace(SHOT, plate=name), tmp_path) == tmp_path / name
+    assert bundle_pictures.picture_of(replace(CAMERA, undistorted=name), PHOTO, tmp_path) == tmp_path / name
+    assert bundle_pictures.plate_of(replace(SHOT, written_plate=name), tmp_path) == tmp_path / name
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_files_elsewhere(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="outside of its folder"):
-        bundle_pictures.picture_of(replace(CAMERA, plate=name), PHOTO, tmp_path)
+        bundle_pictures.picture_of(replace(CAMERA, undistorted=name), PHOTO, tmp_path)
     with pytest.raises(UserError, match="outside of its folder"):
-        bundle_pictures.plate_of(replace(SHOT, plate=name), tmp_path)
+        bundle_pictures.plate_of(replace(SHOT, written_plate=name), tmp_path)
 
 
 @pytest.mark.parametrize("linked", ["plates", "plates/a.0001.png", "plates/a.0003.png"])
@@ -55,4 +55,4 @@ def test_links(tmp_path: Path, linked: str) -> None:
     except OSError:
         pytest.skip("links take a right on Windows")
     with pytest.raises(UserError, match="outside of its folder"):
-        bundle_pictures.plate_of(replace(SHOT, plate="plates/a.####.png"), folder)
+        bundle_pictures.plate_of(replace(SHOT, written_plate="plates/a.####.png"), folder)

@@ -168,7 +168,9 @@ def test_the_engine_refines_a_classical_result_and_reports_each_photo(
     Image.fromarray(noise).save(tmp_path / truth[3].photo)
     photos = read(find([tmp_path]).files, lambda *_: None).accepted
     solved = [
-        replace(camera, world_from_camera=rough.world_from_camera, plate=f"plates/{index}.jpg", reprojection_error=0.4)
+        replace(
+            camera, world_from_camera=rough.world_from_camera, undistorted=f"plates/{index}.jpg", reprojection_error=0.4
+        )
         for index, (camera, rough) in enumerate(zip(truth[:3], start.cameras, strict=False))
     ]
     rough = Reconstruction("colmap", "GPL-3.0-or-later", photos, [*solved, truth[3]])
@@ -185,7 +187,7 @@ def test_the_engine_refines_a_classical_result_and_reports_each_photo(
     )
     for camera, true in zip(better.cameras[:3], truth, strict=False):
         assert (camera.fx, camera.distortion) == (true.fx, true.distortion)
-        assert (fine / camera.plate).is_file()
+        assert (fine / camera.undistorted).is_file()
         assert camera.reprojection_error is not None
         assert camera.error_before is not None
         before, after = f"{camera.error_before:.2f} px before", f"{camera.reprojection_error:.2f} px after"

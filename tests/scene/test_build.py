@@ -61,12 +61,12 @@ def test_backgrounds_show_photos_or_plates(reconstruction: Reconstruction, tmp_p
     plate = tmp_path / "bundle" / "plates" / "landscape.png"
     plate.parent.mkdir(parents=True)
     write_png(plate, np.zeros((240, 320, 3), np.uint8))
-    solved = [replace(reconstruction.cameras[0], plate="plates/landscape.png"), *reconstruction.cameras[1:]]
+    solved = [replace(reconstruction.cameras[0], undistorted="plates/landscape.png"), *reconstruction.cameras[1:]]
     root = build.build(replace(reconstruction, cameras=solved), tmp_path / "bundle")
     for camera, photo, obj in zip(solved, reconstruction.photos, build.solved_cameras(root), strict=True):
         (background,) = obj.data.background_images
         image = background.image
-        assert Path(image.filepath) == (plate if camera.plate else Path(photo.path))
+        assert Path(image.filepath) == (plate if camera.undistorted else Path(photo.path))
         assert tuple(image.size) == (camera.width, camera.height)
         assert obj.data.show_background_images
         assert obj.data.show_passepartout

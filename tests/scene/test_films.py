@@ -125,8 +125,8 @@ def test_a_saved_scene_shows_its_sequence(numbered_film: Written, kind: str, tmp
     photo, shot = result(film)
     (shot,) = shot_plates.write_all([shot], plates, lambda _: None, lambda _done, _total: None)
     if kind == "image sequence":
-        path = str(plates / Path(shot.plate).name)
-        photo, shot = replace(photo, path=path), replace(shot, path=path, plate="")
+        path = str(plates / Path(shot.written_plate).name)
+        photo, shot = replace(photo, path=path), replace(shot, path=path, written_plate="")
     solve = reconstruct([photo], [shot.cameras[1]], step=4, shots=[shot])
     bundle.parent.mkdir()
     staged.mkdir(parents=True, exist_ok=True)

@@ -119,7 +119,7 @@ def test_a_read_only_folder_is_enough(plate: Any, tmp_path: Path) -> None:
 def test_a_saved_scene_shows_its_plate_once_it_has_its_name(plate: Any, tmp_path: Path, inside: bool) -> None:
     """While the scene is saved nothing has its last name yet, and Blender looks for the plate's files only then."""
     result = solved(plate)
-    result = replace(result, shots=[replace(result.shots[0], plate=f"plates/{PATTERN}" if inside else "")])
+    result = replace(result, shots=[replace(result.shots[0], written_plate=f"plates/{PATTERN}" if inside else "")])
     project, staged = tmp_path / "project", tmp_path / "project" / ".partial" / "new" / "shot.3r"
     bundle.write(result, staged)
     if inside:

@@ -334,7 +334,7 @@ def test_a_project_moved_to_another_folder(tmp_path: Path) -> None:
     photos = write_photos(project / "photos", CAMERAS)
     shutil.copy(photos[0].path, tmp_path / "plates")
     first, *others = CAMERAS
-    cameras = [replace(first, plate=f"plates/{first.photo}"), *others]
+    cameras = [replace(first, undistorted=f"plates/{first.photo}"), *others]
     bundle.write(reconstruct(photos, cameras, step=8), project / "photos" / "bundle", tmp_path)
     (project / "photos" / "go").touch()
     choose(project / "photos")

@@ -351,5 +351,5 @@ def test_a_photo_of_180_megapixels(small_photos: list[Path], tmp_path: Path, mon
     assert (huge.photo, huge.width, huge.height) == ("huge.jpg", *size)
     assert huge.fx / huge.width == pytest.approx(small.fx / small.width, rel=0.03)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    with Image.open(tmp_path / "result" / huge.plate) as plate:
+    with Image.open(tmp_path / "result" / huge.undistorted) as plate:
         assert plate.size == size

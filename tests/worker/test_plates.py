@@ -71,8 +71,8 @@ def test_points_fall_where_the_camera_says(tmp_path: Path, distortion: Distortio
     picture = spots(in_photo)
     photo = photographed(tmp_path / "dots.png", picture, orientation)
     plated = plates.write(lensed, photo, 3, tmp_path / "plates")
-    assert replace(plated, plate="") == lensed
-    with Image.open(tmp_path / plated.plate) as plate:
+    assert replace(plated, undistorted="") == lensed
+    with Image.open(tmp_path / plated.undistorted) as plate:
         written = np.asarray(plate)
     assert written.shape == picture.shape
     assert np.linalg.norm(centroids(photos.pixels(photo), in_photo) - in_photo, axis=-1).max() < 0.05
@@ -99,7 +99,7 @@ def test_straight_lines_are_straight_in_the_plate(tmp_path: Path) -> None:
         return float(np.abs(middle - np.polyval(np.polyfit(columns, middle, 1), columns)).max())
 
     plated = plates.write(lensed, photo, 0, tmp_path / "plates")
-    with Image.open(tmp_path / plated.plate) as plate:
+    with Image.open(tmp_path / plated.undistorted) as plate:
         assert bow(np.asarray(plate)) < 0.1
     assert bow(photos.pixels(photo)) > 3
 
@@ -122,9 +122,9 @@ def test_turned_and_foreign_photos_get_a_plate(tmp_path: Path, name: str, orient
     photo = photographed(path, picture, orientation)
     before = path.read_bytes(), path.stat().st_mtime_ns
     plated = plates.write(camera(NO_DISTORTION), photo, 12, tmp_path / "plates")
-    assert plated.plate == "plates/0012_a.jpg"
+    assert plated.undistorted == "plates/0012_a.jpg"
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
-    with Image.open(tmp_path / plated.plate) as plate:
+    with Image.open(tmp_path / plated.undistorted) as plate:
         assert (plate.format, plate.mode, plate.size) == ("JPEG", "RGB", (WIDTH, HEIGHT))
         assert not plate.getexif()
         assert "icc_profile" not in plate.info
@@ -155,7 +155,7 @@ def solved(tmp_path: Path) -> Reconstruction:
 def test_all_plates_keep_the_cameras_order(tmp_path: Path) -> None:
     folder = tmp_path / "plates"
     plated = plates.write_all(solved(tmp_path), folder, silent)
-    assert [(c.photo, c.plate) for c in plated] == [("2.png", "plates/0002_2.jpg"), ("0.png", "")]
+    assert [(c.photo, c.undistorted) for c in plated] == [("2.png", "plates/0002_2.jpg"), ("0.png", "")]
     assert [path.name for path in folder.iterdir()] == ["0002_2.jpg"]
 
 

@@ -38,7 +38,7 @@ def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
         if camera is None or photo.panorama:
             continue
         source = None
-        if camera.plate or photo.frame is None:
+        if camera.undistorted or photo.frame is None:
             source = picture_of(camera, photo, bundle_folder)
             if not source.is_file():
                 raise UserError(f"The picture {quoted(source)} is not there any more; put it back, and export again.")

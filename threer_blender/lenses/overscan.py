@@ -59,7 +59,7 @@ def without_distortion(camera: Camera, added: Overscan) -> Camera:
         cx=camera.cx + added.across,
         cy=camera.cy + added.down,
         distortion=lens.NO_DISTORTION,
-        plate="",
+        undistorted="",
     )
 
 

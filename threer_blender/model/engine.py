@@ -171,7 +171,7 @@ class Engine:
         return next((option for option in self.options if options.get(option.name) in option.non_commercial), None)
 
     def needed(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """The modules that a run with these options needs."""
+        """The modules that a run with these options needs. An option at its default needs none."""
         chosen = (option for option in self.options if options.get(option.name, option.default) != option.default)
         return tuple(dict.fromkeys((*self.requires, *(name for option in chosen for name in option.requires))))
 

@@ -121,9 +121,9 @@ def valid_radius(distortion: Distortion) -> float:
     radial = _without_tangential(distortion).params
     # The derivative of the radial part is 1 + 3 k1 s + 5 k2 s² …, where s is the squared radius (a fisheye's: angle).
     # Its roots are taken in 1/s: the leading coefficient is then 1, and never 0.
-    inverse = np.roots([1.0, *((2 * i + 3) * k for i, k in enumerate(radial))])
-    turning = inverse.real[(np.abs(inverse.imag) < 1e-12) & (inverse.real > 1e-12)]
-    first = float(np.sqrt(1 / turning.max())) if len(turning) else np.inf
+    roots = np.roots([1.0, *((2 * i + 3) * k for i, k in enumerate(radial))])
+    positive = roots.real[(np.abs(roots.imag) < 1e-12) & (roots.real > 1e-12)]
+    first = float(np.sqrt(1 / positive.max())) if len(positive) else np.inf
     if fisheye:
         return float(np.tan(first)) if first < np.pi / 2 else np.inf
     return first

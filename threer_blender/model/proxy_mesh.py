@@ -20,8 +20,8 @@ from .reconstruction import Camera, Gaussians, PointMap, Reconstruction
 
 JUMP = 0.03  # relative step of inverse depth between neighbouring pixels from which it may be an edge
 STEEPER = 3.0  # times the smaller of the steps beside it, from which it is an edge: along a plane, steps are equal
-CELLS = 128  # of the grid along its longest side
-OUTLIERS = 1.0  # percent of points left out of the grid on each side
+CELLS = 128  # along the longest side of the points, outliers aside; the grid has some more around them
+OUTLIERS = 1.0  # percent of the points left out of the grid at both ends of each axis
 TRUNCATION = 5.0  # cells in front of and behind a surface in which its distance counts
 FUSED_MAPS = 24  # at most so many pointmaps are fused, evenly chosen
 DENSE = 0.3  # summed opacity of splats around a cell from which it counts as solid
@@ -39,14 +39,14 @@ class Grid(NamedTuple):
     """A grid of cubic cells: the first cell's centre (3,), the side of a cell, and the number of cells on each axis."""
 
     origin: FloatArray
-    size: float
+    side: float
     shape: tuple[int, int, int]
 
     def centres(self, layer: int) -> FloatArray:
         """(ny * nz, 3) the centres of the cells with index `layer` along x."""
         y, z = np.meshgrid(np.arange(self.shape[1]), np.arange(self.shape[2]), indexing="ij")
         cells = np.stack([np.full_like(y, layer), y, z], axis=-1).reshape(-1, 3)
-        centres: FloatArray = self.origin + self.size * cells
+        centres: FloatArray = self.origin + self.side * cells
         return centres
 
 
@@ -70,10 +70,10 @@ def _smooth(inverse: FloatArray) -> Array:
     Along a plane, however slanted, all steps of inverse depth are equal.
     """
     step = np.abs(np.diff(inverse, axis=0))
-    known = np.pad(step, ((1, 1), (0, 0)), constant_values=np.nan)
-    beside = np.fmin(known[:-2], known[2:])
-    size = np.fmax(inverse[:-1], inverse[1:])
-    edge = (step > JUMP * size) & ~(step <= STEEPER * beside)
+    padded = np.pad(step, ((1, 1), (0, 0)), constant_values=np.nan)
+    beside = np.fmin(padded[:-2], padded[2:])
+    nearer = np.fmax(inverse[:-1], inverse[1:])
+    edge = (step > JUMP * nearer) & ~(step <= STEEPER * beside)
     smooth: Array = ~np.isnan(step) & ~edge
     return smooth
 
@@ -90,12 +90,12 @@ def _grid(points: Array) -> Grid:
     Raises UserError where all points lie at one place.
     """
     low, high = np.percentile(points, (OUTLIERS, 100 - OUTLIERS), axis=0)
-    size = float((high - low).max()) / CELLS
-    if not size > 0:
+    side = float((high - low).max()) / CELLS
+    if not side > 0:
         raise UserError("All points lie at one place: there is no surface to make a mesh of.")
-    room = 2 * TRUNCATION * size
-    counts = np.ceil((high - low + 2 * room) / size).astype(int) + 1
-    return Grid(low - room, size, (int(counts[0]), int(counts[1]), int(counts[2])))
+    room = 2 * TRUNCATION * side
+    counts = np.ceil((high - low + 2 * room) / side).astype(int) + 1
+    return Grid(low - room, side, (int(counts[0]), int(counts[1]), int(counts[2])))
 
 
 def from_pointmaps(reconstruction: Reconstruction) -> Mesh:
@@ -111,7 +111,7 @@ def from_pointmaps(reconstruction: Reconstruction) -> Mesh:
     for layer in range(grid.shape[0]):
         centres = grid.centres(layer)
         for camera, pointmap, depth in views:
-            signed, known = _signed_distance(centres, camera, pointmap, depth, TRUNCATION * grid.size)
+            signed, known = _signed_distance(centres, camera, pointmap, depth, TRUNCATION * grid.side)
             distance[layer] += np.where(known, signed, 0).reshape(grid.shape[1:])
             weight[layer] += known.reshape(grid.shape[1:])
     with np.errstate(invalid="ignore"):
@@ -132,9 +132,9 @@ def _signed_distance(
     with np.errstate(invalid="ignore"):
         pixels = camera.project(centres)
         scale, offset = pointmap.photo_from_map[:2], pointmap.photo_from_map[2:]
-        cells = np.floor((pixels - offset) / scale)
-        inside = (cells >= 0).all(axis=1) & (cells < (width, height)).all(axis=1) & (along > 0)
-    x, y = np.where(inside[:, None], cells, 0).astype(int).T
+        map_pixels = np.floor((pixels - offset) / scale)
+        inside = (map_pixels >= 0).all(axis=1) & (map_pixels < (width, height)).all(axis=1) & (along > 0)
+    x, y = np.where(inside[:, None], map_pixels, 0).astype(int).T
     signed = (depth[y, x] - along) / reach
     known = inside & pointmap.mask[y, x] & (signed > -1)
     return np.minimum(signed, 1).astype(np.float32), known
@@ -154,7 +154,7 @@ def from_splats(gaussians: Gaussians) -> Mesh:
     axes = matrices_from_wxyz(gaussians.rotations[solid]) * gaussians.scales[solid][:, None]  # columns
     density = np.zeros(grid.shape, np.float32)
     for offset in np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]):
-        cells = np.rint((means + axes @ offset - grid.origin) / grid.size).astype(int)
+        cells = np.rint((means + axes @ offset - grid.origin) / grid.side).astype(int)
         inside = (cells >= 0).all(axis=1) & (cells < grid.shape).all(axis=1)
         np.add.at(density, tuple(cells[inside].T), opacities[inside] / 7)
     for axis in range(3):
@@ -178,36 +178,39 @@ def _blurred(density: Array, axis: int) -> Array:
 def surface(field: Array, grid: Grid) -> Mesh:
     """The mesh of the zero level of `field` (grid.shape), whose values stand at the cells' centres.
 
-    Positive values are outside of the surface, negative ones inside, NaN ones unknown.
+    Positive values are outside of the surface, negative ones inside, NaN ones unknown. Eight neighbouring cells'
+    centres are the corners of a cube. Each cube whose corners lie on both sides has a vertex. Each edge from one side
+    to the other has a face: the quad of the vertices of the four cubes around it.
     """
     negative = field < 0
     known = ~np.isnan(field)
-    corners = _corners(lambda part: known[part])
-    mixed = corners.all(axis=0) & (_corners(lambda part: negative[part]).sum(axis=0) % 8 > 0)
-    number = np.full(mixed.shape, -1, np.int64)
-    cells = np.argwhere(mixed)
-    number[mixed] = np.arange(len(cells))
+    negative_corners = _corners(lambda part: negative[part]).sum(axis=0)
+    mixed = _corners(lambda part: known[part]).all(axis=0) & (negative_corners > 0) & (negative_corners < 8)
+    vertex = np.full(mixed.shape, -1, np.int64)  # of each cube, by index
+    cubes = np.argwhere(mixed)
+    vertex[mixed] = np.arange(len(cubes))
     faces = []
     for axis in range(3):
         others = [a for a in range(3) if a != axis]
         low, high = ([slice(None)] * 3 for _ in range(2))
         low[axis], high[axis] = slice(None, -1), slice(1, None)
         start, end = negative[tuple(low)], negative[tuple(high)]
-        crossed = (start != end) & known[tuple(low)] & known[tuple(high)]
-        at = np.argwhere(crossed)
-        at = at[(at[:, others] > 0).all(axis=1) & (at[:, others] < np.array(mixed.shape)[others]).all(axis=1)]
+        edges = np.argwhere((start != end) & known[tuple(low)] & known[tuple(high)])
+        across = edges[:, others]
+        edges = edges[(across > 0).all(axis=1) & (across < np.array(mixed.shape)[others]).all(axis=1)]
         around = []
-        for step in ((1, 1), (0, 1), (0, 0), (1, 0)):  # the four cells about the edge, in their order
-            cell = at.copy()
-            cell[:, others] -= step
-            around.append(number[tuple(cell.T)])
-        quad = np.stack(around, axis=-1)
-        inward = start[tuple(at.T)] == (axis == 1)  # the other two axes are in cyclic order for axes 0 and 2, not for 1
-        quad = np.where(inward[:, None], quad[:, ::-1], quad)
-        faces.append(quad[(quad >= 0).all(axis=1)])
+        for step in ((1, 1), (0, 1), (0, 0), (1, 0)):  # the four cubes around the edge, in their order
+            cube = edges.copy()
+            cube[:, others] -= step
+            around.append(vertex[tuple(cube.T)])
+        quads = np.stack(around, axis=-1)
+        # This order turns the faces to the end of an edge for axes 0 and 2, to its start for axis 1. They face outside.
+        inward = start[tuple(edges.T)] == (axis == 1)
+        quads = np.where(inward[:, None], quads[:, ::-1], quads)
+        faces.append(quads[(quads >= 0).all(axis=1)])
     quads = np.concatenate(faces)
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    return _used(grid.origin + grid.size * _crossings(field, cells), triangles)
+    return _used(grid.origin + grid.side * _crossings(field, cubes), triangles)
 
 
 def _corners(pick: Callable[[tuple[slice, ...]], Array]) -> Array:
@@ -216,19 +219,20 @@ def _corners(pick: Callable[[tuple[slice, ...]], Array]) -> Array:
     return np.stack([pick((x, y, z)) for x in halves for y in halves for z in halves])
 
 
-def _crossings(field: Array, cells: Array) -> FloatArray:
-    """(N, 3) for each cube, in cells: the mean of the points where the field is zero on its twelve edges."""
-    total: Array = np.zeros((len(cells), 3))
-    count: Array = np.zeros(len(cells))
+def _crossings(field: Array, cubes: Array) -> FloatArray:
+    """(N, 3) the vertices of the `cubes` (N, 3), in sides of a cell from the first cell's centre: the mean of the
+    points where the field is zero on the twelve edges of a cube."""
+    total: Array = np.zeros((len(cubes), 3))
+    count: Array = np.zeros(len(cubes))
     for axis in range(3):
-        one = np.eye(3, dtype=int)[axis]
+        along = np.eye(3, dtype=int)[axis]
         others = [np.eye(3, dtype=int)[a] for a in range(3) if a != axis]
-        for corner in (0 * one, others[0], others[1], others[0] + others[1]):
-            start, end = (field[tuple((cells + corner + step).T)] for step in (0 * one, one))
+        for corner in (0 * along, others[0], others[1], others[0] + others[1]):
+            start, end = (field[tuple((cubes + corner + step).T)] for step in (0 * along, along))
             with np.errstate(divide="ignore", invalid="ignore"):
-                part = start / (start - end)
+                share = start / (start - end)
             crossed: Array = (start < 0) != (end < 0)
-            total += crossed[:, None] * (corner + np.where(crossed, part, 0)[:, None] * one)
+            total += crossed[:, None] * (corner + np.where(crossed, share, 0)[:, None] * along)
             count += crossed
-    vertices: FloatArray = cells + total / count[:, None]
+    vertices: FloatArray = cubes + total / count[:, None]
     return vertices

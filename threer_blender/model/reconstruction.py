@@ -51,11 +51,11 @@ class Photo:
 class Camera:
     """A solved camera: intrinsics in pixels of the displayed photo, pose as `world_from_camera` (4, 4) float64.
 
-    `plate` names the upright, undistorted picture inside the bundle that an ideal pinhole camera with the same
-    intrinsics sees; it is empty where the photo itself is that picture. `reprojection_error` is the mean over the
-    camera's own observations in pixels, None where nothing was measured: such a camera is of layout quality, good for
-    blocking a scene out, not for matchmove. `error_before` is the same before the camera was refined, None where it
-    was not.
+    `undistorted` names the upright copy of the photo, inside the bundle, as an ideal pinhole camera with the same
+    intrinsics sees it; it is empty where the photo itself is that picture. `reprojection_error` in pixels is the mean
+    over the camera's own observations, or their median for a frame of a shot. It is None where nothing was measured:
+    such a camera is of layout quality, good for blocking a scene out, not for matchmove. `error_before` is the same
+    before the camera was refined, None where it was not.
     """
 
     photo: str
@@ -67,7 +67,7 @@ class Camera:
     cy: float
     world_from_camera: FloatArray
     distortion: lens.Distortion = lens.NO_DISTORTION
-    plate: str = ""
+    undistorted: str = ""
     reprojection_error: float | None = None
     error_before: float | None = None
 
@@ -247,10 +247,10 @@ class Shot:
     `cameras` holds the solved cameras by frame number. Numbers count from 1 in a video, and are the files' in a
     sequence. The frames are the `frame_count` numbers from `first_frame` on; `missing` are those without a file.
     `video` is the name with which the names of its frames' photos begin. `path` is the file, or the pattern of the
-    sequence (`files.sequence_files`). Only some frames are photos of the Reconstruction.
+    sequence (`files.sequence_files`): the plate. Only some frames are photos of the Reconstruction.
 
-    `plate` is empty, unless Blender would show other frames of the video than those that were solved. Then it is the
-    pattern of an image sequence in the bundle, which holds all frames as they were solved.
+    `written_plate` is empty, unless Blender would show other frames of the video than those that were solved. Then it
+    is the pattern of an image sequence in the bundle, which holds all frames as they were solved.
 
     `plate_size` is None where the file's pixels are square. Else it is the width and height in the file's own pixels,
     while `cameras` count in square ones.
@@ -285,7 +285,7 @@ class Shot:
     first_frame: int = 1
     missing: tuple[int, ...] = ()
     plate_size: tuple[int, int] | None = None
-    plate: str = ""
+    written_plate: str = ""
     tracks: TrackedPoints | None = None
     bad: tuple[tuple[int, int], ...] = ()
 

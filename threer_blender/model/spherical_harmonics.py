@@ -14,9 +14,8 @@ from .arrays import Array, FloatArray
 
 C0 = 0.28209479177387814  # the basis function of degree 0, which is constant
 MAX_DEGREE = 3
-COEFFICIENTS = tuple(
-    (degree + 1) ** 2 for degree in range(MAX_DEGREE + 1)
-)  # degree -> number of coefficients of a channel
+# Degree -> number of coefficients of a channel.
+COEFFICIENTS = tuple((degree + 1) ** 2 for degree in range(MAX_DEGREE + 1))
 
 
 def basis(x: Any, y: Any, z: Any, degree: int) -> list[Any]:

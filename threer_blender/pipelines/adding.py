@@ -43,7 +43,7 @@ class EarlierResult:
             views.append(
                 View(
                     number,
-                    replace(camera, plate=""),
+                    replace(camera, undistorted=""),
                     pointmap.photo_from_map,
                     inputs[number].image,
                     depth,

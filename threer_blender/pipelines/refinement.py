@@ -185,7 +185,7 @@ def with_adjusted_cameras(reconstruction: Reconstruction, adjusted: Refined) -> 
         if np.isnan(adjusted.after[index]):
             continue
         before = float(adjusted.before[index])
-        new[camera.photo] = replace(camera, plate="", error_before=before if np.isfinite(before) else None)
+        new[camera.photo] = replace(camera, undistorted="", error_before=before if np.isfinite(before) else None)
         factors[camera.photo] = adjusted.depth_factor(index)
     pointmaps = [
         _moved_map(pointmap, old[pointmap.photo], new[pointmap.photo], factors[pointmap.photo])
@@ -196,7 +196,7 @@ def with_adjusted_cameras(reconstruction: Reconstruction, adjusted: Refined) -> 
     cloud = None if reconstruction.cloud is None else _moved_cloud(reconstruction, old, new, factors)
     return replace(
         reconstruction,
-        cameras=[new.get(camera.photo, replace(camera, plate="")) for camera in reconstruction.cameras],
+        cameras=[new.get(camera.photo, replace(camera, undistorted="")) for camera in reconstruction.cameras],
         pointmaps=pointmaps,
         cloud=cloud,
     )

@@ -48,7 +48,7 @@ def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
         Image.fromarray(picture).save(folder / name, quality=95, subsampling="4:4:4")
     except OSError as error:
         raise bundle_folder.output_error(folder, error) from error
-    return replace(camera, plate=f"{bundle_folder.PLATES}/{name}")
+    return replace(camera, undistorted=f"{bundle_folder.PLATES}/{name}")
 
 
 def plate_name(number: int, photo: str) -> str:

@@ -82,7 +82,7 @@ def again(before: Reconstruction, number: int, marked: Shot, report: MessageRepo
         before, {marked.path: tracked}, before.options, report.warn, lambda done, total: report(ADJUSTING, done, total)
     )
     measured = tracked_points.measured(marked.tracks, solved.cameras)
-    solved = replace(solved, tracks=measured, bad=marked.bad, plate=marked.plate)
+    solved = replace(solved, tracks=measured, bad=marked.bad, written_plate=marked.written_plate)
     earlier = before.shots[number]
     notes = [note for note in before.notes if not note.startswith(_note_beginning(marked))]
     after = replace(
@@ -202,6 +202,6 @@ def _with_pictures(
     bundle_folder.copy_listed(folder, (bundle_folder.PLATES, bundle_folder.MASKS), pictures)
     if all(here is there for here, there in zip(after.cameras, before.cameras, strict=True)):
         return after
-    cameras = [replace(camera, plate="") for camera in after.cameras]
+    cameras = [replace(camera, undistorted="") for camera in after.cameras]
     made = plates.write_all(replace(after, cameras=cameras), pictures / bundle_folder.PLATES, partial(report, PLATES))
     return replace(after, cameras=made)

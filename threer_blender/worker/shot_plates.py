@@ -36,7 +36,7 @@ def write_all(
         report(done, total)
 
     return [
-        replace(shot, plate=_write(shot, number, reason, folder, warn, one_more)) if reason else shot
+        replace(shot, written_plate=_write(shot, number, reason, folder, warn, one_more)) if reason else shot
         for number, (shot, reason) in enumerate(zip(shots, reasons, strict=True))
     ]
 

@@ -59,7 +59,7 @@ def solve_against(matched: Matched, reference: Mapping[int, Camera], report: Rep
     solution = mapping.solution(best, [best], matched, note="", as_is=True)
     names = {matched.photos[index].name: camera for index, camera in reference.items()}
     cameras = [
-        replace(names[each.photo], plate="", reprojection_error=each.reprojection_error, error_before=None)
+        replace(names[each.photo], undistorted="", reprojection_error=each.reprojection_error, error_before=None)
         if each.photo in names
         else each
         for each in solution.cameras

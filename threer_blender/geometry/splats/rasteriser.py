@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...model import spherical_harmonics
 from ...model.quaternions import matrix_elements
-from ...model.splat_rendering import ALPHA_LEAST, FIELD, LOW_PASS, NEAREST
+from ...model.splat_rendering import ALPHA_LEAST, LOW_PASS, NEAREST, SLOPE_MOST
 from . import rasteriser_cpu, rasteriser_gpu
 from .footprints import Footprints
 
@@ -78,7 +78,7 @@ def project(splats: Splats, camera_from_world: Tensor, intrinsics: Tensor, size:
     x, y = local[:, 0] * inverse, local[:, 1] * inverse
     # Rows of J · R · S, where J is the projection's derivative and covariance = (J R S)(J R S)ᵀ.
     axes = (rotation @ matrices_from_wxyz(splats.rotations)) * splats.scales[:, None, :]
-    edge_x, edge_y = FIELD * 0.5 * size[0] / fx, FIELD * 0.5 * size[1] / fy
+    edge_x, edge_y = SLOPE_MOST * 0.5 * size[0] / fx, SLOPE_MOST * 0.5 * size[1] / fy
     along_x = (fx * inverse)[:, None] * (axes[:, 0] - x.clamp(-edge_x, edge_x)[:, None] * axes[:, 2])
     along_y = (fy * inverse)[:, None] * (axes[:, 1] - y.clamp(-edge_y, edge_y)[:, None] * axes[:, 2])
     xx, xy, yy = (
