@@ -1,4 +1,4 @@
-"""[R] Plates: upright, undistorted copies of photos that Blender's pinhole camera cannot show as they are."""
+"""[R] Undistorted plates: upright copies of photos that Blender's pinhole camera cannot show as they are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..pictures import photos
 
 
 def write_all(reconstruction: Reconstruction, folder: Path, report: Callable[[int, int], None]) -> list[Camera]:
-    """The reconstruction's cameras, in their order, each with its plate in `folder` where it needs one.
+    """The reconstruction's cameras, in their order, each with an undistorted plate in `folder` where it needs one.
 
     Raises UserError where a photo is gone or a plate cannot be written, and what `report(done, total)` raises.
     """
@@ -30,7 +30,8 @@ def write_all(reconstruction: Reconstruction, folder: Path, report: Callable[[in
 
 
 def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
-    """Writes the plate of `camera` into `folder`, which is made where it is missing. Returns the camera with its plate.
+    """Writes the undistorted plate of `camera` into `folder`, which is made where it is missing. Returns the camera
+    with the name of that plate.
 
     The plate has the photo's size and the camera's fx, fy, cx, cy without its distortion. It is black where the lens
     saw nothing. The plate of a panorama is the panorama as it is. Where Blender can show the photo's own file instead,

@@ -17,7 +17,7 @@ from ..colmap import pycolmap
 from ..features.database import Matched
 
 AGREEING = 4.0  # px of the copies: the error at which pairs are verified
-TRIANGLES = 300  # that are checked, about; each takes some milliseconds
+TRIANGLES = 300  # at most so many are compared; each takes some milliseconds
 
 
 def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tuple[int, int, int]:
@@ -26,7 +26,7 @@ def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tup
 
     A match from the first photo to the third can be compared where matches also lead from its feature over the second
     photo to the third; it agrees where these end at the same place. Pairs with fewer than `least_matches` verified
-    matches are left out. Only about TRIANGLES triangles are compared.
+    matches are left out.
     """
     neighbours: defaultdict[int, set[int]] = defaultdict(set)
     for i, j in matched.pairs[matched.inliers >= least_matches].tolist():
@@ -44,12 +44,12 @@ def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tup
     maps: dict[tuple[int, int], Array] = {}
     with pycolmap.Database.open(matched.path) as database:
         for i, j, k in triangles[:: 1 + len(triangles) // TRIANGLES]:
-            direct, first, second = (_links(database, maps, *pair) for pair in ((i, k), (i, j), (j, k)))
-            starts = np.flatnonzero((direct >= 0) & (first >= 0))
-            ends = second[first[starts]]
+            i_to_k, i_to_j, j_to_k = (_links(database, maps, *pair) for pair in ((i, k), (i, j), (j, k)))
+            starts = np.flatnonzero((i_to_k >= 0) & (i_to_j >= 0))
+            ends = j_to_k[i_to_j[starts]]
             starts, ends = starts[ends >= 0], ends[ends >= 0]
-            points = database.read_keypoints(k + 1)[:, :2]
-            off = np.linalg.norm(points[ends] - points[direct[starts]], axis=1)
+            pixels = database.read_keypoints(k + 1)[:, :2]
+            off = np.linalg.norm(pixels[ends] - pixels[i_to_k[starts]], axis=1)
             agreeing, comparable = agreeing + int((off < AGREEING).sum()), comparable + len(off)
     return agreeing, comparable, len(triangles)
 

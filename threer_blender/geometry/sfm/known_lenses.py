@@ -11,7 +11,7 @@ from ..colmap import pycolmap
 from . import uncertainty
 from .model_adjustment import LensFreedom, adjust, posed_images
 
-# The artist is told of a better focal length if it differs by this share, and lowers the error by this share.
+# The artist is told of a better focal length if it differs by the first share, and lowers the error by the second.
 WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05
 FAR_FROM_START = 0.03  # share; the artist is told where the solved focal length differs more from the one at the start
 ROUNDS = 30  # of the adjustment that looks for a better lens, at most

@@ -86,8 +86,8 @@ def solve(matched: Matched, report: ReportStage, marks: SurveyMarks | None = Non
         if candidate.wanted(best, matched):
             models = mappers.run(candidate, matched, partial(_progress, report, number * count, planned))
             scored = [score_model(candidate.name, model, matched, pairs) for model in models]
-            least = best.score + candidate.gain if best is not None and candidate.gain else 0.0
-            scored_models += [each for each in scored if each.fault or each.score >= least]
+            least_score = best.score + candidate.gain if best is not None and candidate.gain else 0.0
+            scored_models += [each for each in scored if each.fault or each.score >= least_score]
             best = choose(scored_models)
     if best is None:
         raise UserError(why_nothing(matched, pairs, scored_models))
@@ -188,11 +188,11 @@ def solution(
     model = best.model
     indices = [i for i in sorted(best.registered) if model.image(i + 1).num_points3D > 0]
     ids, positions, colors = _points(model, indices, matched)
-    row = {point: number for number, point in enumerate(ids)}
+    row_of = {point: number for number, point in enumerate(ids)}
     observed, depths = [], []
     for index in indices:
         image = model.image(index + 1)
-        rows = [row[p.point3D_id] for p in image.get_observation_points2D() if p.point3D_id in row]
+        rows = [row_of[p.point3D_id] for p in image.get_observation_points2D() if p.point3D_id in row_of]
         observed.append(np.unique(np.array(rows, np.int64)))
         depths.append(_depths(model, image, positions[observed[-1]]))
     scale, centre = MEDIAN_DEPTH / float(np.median(np.concatenate(depths))), np.median(positions, axis=0)

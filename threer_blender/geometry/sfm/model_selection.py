@@ -28,7 +28,7 @@ SCORE_ERROR = 2.0  # px; a match with this error scores 0, one without error sco
 PHOTO_SUPPORT = 0.5  # share of a photo's matches with the model's other photos that must be explained
 PHOTO_POINTS = 12  # points that a registered photo must see, unless it matches two or more registered photos
 MODEL_POINTS = 30  # points that a model must have
-PARALLAX = 1.0  # degrees: the median over the points of the widest angle between two rays, at least
+PARALLAX = 1.0  # degrees between rays: nearer ones count as parallel; a model's points have as much in the median
 NO_PARALLAX = "no parallax"
 CYCLES_AGREE = 0.5  # share of the matches around triangles that must agree; without repetition, 0.99 and more do
 FEW_EXPLAINED = 0.25  # share of its photos' matches that a model of few photos must explain; wrong ones reach 0.15
@@ -46,7 +46,7 @@ ROTATION_STEP = 0.025  # of the distance to the scene: a camera that moves less 
 ANY_FOCAL = (0.3, 15.0)  # range of the focal length over the long side, where nothing tells it
 ROTATION_FOCALS = 200  # focal lengths in that range that are tried
 KNOWN_FOCAL = 0.05  # share by which a focal length in EXIF may be wrong
-HOPELESS_PAIRS = 0.5  # share of such pairs above which the set is hopeless
+HOPELESS_PAIRS = 0.5  # share of unmoved or rotated pairs above which the set is hopeless
 HOMOGRAPHY_KINDS = tuple(
     int(kind)
     for kind in (
@@ -100,8 +100,8 @@ def read_pairs(matched: Matched) -> list[Pair]:
     with pycolmap.Database.open(matched.path) as database:
         points = [database.read_keypoints(i + 1)[:, :2].astype(np.float64) for i in range(len(matched.photos))]
         for i, j in matched.pairs[matched.inliers >= PAIR_MATCHES].tolist():
-            geometry, every = database.read_two_view_geometry(i + 1, j + 1), database.read_matches(i + 1, j + 1)
-            distance = np.linalg.norm(points[i][every[:, 0]] - points[j][every[:, 1]], axis=1)
+            geometry, raw = database.read_two_view_geometry(i + 1, j + 1), database.read_matches(i + 1, j + 1)
+            distance = np.linalg.norm(points[i][raw[:, 0]] - points[j][raw[:, 1]], axis=1)
             unmoved = (
                 tuple(matched.sizes[i]) == tuple(matched.sizes[j]) and np.mean(distance < UNMOVED) > UNMOVED_MATCHES
             )
@@ -128,13 +128,13 @@ def is_rotation(homography: FloatArray, sizes: Array, known_focals: Sequence[flo
     """
     centred = [np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1]]) for width, height in sizes]
     first_range, second_range = (_focal_range(known) for known in known_focals)
-    first = np.geomspace(*first_range, ROTATION_FOCALS) * sizes[0].max()
+    first_focals = np.geomspace(*first_range, ROTATION_FOCALS) * sizes[0].max()
     homography = np.linalg.inv(centred[1]) @ homography @ centred[0]
-    scaled = homography * np.stack([first, first, np.ones_like(first)], axis=1)[:, None]
+    scaled = homography * np.stack([first_focals, first_focals, np.ones_like(first_focals)], axis=1)[:, None]
     lengths = np.linalg.norm(scaled, axis=2)  # of the rows; a rotation has equal ones
-    second = np.sqrt((lengths[:, 0] ** 2 + lengths[:, 1] ** 2) / 2) / np.maximum(lengths[:, 2], 1e-12)
+    second_focals = np.sqrt((lengths[:, 0] ** 2 + lengths[:, 1] ** 2) / 2) / np.maximum(lengths[:, 2], 1e-12)
     low, high = np.array(second_range) * sizes[1].max()
-    scaled[:, :2] /= np.clip(second, low, high)[:, None, None]
+    scaled[:, :2] /= np.clip(second_focals, low, high)[:, None, None]
     singular = np.linalg.svd(scaled, compute_uv=False)
     return bool((singular[:, 0] / np.maximum(singular[:, 2], 1e-12)).min() < 1 + ROTATION_STEP)
 
@@ -245,20 +245,21 @@ def epipolar_errors(model: Model, pair: Pair) -> FloatArray:
     """
     first, second = (model.image(i + 1) for i in pair.photos)
     cameras = model.camera(first.camera_id), model.camera(second.camera_id)
-    x, y = (rays(camera, points) for camera, points in zip(cameras, (pair.first, pair.second), strict=True))
+    rays_first, rays_second = rays(cameras[0], pair.first), rays(cameras[1], pair.second)
     second_from_first = second.cam_from_world() * first.cam_from_world().inverse()
     rotation, translation = second_from_first.rotation.matrix(), second_from_first.translation
     length = np.linalg.norm(translation)
     if length == 0:
-        return np.full(len(x), np.inf)
+        return np.full(len(rays_first), np.inf)
     essential = rotations.cross_matrices(translation / length) @ rotation
-    line_second, line_first = x @ essential.T, y @ essential
-    slope = _slope(cameras[1], line_second, y) + _slope(cameras[0], line_first, x)
-    focal = np.sqrt(plausibility.focal(cameras[0]) * plausibility.focal(cameras[1]))
-    error = focal * np.abs((y * line_second).sum(1)) / np.sqrt(np.maximum(slope, 1e-20))
-    rotated = x @ rotation.T
-    cosine = (rotated * y).sum(1) / np.linalg.norm(rotated, axis=1) / np.linalg.norm(y, axis=1)
-    visible = _in_front(rotated, y, translation) & (cosine > np.cos(np.radians(WIDEST)))
+    line_second, line_first = rays_first @ essential.T, rays_second @ essential
+    slope = _slope(cameras[1], line_second, rays_second) + _slope(cameras[0], line_first, rays_first)
+    focal = np.sqrt(plausibility.pixels_per_radian(cameras[0]) * plausibility.pixels_per_radian(cameras[1]))
+    error = focal * np.abs((rays_second * line_second).sum(1)) / np.sqrt(np.maximum(slope, 1e-20))
+    rotated = rays_first @ rotation.T
+    lengths = np.linalg.norm(rotated, axis=1) * np.linalg.norm(rays_second, axis=1)
+    cosine = (rotated * rays_second).sum(1) / lengths
+    visible = _in_front(rotated, rays_second, translation) & (cosine > np.cos(np.radians(WIDEST)))
     return np.where(visible, error, np.inf)
 
 

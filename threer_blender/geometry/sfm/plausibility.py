@@ -71,8 +71,8 @@ def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> st
     return ""
 
 
-def focal(camera: pycolmap.Camera) -> float:
-    """Pixels per radian at the centre of the picture."""
+def pixels_per_radian(camera: pycolmap.Camera) -> float:
+    """At the centre of the picture: the focal length, or the scale of a panorama."""
     return float(camera.width / (2 * np.pi) if camera.is_spherical() else camera.mean_focal_length())
 
 
@@ -141,9 +141,7 @@ def warnings(cameras: Mapping[str, pycolmap.Camera], error: float, count: int) -
             "may have changed between the photos, or things moved."
         )
     cameras = {name: camera for name, camera in cameras.items() if not camera.is_spherical()}
-    folded = [
-        name for name, camera in cameras.items() if _fold(camera) < np.linalg.norm(_corners(camera), axis=1).max()
-    ]
+    folded = [name for name, camera in cameras.items() if _fold(camera) < _outer_radius(camera)]
     if folded:
         sentences.append(
             f"The solved lens does not reach the corners of {names(folded)}: these stay black where the distortion "

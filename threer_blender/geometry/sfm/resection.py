@@ -57,10 +57,10 @@ def solve_against(matched: Matched, reference: Mapping[int, Camera], report: Rep
     if not best.registered - reference.keys():
         raise UserError(NOTHING_COMMON)
     solution = mapping.solution(best, [best], matched, note="", as_is=True)
-    names = {matched.photos[index].name: camera for index, camera in reference.items()}
+    known = {matched.photos[index].name: camera for index, camera in reference.items()}
     cameras = [
-        replace(names[each.photo], undistorted="", reprojection_error=each.reprojection_error, error_before=None)
-        if each.photo in names
+        replace(known[each.photo], undistorted="", reprojection_error=each.reprojection_error, error_before=None)
+        if each.photo in known
         else each
         for each in solution.cameras
     ]

@@ -20,7 +20,7 @@ from ...model.splat_rendering import ALPHA_LEAST, ALPHA_MOST, LIGHT_LEAST
 from ..kernels import compiled, cores, in_bands
 from .footprints import Footprints
 
-TILE = 16
+TILE = 16  # pixels along a side
 PARTS = 12  # values of a Gaussian's gradient: centre 2, conic 3, opacity, colour 3; padded to whole vectors
 
 _f = np.float32
@@ -206,6 +206,9 @@ def _draw_back(
     T a c·g to the loss, and multiplies all that follows by 1 - a. All that follows adds `rest`, which is (pixel)·g less
     what came before. So the derivative by a is T c·g - rest / (1 - a). It needs neither a list per pixel nor a pass
     from the back.
+
+    In the code a is `share`, T is `before`, 1 - a is `past`, and c·g, alpha's part included, is `worth`. `push` is the
+    derivative times a, which is the derivative by the exponent.
     """
     splats, lists, stops, _order, colour, alpha = state
     columns, listed, starts = lists

@@ -166,14 +166,14 @@ def tile_lists(centres: Tensor, extents: Tensor, depths: Tensor, size: tuple[int
     centres, extents = centres[order], extents[order]
     first = torch.minimum(torch.floor((centres - extents) / TILE).clamp_min(0), tiles).long()
     last = torch.minimum(torch.floor((centres + extents) / TILE + 1).clamp_min(0), tiles).long()
-    across = torch.where(extents[:, :1] > 0, (last - first).clamp_min(0), 0)
-    counts = across.prod(1)
-    nth = torch.repeat_interleave(torch.arange(len(order), device=order.device), counts)
-    within = torch.arange(len(nth), device=order.device) - (counts.cumsum(0) - counts)[nth]
-    column, row = first[nth, 0] + within % across[nth, 0], first[nth, 1] + within // across[nth, 0]
+    spans = torch.where(extents[:, :1] > 0, (last - first).clamp_min(0), 0)  # columns and rows of tiles
+    counts = spans.prod(1)
+    rank = torch.repeat_interleave(torch.arange(len(order), device=order.device), counts)
+    within = torch.arange(len(rank), device=order.device) - (counts.cumsum(0) - counts)[rank]
+    column, row = first[rank, 0] + within % spans[rank, 0], first[rank, 1] + within // spans[rank, 0]
     of_tile, sorting = torch.sort(row * tiles[0] + column, stable=True)
     starts = torch.searchsorted(of_tile, torch.arange(int(tiles.prod()) + 1, device=order.device))
-    return order[nth[sorting]].int(), starts.int()
+    return order[rank[sorting]].int(), starts.int()
 
 
 def source(dialect: str) -> str:

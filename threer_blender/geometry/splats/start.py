@@ -23,7 +23,7 @@ MARGIN = 0.15  # of the long side: how far surfaces are continued beyond a photo
 GUESS = 2  # where the depth is guessed, every GUESS-th pixel of a row and column gets a disc
 COARSE = 3  # the same beyond the photo's edges
 JUMP = 0.1  # share of the depth: neighbouring pixels whose depths differ more are not on one surface
-SLANT = 0.25  # cosine between ray and normal: discs of flatter surfaces get no longer along the slope
+SLANT = 0.25  # cosine between ray and normal: on more slanted surfaces, discs get no longer along the slope
 COVER = 0.6  # a disc's standard deviation over the distance of pixels: a sheet of such Gaussians has no gaps
 FLAT = 0.2  # a disc's thickness over its width
 OPACITY_TRUSTED, OPACITY_GUESSED = 0.8, 0.4
@@ -78,26 +78,25 @@ def thinned_map(
     Confidence is normalised: 0.5 at the engine's own threshold `trusted`, towards 1 above it. Pixels whose points the
     engine does not trust, and those in the MARGIN beyond the photo's edges, get points at completed depths.
     """
-    offset = pointmap.photo_from_map
-    step = max(1, round(spacing / offset.scale_x))
+    full = pointmap.photo_from_map
+    step = max(1, round(spacing / full.scale_x))
     rows, columns = (np.arange(step // 2, side, step) for side in pointmap.mask.shape)
-    at = np.ix_(rows, columns)
-    points = np.asarray(pointmap.points[at], np.float64)
+    chosen = np.ix_(rows, columns)
+    points = np.asarray(pointmap.points[chosen], np.float64)
     depth = points @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
     known = np.isfinite(points).all(-1) & (depth > 1e-6)
-    confidence = np.maximum(np.nan_to_num(pointmap.confidence[at]), 0)
+    confidence = np.maximum(np.nan_to_num(pointmap.confidence[chosen]), 0)
     confidence = confidence / (confidence + max(trusted, 1e-9))
-    confidence = np.where(
-        known, np.where(pointmap.mask[at], np.maximum(confidence, 0.5), np.minimum(confidence, 0.49)), 0.0
-    )
+    confidence = np.where(pointmap.mask[chosen], np.maximum(confidence, 0.5), np.minimum(confidence, 0.49))
+    confidence = np.where(known, confidence, 0.0)
 
     margin = round(MARGIN * max(confidence.shape))
     border = ((margin, margin), (margin, margin))
     thinned = PhotoFromMap(
-        offset.scale_x * step,
-        offset.scale_y * step,
-        offset.offset_x + offset.scale_x * (step // 2 + 0.5 - (0.5 + margin) * step),
-        offset.offset_y + offset.scale_y * (step // 2 + 0.5 - (0.5 + margin) * step),
+        full.scale_x * step,
+        full.scale_y * step,
+        full.offset_x + full.scale_x * (step // 2 + 0.5 - (0.5 + margin) * step),
+        full.offset_y + full.scale_y * (step // 2 + 0.5 - (0.5 + margin) * step),
     )
     height, width = confidence.shape[0] + 2 * margin, confidence.shape[1] + 2 * margin
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1) * thinned[:2] + thinned[2:]
@@ -116,14 +115,14 @@ def thinned_map(
     believed = reliable if reliable.any() else inverse > 0
     guessed = 1 / depth_completion.completed(inverse, np.where(believed, confidence**2, 0), colours)
     rays = camera.rays(pixels)
-    there = np.isfinite(rays).all(-1) & clear
-    local = np.where(there[..., None], rays, 0) * guessed[..., None]
+    usable = np.isfinite(rays).all(-1) & clear
+    local = np.where(usable[..., None], rays, 0) * guessed[..., None]
     world = local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
     return ThinnedMap(
         camera=camera,
         photo_from_map=thinned,
         points=np.where(reliable[..., None], np.pad(points, (*border, (0, 0))), world),
-        depth=np.where(reliable, np.pad(depth, border), np.where(there, guessed, 0)),
+        depth=np.where(reliable, np.pad(depth, border), np.where(usable, guessed, 0)),
         confidence=confidence,
         colours=colours,
         margin=margin,
@@ -138,23 +137,22 @@ def gaussians(photos: Sequence[ThinnedMap]) -> Start:
     for rank, i in enumerate(order):
         photo = photos[i]
         reliable = photo.confidence >= 0.5
-        known, contradicted = np.zeros(photo.depth.shape, bool), np.zeros(photo.depth.shape, bool)
+        duplicate, contradicted = np.zeros(photo.depth.shape, bool), np.zeros(photo.depth.shape, bool)
         for j, other in enumerate(photos):
             if j == i:
                 continue
-            there, depth, confidence = _sampled(other, photo.points)
-            gap = there / np.where(depth > 0, depth, np.inf) - 1
+            point_depth, depth, confidence = _sampled(other, photo.points)
+            gap = point_depth / np.where(depth > 0, depth, np.inf) - 1  # negative in front of the other's surface
             # A trusted surface in several photos is taken from the first. A guess is replaced by a point near it: a
             # trusted one of any photo, or one of some confidence of an earlier photo. Completed depths have none and
             # may all be wrong, so they replace nothing; but beyond a photo's edges, any earlier photo's point does.
-            first = (j in order[:rank]) & ((confidence > 0) | ~photo.inside)
-            replaced = np.where(
-                reliable, first & (np.abs(gap) < SAME_DEPTH), (first | (confidence >= 0.5)) & (np.abs(gap) < NEAR_GUESS)
-            )
-            known |= (depth > 0) & replaced
+            earlier = (j in order[:rank]) & ((confidence > 0) | ~photo.inside)
+            same_surface = earlier & (np.abs(gap) < SAME_DEPTH)
+            near_point = (earlier | (confidence >= 0.5)) & (np.abs(gap) < NEAR_GUESS)
+            duplicate |= (depth > 0) & np.where(reliable, same_surface, near_point)
             # A guess in front of the other photo's trusted surface is a free-space violation.
             contradicted |= (confidence >= 0.5) & ~reliable & (gap < -THROUGH)
-        parts.append(_discs(photo, (photo.depth > 0) & ~known & ~contradicted))
+        parts.append(_discs(photo, (photo.depth > 0) & ~duplicate & ~contradicted))
     return Start(*(np.concatenate([getattr(part, name) for part in parts]) for name in Start.__dataclass_fields__))
 
 
@@ -162,14 +160,15 @@ def _sampled(other: ThinnedMap, points: FloatArray) -> tuple[FloatArray, FloatAr
     """(…) the depth of `points` (…, 3) in the other photo's camera, and the depth and confidence of its own points at
     the pixels where they appear, 0 where it has none."""
     pose = other.camera.camera_from_world
-    there = points @ pose[2, :3] + pose[2, 3]
-    scale = other.photo_from_map
-    cells = (other.camera.project(points) - scale[2:]) / scale[:2]
+    point_depth = points @ pose[2, :3] + pose[2, 3]
+    scale, offset = other.photo_from_map[:2], other.photo_from_map[2:]
+    map_pixels = (other.camera.project(points) - offset) / scale
     height, width = other.depth.shape
     with np.errstate(invalid="ignore"):
-        inside = (cells >= 0).all(-1) & (cells[..., 0] < width) & (cells[..., 1] < height)
-    column, row = (np.where(inside, cells[..., axis], 0).astype(int) for axis in (0, 1))
-    return there, np.where(inside, other.depth[row, column], 0), np.where(inside, other.confidence[row, column], 0)
+        inside = (map_pixels >= 0).all(-1) & (map_pixels < (width, height)).all(-1)
+    column, row = (np.where(inside, map_pixels[..., axis], 0).astype(int) for axis in (0, 1))
+    depth, confidence = (np.where(inside, each[row, column], 0) for each in (other.depth, other.confidence))
+    return point_depth, depth, confidence
 
 
 def _discs(photo: ThinnedMap, chosen: Array) -> Start:
@@ -188,8 +187,8 @@ def _discs(photo: ThinnedMap, chosen: Array) -> Start:
     facing = np.abs((normals * rays).sum(1))
     # The first axis points up the slope, where a pixel covers 1 / cosine as much.
     uphill = rays - (rays * normals).sum(1, keepdims=True) * normals
-    flat = np.linalg.norm(uphill, axis=1) < 1e-3
-    uphill[flat] = np.cross(normals[flat], photo.camera.world_from_camera[:3, 1])
+    head_on = np.linalg.norm(uphill, axis=1) < 1e-3
+    uphill[head_on] = np.cross(normals[head_on], photo.camera.world_from_camera[:3, 1])
     uphill /= np.linalg.norm(uphill, axis=1, keepdims=True)
     pixel_sizes = (
         photo.depth[chosen]

@@ -35,6 +35,7 @@ PATIENCE = 3  # validations without improvement after which the training ends
 VALIDATE_STEPS = 15  # of aligning that view's pose before a validation
 ALIGN_RATE = 2e-3  # radians: the change of a pose in the first steps of its alignment
 DSSIM = 0.2  # share of structural dissimilarity in the loss; the rest is the absolute difference
+SSIM_MEANS, SSIM_VARIANCES = 0.01**2, 0.03**2  # added to means and variances, as usual for values up to 1
 
 
 @dataclass(frozen=True)
@@ -85,20 +86,20 @@ class Training:
         self._freedom = self._tensor(settings.guessed ** (1 - 2 * np.minimum(start.confidence, 0.5)))
         count = len(start)
         self._offsets = torch.zeros((count, 3), device=device)
-        self._scales = self._tensor(start.scales).log()
+        self._log_scales = self._tensor(start.scales).log()
         self._rotations = _quaternions(self._tensor(start.rotations))
-        self._opacities = torch.logit(self._tensor(start.opacities))
-        self._base = self._tensor((start.colours - 0.5) / C0)[:, None]
-        self._rest = torch.zeros((count, (settings.degree + 1) ** 2 - 1, 3), device=device)
+        self._logits = torch.logit(self._tensor(start.opacities))
+        self._constant_sh = self._tensor((start.colours - 0.5) / C0)[:, None]
+        self._other_sh = torch.zeros((count, (settings.degree + 1) ** 2 - 1, 3), device=device)
         self._motions = torch.zeros((len(views), 6), device=device)
         self.depth = float(np.median(start.pixel_sizes)) * float(views[0].intrinsics[0])
         rates = [
             (self._offsets, settings.mean_rate, settings.final),
-            (self._scales, settings.scale_rate, settings.final),
+            (self._log_scales, settings.scale_rate, settings.final),
             (self._rotations, settings.rotation_rate, settings.final),
-            (self._opacities, settings.opacity_rate, settings.final),
-            (self._base, settings.colour_rate, settings.final),
-            (self._rest, settings.colour_rate / 20, settings.final),
+            (self._logits, settings.opacity_rate, settings.final),
+            (self._constant_sh, settings.colour_rate, settings.final),
+            (self._other_sh, settings.colour_rate / 20, settings.final),
             (self._motions, settings.pose_rate, settings.pose_final),
         ]
         for tensor, _, _ in rates:
@@ -111,10 +112,10 @@ class Training:
         smallest = self.settings.smallest * self._pixel_sizes[:, None]
         return Splats(
             means=self._anchors + self._offsets * (self._pixel_sizes * self._freedom)[:, None],
-            scales=((2 * self._scales).exp() + smallest**2).sqrt(),
+            scales=((2 * self._log_scales).exp() + smallest**2).sqrt(),
             rotations=self._rotations,
-            opacities=torch.sigmoid(self._opacities),
-            sh=torch.cat([self._base, self._rest], 1),
+            opacities=torch.sigmoid(self._logits),
+            sh=torch.cat([self._constant_sh, self._other_sh], 1),
         )
 
     def step(self) -> float:
@@ -274,8 +275,8 @@ class _Sight:
             self._square - self._mean**2,
             product - mean * self._mean,
         )
-        ssim = (2 * mean * self._mean + 1e-4) * (2 * covariance + 9e-4)
-        ssim = ssim / ((mean**2 + self._mean**2 + 1e-4) * (variance + other_variance + 9e-4))
+        ssim = (2 * mean * self._mean + SSIM_MEANS) * (2 * covariance + SSIM_VARIANCES)
+        ssim = ssim / ((mean**2 + self._mean**2 + SSIM_MEANS) * (variance + other_variance + SSIM_VARIANCES))
         return ((1 - DSSIM) * (a - b).abs().mean() + DSSIM * (1 - ssim.mean())) / self._share
 
     def _blurred(self, pictures: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ def estimate_depths(views: Sequence[View], settings: StereoSettings, report: Rep
         report(next(progress), total)
 
     sources = [[views[j] for j in indices] for indices in chosen]
-    bounds = [bounds_of(view, views, others) for view, others in zip(views, sources, strict=True)]
+    bounds = [bounds_of(view, views, its_sources) for view, its_sources in zip(views, sources, strict=True)]
     planes: list[Float32Array] = []
     costs: list[Float32Array] = []
     for i, view in enumerate(views):
@@ -101,16 +101,16 @@ def estimate_depths(views: Sequence[View], settings: StereoSettings, report: Rep
         no_planes = np.zeros((len(sources[i]), 1, 1, 3), np.float32)
         _patchmatch(comparison, planes[i], costs[i], no_planes, 0.0, settings.sweeps, i, step)
     if settings.geometric_sweeps:
-        witnesses = [plane.copy() for plane in planes]
+        earlier_planes = [each.copy() for each in planes]
         for i, view in enumerate(views):
             comparison = compare(view, sources[i], bounds[i])
-            others = stacked([witnesses[j] for j in chosen[i]], 0)
+            source_planes = stacked([earlier_planes[j] for j in chosen[i]], 0)
             count = settings.geometric_sweeps
-            _patchmatch(comparison, planes[i], costs[i], others, _GEOMETRIC, count, i, step)
+            _patchmatch(comparison, planes[i], costs[i], source_planes, _GEOMETRIC, count, i, step)
     depth_maps = []
     for i, view in enumerate(views):
-        others = stacked([planes[j] for j in chosen[i]], 0)
-        depth_maps.append(_consistent(view, sources[i], bounds[i], planes[i], costs[i], others))
+        source_planes = stacked([planes[j] for j in chosen[i]], 0)
+        depth_maps.append(_consistent(view, sources[i], bounds[i], planes[i], costs[i], source_planes))
         step()
     return depth_maps
 

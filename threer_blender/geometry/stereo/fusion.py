@@ -182,14 +182,15 @@ def fuse(
     raise. The time grows with the number of views times those that overlap each, the memory with the number of views.
     """
     sides = [_side(v, d, min_agreeing) for v, d in zip(views, depth_maps, strict=True)]
-    octaves = [np.where(s.trust > 0, np.floor(np.log2(s.spacing)), np.inf) for s in sides]
-    steps = sorted({float(o) for octave in octaves for o in np.unique(octave[np.isfinite(octave)])})
-    parts: list[_Points] = [_NONE]
+    # The pixels with the smallest spacing come first, those within a factor of two together.
+    octaves = [np.where(side.trust > 0, np.floor(np.log2(side.spacing)), np.inf) for side in sides]
+    rising = np.unique(np.concatenate([octave[np.isfinite(octave)] for octave in octaves]))
+    parts: list[_Points] = [_NO_POINTS]
     others = [_others(sides, i) for i in range(len(sides))]
-    for number, step in enumerate(steps):
+    for number, octave in enumerate(rising):
         for i, side in enumerate(sides):
-            report(number * len(sides) + i, len(steps) * len(sides))
-            pixels = np.argwhere((octaves[i] == step) & ~side.spent).astype(np.int32)
+            report(number * len(sides) + i, len(rising) * len(sides))
+            pixels = np.argwhere((octaves[i] == octave) & ~side.spent).astype(np.int32)
             if len(pixels):
                 parts.append(_fused(sides, i, others[i], pixels))
     positions, normals, colors, confidence, view = zip(*parts, strict=True)
@@ -197,7 +198,7 @@ def fuse(
 
 
 _Points = tuple[Float32Array, Float32Array, UInt8Array, Float32Array, Int32Array]  # in the order of Cloud's fields
-_NONE: _Points = (
+_NO_POINTS: _Points = (
     np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), np.zeros(0, np.float32),
     np.zeros(0, np.int32),
 )  # fmt: skip

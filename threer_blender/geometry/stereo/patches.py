@@ -25,17 +25,20 @@ PADDING = 8
 RADIUS = 5
 """Pixels from the middle to the side of a patch. Every _STEP-th pixel of its rows and columns is sampled."""
 _STEP = 2
-_ARM = range(-RADIUS, RADIUS + 1, _STEP)
-_DX = np.array([x for _ in _ARM for x in _ARM], np.float32)
-_DY = np.array([y for y in _ARM for _ in _ARM], np.float32)
+_OFFSETS = range(-RADIUS, RADIUS + 1, _STEP)
+_DX = np.array([x for _ in _OFFSETS for x in _OFFSETS], np.float32)
+_DY = np.array([y for y in _OFFSETS for _ in _OFFSETS], np.float32)
 SAMPLES = len(_DX)
 
 _NOISE_VARIANCE = (1.5 / 255) ** 2
 """Variance of a patch without texture: camera noise and JPEG, in squares of the grey value's full range."""
 
 _COLOUR_SIGMA = 0.12
+"""Root mean square over the channels, each from 0 to 1: the standard deviation of a sample's weight by its colour."""
 _SPACE_SIGMA = 0.8 * RADIUS
+"""Pixels: the standard deviation of a sample's weight by its distance from the middle."""
 _OUT_OF_VIEW = np.float32(1.0)
+"""The cost of a patch that the source does not show: that of an unrelated one."""
 
 
 class Patch(NamedTuple):

@@ -35,8 +35,8 @@ _LEAST_COSINE = 0.1
 # Steps to the four neighbours, which are also the directions of the four arms.
 _NEIGHBOUR_X = (1, -1, 0, 0)
 _NEIGHBOUR_Y = (0, 0, 1, -1)
-_FARTHEST = 23
-"""Pixels: the length of an arm along which planes of distant pixels are tried."""
+_ARM_LENGTH = 21
+"""Pixels: the largest distance along an arm from which a plane is tried."""
 _TRUNCATION = 2.0
 """Pixels of parallax beyond which two neighbours are on different surfaces and no longer smooth each other."""
 
@@ -181,7 +181,7 @@ def _best_on_arm(cost: Float32Array, x: int, y: int, arm: int) -> int:
     height, width = cost.shape
     best = 0
     lowest = np.float32(9)
-    for distance in range(3, _FARTHEST, 2):
+    for distance in range(3, _ARM_LENGTH + 1, 2):
         ax = x + _NEIGHBOUR_X[arm] * distance
         ay = y + _NEIGHBOUR_Y[arm] * distance
         if ax < 0 or ay < 0 or ax >= width or ay >= height:
@@ -269,7 +269,7 @@ def sweep(
                 for i in range(3):
                     base[v, i] = forward[v, 3 * i] * x + forward[v, 3 * i + 1] * y + forward[v, 3 * i + 2]
             now, now_x, now_y = 0.0, 0.0, 0.0
-            lowest, data = 1e9, 1.0
+            lowest, data_cost = 1e9, 1.0
             for k in range(12):
                 rho, rho_x, rho_y = now, now_x, now_y
                 if k == 0:
@@ -303,9 +303,9 @@ def sweep(
                         costs[v] += geometric * min(error, _GEOMETRIC_TRUNCATION)
                 matched = _best_two(costs)
                 if smooth + matched < lowest:
-                    lowest, data = smooth + matched, matched
+                    lowest, data_cost = smooth + matched, matched
                     now, now_x, now_y = rho, rho_x, rho_y
             planes[y, x, 0] = now
             planes[y, x, 1] = now_x
             planes[y, x, 2] = now_y
-            cost[y, x] = data
+            cost[y, x] = data_cost

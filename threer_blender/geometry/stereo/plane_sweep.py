@@ -90,7 +90,7 @@ def match(
     height, width = bits.shape
     pixels = stack.reshape(-1)
     warped = np.empty((height, width), np.float32)
-    theirs = np.empty((height, width), np.uint32)
+    source_bits = np.empty((height, width), np.uint32)
     lowest = np.empty((height, width), np.uint8)
     second = np.empty((height, width), np.uint8)
     for label in range(first_label, last_label):
@@ -99,10 +99,10 @@ def match(
         for v in range(forward.shape[0]):
             start = v * stack.shape[1] * stack.shape[2]
             _warp(pixels, start, stack.shape[2], sizes[v, 0], sizes[v, 1], forward[v], labels[label], warped)
-            census(warped, theirs)
+            census(warped, source_bits)
             for y in range(height):
                 for x in range(width):
-                    d = bits[y, x] ^ theirs[y, x]
+                    d = bits[y, x] ^ source_bits[y, x]  # the four lines below count its bits that are 1
                     d = d - ((d >> np.uint32(1)) & np.uint32(0x55555555))
                     d = (d & np.uint32(0x33333333)) + ((d >> np.uint32(2)) & np.uint32(0x33333333))
                     d = (d + (d >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
@@ -200,11 +200,11 @@ def pick(first_row: int, last_row: int, total: NDArray[np.uint16], labels: Float
                     best = i
             shift = 0.0
             if 0 < best < count - 1:
-                left = float(total[y, x, best - 1])
-                right = float(total[y, x, best + 1])
-                curvature = left + right - 2 * float(total[y, x, best])
+                before = float(total[y, x, best - 1])
+                after = float(total[y, x, best + 1])
+                curvature = before + after - 2 * float(total[y, x, best])
                 if curvature > 0:
-                    shift = 0.5 * (left - right) / curvature
+                    shift = 0.5 * (before - after) / curvature
             planes[y, x, 0] = labels[best] + shift * spacing
             planes[y, x, 1] = 0
             planes[y, x, 2] = 0

@@ -161,10 +161,10 @@ def parallax_of(forward: FloatArray, shape: tuple[int, int], rho: float) -> floa
     motions = []
     for row in forward:
         matrix, shift = row[:9].reshape(3, 3), row[9:]
-        at = matrix @ pixels + rho * shift[:, None]
-        in_front = at[2] > 1e-9
-        at, direction = at[:, in_front], shift[:, None]
-        motion = (direction[:2] * at[2] - at[:2] * direction[2]) / at[2] ** 2
+        homogeneous = matrix @ pixels + rho * shift[:, None]
+        homogeneous = homogeneous[:, homogeneous[2] > 1e-9]
+        place, z, direction = homogeneous[:2], homogeneous[2], shift[:, None]
+        motion = (direction[:2] * z - place * direction[2]) / z**2  # the derivative of place / z by rho
         motions.append(np.linalg.norm(motion, axis=0))
     median = float(np.median(np.concatenate(motions))) if any(len(m) for m in motions) else 0.0
     return max(median, 1e-12)
