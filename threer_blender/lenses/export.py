@@ -18,6 +18,7 @@ from .fits import Fit, fit
 from .overscan import Overscan, overscan, without_distortion
 
 INDEX = "lens.json"
+# The models that are fitted to each lens.
 MODELS = ("BROWN", "OPENCV_FISHEYE", "DIVISION", "TDE_RADIAL_4", "TDE_ANAMORPHIC_4")
 CONVENTION = (
     "STMaps are 32-bit EXR: red is S = x / width, green is T = y / height of the source, origin at its lower left "
@@ -46,15 +47,15 @@ class Lens:
 def lenses(reconstruction: Reconstruction) -> list[Lens]:
     """The lenses of the shots, one for each shot; without shots, the different lenses of the photos."""
     sensors = {photo.name: photo.sensor_width for photo in reconstruction.photos}
-    filmed = []
+    of_shots = []
     for shot in reconstruction.shots:
         cameras = {str(number): shot.plate_camera(number) for number in shot.cameras}
         photo = next((each for each in reconstruction.photos if each.path == shot.path), None)
-        filmed.append(Lens(shot.video, cameras, photo.sensor_width if photo else None))
+        of_shots.append(Lens(shot.video, cameras, photo.sensor_width if photo else None))
     groups: dict[Any, dict[str, Camera]] = {}
     for camera in reconstruction.cameras:
         groups.setdefault(_key(camera), {})[camera.photo] = camera
-    return filmed or [Lens(name, group, sensors[name]) for group in groups.values() for name in list(group)[:1]]
+    return of_shots or [Lens(first, group, sensors[first]) for group in groups.values() for first in list(group)[:1]]
 
 
 def write(reconstruction: Reconstruction, folder: Path, report: Callable[[float], None] = lambda _: None) -> list[str]:
@@ -88,13 +89,12 @@ def _write(each: Lens, number: int, folder: Path) -> tuple[dict[str, Any], list[
     added = overscan(cameras)
     begin = stem(number, each.name)
     fits = [fit(camera, model) for model in MODELS]
-    chosen = each.cameras if each.zooms else {"": camera}
-    for label, one in chosen.items():
-        _write_maps(folder, begin, label, one, added)
+    for label, mapped in (each.cameras if each.zooms else {"": camera}).items():
+        _write_maps(folder, begin, label, mapped, added)
     frames = ".%04d" if each.zooms else ""
     maps = f"{begin}_undistort{frames}.exr", f"{begin}_redistort{frames}.exr"
-    tde = [one for one in fits if one.distortion.model in nuke.TDE_NODES]
-    script = nuke.script(each.name, camera, added.size(camera), maps, tde)
+    tde_fits = [fitted for fitted in fits if fitted.distortion.model in nuke.TDE_NODES]
+    script = nuke.script(each.name, camera, added.size(camera), maps, tde_fits)
     (folder / f"{begin}.nk").write_text(script, "utf-8")
     return _entry(each, added, maps, fits), _sentences(each, added, fits)
 
@@ -124,12 +124,12 @@ def description(each: Lens) -> dict[str, Any]:
 def _entry(each: Lens, added: Overscan, maps: tuple[str, str], fits: Sequence[Fit]) -> dict[str, Any]:
     camera = next(iter(each.cameras.values()))
     render = without_distortion(camera, added)
-    width = each.sensor_width * render.width / camera.width if each.sensor_width else None
+    render_sensor_width = each.sensor_width * render.width / camera.width if each.sensor_width else None
     return {
         **description(each),
         "overscan": asdict(added),
         "render": {name: getattr(render, name) for name in ("width", "height", "fx", "fy", "cx", "cy")},
-        "render_film_back_mm": asdict(FilmBack.of(render, width)),
+        "render_film_back_mm": asdict(FilmBack.of(render, render_sensor_width)),
         "undistort": maps[0],
         "redistort": maps[1],
         "fits": [

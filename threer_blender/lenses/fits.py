@@ -102,8 +102,8 @@ def _solved(camera: Camera, model: str, params: FloatArray, distorted: FloatArra
             columns.append((formula.evaluate(moved, source) - values) / 1e-6)
         slope = np.einsum("nij,knj->nik", weight, np.array(columns)).reshape(-1, len(free))
         residual = np.einsum("nij,nj->ni", weight, target - values).ravel()
-        size = np.linalg.norm(slope, axis=0)
-        step = np.linalg.lstsq(slope / size, residual, rcond=1e-12)[0] / size
+        lengths = np.linalg.norm(slope, axis=0)  # of the columns, which are scaled to 1
+        step = np.linalg.lstsq(slope / lengths, residual, rcond=1e-12)[0] / lengths
         params = params.copy()
         params[free] += step
         if np.abs(step).max() < 1e-10:

@@ -60,11 +60,11 @@ def applied(photos: Sequence[Photo], options: Mapping[str, Any]) -> KnownPhotos:
         return _from_file(photos, read(Path(file)), options, held)
     known = []
     for photo in photos:
-        pixels = None if photo.panorama else named_focal(photo, options)
-        if pixels is not None and (held or photo.focal is None):
+        focal = None if photo.panorama else named_focal(photo, options)
+        if focal is not None and (held or photo.focal is None):
             number = f"{options['focal']:g} mm" if options.get("focal") else f"{options['focal_pixels']:g} px"
             name = f"The known focal length of {number}"
-            photo = replace(photo, focal=pixels, lens=KnownLens(pixels, held=held, name=name))
+            photo = replace(photo, focal=focal, lens=KnownLens(focal, held=held, name=name))
         known.append(photo)
     return KnownPhotos(known, [])
 
@@ -136,16 +136,16 @@ def _from_file(
             known.append(photo)
             continue
         chosen = choose(photo, lenses, named_focal(photo, options))
-        camera, one_fit = for_solver(chosen.camera, photo, held)
+        camera, best_fit = for_solver(chosen.camera, photo, held)
         name = f"The lens {chosen.name}"
-        if one_fit.rms > POOR_FIT:
+        if best_fit.rms > POOR_FIT:
             sentences.append(
-                f"{name} is described by {one_fit.distortion.model}: RMS {one_fit.rms:.2f} px, worst "
-                f"{one_fit.worst:.2f} px."
+                f"{name} is described by {best_fit.distortion.model}: RMS {best_fit.rms:.2f} px, worst "
+                f"{best_fit.worst:.2f} px."
             )
         focal = math.sqrt(camera.fx * camera.fy)
-        solved = KnownLens(focal, (camera.cx, camera.cy), camera.distortion, held, name)
-        known.append(replace(photo, focal=focal, lens=solved))
+        known_lens = KnownLens(focal, (camera.cx, camera.cy), camera.distortion, held, name)
+        known.append(replace(photo, focal=focal, lens=known_lens))
     return KnownPhotos(known, list(dict.fromkeys(sentences)))
 
 
@@ -207,9 +207,9 @@ def _between(lenses: Sequence[FileLens], photo: Photo, focal: float) -> FileLens
         )
         params = zip(first.camera.distortion.params, second.camera.distortion.params, strict=True)
         distortion = Distortion(models.pop(), tuple((1 - share) * a + share * b for a, b in params))
-        pixels = focal * first.camera.width / photo.width
+        fx = focal * first.camera.width / photo.width  # in pixels of the first one's plate
         aspect = first.camera.fy / first.camera.fx
-        camera = replace(first.camera, fx=pixels, fy=pixels * aspect, cx=cx, cy=cy, distortion=distortion)
+        camera = replace(first.camera, fx=fx, fy=fx * aspect, cx=cx, cy=cy, distortion=distortion)
         return FileLens(f"between {first.name} and {second.name}", camera)
     return None
 
@@ -238,6 +238,6 @@ def for_solver(camera: Camera, photo: Photo, held: bool) -> tuple[Camera, Fit]:
     best = (
         Fit(distortion, 0.0, 0.0, 1.0)
         if exact
-        else min((fit(scaled, model) for model in FITTED), key=lambda one: one.rms)
+        else min((fit(scaled, model) for model in FITTED), key=lambda fitted: fitted.rms)
     )
     return replace(scaled, distortion=best.distortion), best
