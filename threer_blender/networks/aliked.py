@@ -18,7 +18,7 @@ SAMPLES = 16  # positions that a descriptor gathers from (M in the paper)
 RADIUS = 2  # pixels within which a keypoint suppresses others, and within which its position is refined
 TEMPERATURE = 0.1  # of the softmax of that refinement (equation 4)
 LEAST_SCORE = 0.01  # of a keypoint
-COARSEST = 32  # the photo is padded to a multiple of this
+MULTIPLE = 32  # pixels: the photo's sides are padded to multiples of this
 
 
 class Features(NamedTuple):
@@ -65,16 +65,15 @@ class Aliked(nn.Module):
     def _maps(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (1, 3, H, W) -> unit feature vectors (1, 128, H, W) and scores (1, 1, H, W)."""
         height, width = picture.shape[-2:]
-        top, left = -height % COARSEST // 2, -width % COARSEST // 2
-        bottom, right = -height % COARSEST - top, -width % COARSEST - left
+        top, left = -height % MULTIPLE // 2, -width % MULTIPLE // 2
+        bottom, right = -height % MULTIPLE - top, -width % MULTIPLE - left
         full = self.block1(functional.pad(picture, (left, right, top, bottom), mode="replicate"))
         half = self.block2(functional.avg_pool2d(full, 2))
         eighth = self.block3(functional.avg_pool2d(half, 4))
-        least = self.block4(functional.avg_pool2d(eighth, 4))
+        thirty_second = self.block4(functional.avg_pool2d(eighth, 4))
         convolutions = (self.conv1, self.conv2, self.conv3, self.conv4)
-        levels = [
-            functional.selu(conv(level)) for conv, level in zip(convolutions, (full, half, eighth, least), strict=True)
-        ]
+        blocks = (full, half, eighth, thirty_second)
+        levels = [functional.selu(conv(block)) for conv, block in zip(convolutions, blocks, strict=True)]
         size = full.shape[-2:]
         levels[1:] = [functional.interpolate(x, size, mode="bilinear", align_corners=True) for x in levels[1:]]
         features = torch.cat(levels, dim=1)

@@ -27,6 +27,7 @@ WRAPPERS = ("model", "state_dict")  # keys under which training programs store t
 SETTINGS = frozenset({"argparse", "collections", "numpy", "omegaconf", "pathlib", "typing"})
 SETTINGS_TYPES = frozenset({"builtins.bool", "builtins.dict", "builtins.float", "builtins.int", "builtins.list"})
 
+# The names of types in a safetensors file -> torch's types.
 TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,

@@ -51,10 +51,10 @@ class Input(NamedTuple):
 
         `excluded(photo, (width, height))` returns the mask at that size, (height, width), or None where there is none.
         """
-        out = excluded(photo, (photo.width, photo.height))
-        if out is None:
+        mask = excluded(photo, (photo.width, photo.height))
+        if mask is None:
             return self
-        return self._replace(excluded=in_map(out, self.photo_from_map, (self.image.shape[0], self.image.shape[1])))
+        return self._replace(excluded=in_map(mask, self.photo_from_map, (self.image.shape[0], self.image.shape[1])))
 
     @property
     def normalised(self) -> Tensor:

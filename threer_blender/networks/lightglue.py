@@ -38,7 +38,7 @@ class LightGlue(nn.Module):
         states = [self.input_proj(f.descriptors) for f in features]
         photos = zip(features, sizes, strict=True)
         rotations = [self.posenc((f.keypoints + 0.5 - size / 2) / (size.max() / 2)) for f, size in photos]
-        left = [torch.arange(len(state), device=state.device) for state in states]
+        remaining = [torch.arange(len(state), device=state.device) for state in states]  # indices of keypoints
         total = sum(len(state) for state in states)
         for number, layer in enumerate(self.transformers):
             if min(len(state) for state in states) == 0:
@@ -51,10 +51,10 @@ class LightGlue(nn.Module):
                 break
             for side, matchable in enumerate(map(self.log_assignment[number].matchable, states)):
                 stays = (matchable > math.log(UNMATCHABLE)) | ~confident[side]
-                states[side], left[side] = states[side][stays], left[side][stays]
+                states[side], remaining[side] = states[side][stays], remaining[side][stays]
                 rotations[side] = rotations[side][:, stays]
         matches = self.log_assignment[number](*states)
-        return torch.stack([left[0][matches[0]], left[1][matches[1]]], dim=1)
+        return torch.stack([remaining[0][matches[0]], remaining[1][matches[1]]], dim=1)
 
 
 def certainty(layer: int) -> float:
@@ -172,9 +172,9 @@ class Assignment(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Indices (M,) and (M,) of matching keypoints: those that are each other's best, with LEAST_PROBABILITY."""
         similarity = self.final_proj(first) @ self.final_proj(second).T / WIDTH**0.5
-        likely = torch.log_softmax(similarity, 0) + torch.log_softmax(similarity, 1)
-        likely = likely + self.matchable(first)[:, None] + self.matchable(second)
-        best, choice = likely.max(dim=1)
-        mutual = likely.argmax(dim=0)[choice] == torch.arange(len(first), device=first.device)
+        log_probability = torch.log_softmax(similarity, 0) + torch.log_softmax(similarity, 1)
+        log_probability = log_probability + self.matchable(first)[:, None] + self.matchable(second)
+        best, choice = log_probability.max(dim=1)
+        mutual = log_probability.argmax(dim=0)[choice] == torch.arange(len(first), device=first.device)
         matched = torch.nonzero(mutual & (best > math.log(LEAST_PROBABILITY)))[:, 0]
         return matched, choice[matched]

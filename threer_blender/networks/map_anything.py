@@ -202,11 +202,12 @@ def pinhole(rays: Tensor) -> Tensor:
     x, y = (torch.arange(side, device=rays.device) + 0.5 for side in (width, height))
     places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).expand(count, -1, -1, -1)
     total = forward.sum(dim=(1, 2)).clamp(min=1)
-    slope, place = ((forward * part).sum(dim=(1, 2)) / total for part in (slopes, places))
-    off = forward * (slopes - slope[:, None, None])
-    focal = (off * (places - place[:, None, None])).sum(dim=(1, 2)) / (off**2).sum(dim=(1, 2)).clamp(min=SHORTEST)
+    mean_slope, mean_place = ((forward * part).sum(dim=(1, 2)) / total for part in (slopes, places))
+    off = forward * (slopes - mean_slope[:, None, None])
+    covariance = (off * (places - mean_place[:, None, None])).sum(dim=(1, 2))
+    focal = covariance / (off**2).sum(dim=(1, 2)).clamp(min=SHORTEST)
     matrix = torch.diag_embed(torch.cat([focal, torch.ones_like(focal[:, :1])], dim=1))
-    matrix[:, :2, 2] = place - focal * slope
+    matrix[:, :2, 2] = mean_place - focal * mean_slope
     return matrix
 
 

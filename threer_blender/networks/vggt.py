@@ -111,8 +111,8 @@ class CameraHead(nn.Module):
         plain = functional.layer_norm(tokens, tokens.shape[-1:], eps=1e-6)
         pose = torch.zeros_like(self.empty_pose_tokens[0]).expand(len(tokens), -1)
         for number in range(self.ROUNDS):
-            last = pose if number else self.empty_pose_tokens[0].expand(len(tokens), -1)
-            shift, scale, gate = self.poseLN_modulation(self.embed_pose(last)).chunk(3, dim=-1)
+            previous = pose if number else self.empty_pose_tokens[0].expand(len(tokens), -1)
+            shift, scale, gate = self.poseLN_modulation(self.embed_pose(previous)).chunk(3, dim=-1)
             modulated = tokens + gate * (plain * (1 + scale) + shift)
             pose = pose + self.pose_branch(self.trunk_norm(self.trunk(modulated[None])[0]))
         return torch.cat([pose[:, :7], pose[:, 7:].relu()], dim=-1)

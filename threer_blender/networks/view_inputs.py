@@ -71,15 +71,15 @@ def vggt_omega(photos: Sequence[Photo], side: int = 512) -> list[Recipe]:
         width, height = photo.width, photo.height
         part = (0, 0, width, height)
         if height < width / 2:
-            narrow = min(width, max(1, round(height / 0.5)))
-            left = (width - narrow) // 2
-            part = (left, 0, left + narrow, height)
+            cropped_width = min(width, max(1, round(height / 0.5)))
+            left = (width - cropped_width) // 2
+            part = (left, 0, left + cropped_width, height)
         elif height > 2 * width:
-            low = min(height, max(1, round(width * 2.0)))
-            top = (height - low) // 2
-            part = (0, top, width, top + low)
-        shape = (part[3] - part[1]) / (part[2] - part[0])
-        columns = (side // patch) / shape**0.5
+            cropped_height = min(height, max(1, round(width * 2.0)))
+            top = (height - cropped_height) // 2
+            part = (0, top, width, top + cropped_height)
+        height_over_width = (part[3] - part[1]) / (part[2] - part[0])
+        columns = (side // patch) / height_over_width**0.5
         size = (round(columns) * patch, round((side // patch) ** 2 / columns) * patch)
         recipes.append(Recipe(part, (size,), (0, 0, *size), "pillow"))
     return _bordered(recipes)
@@ -91,16 +91,16 @@ def depth_anything3(photos: Sequence[Photo]) -> list[Recipe]:
     All pictures are cropped, about their middles, to the smallest width and the smallest height among them.
     """
     side, patch = 504, 14
-    ends = []
+    sizes = []
     for photo in photos:
         longer = max(photo.width, photo.height)
         first = (max(1, round(photo.width * side / longer)), max(1, round(photo.height * side / longer)))
-        # A half patch rounds up.
+        # A hundredth of a pixel more, so that half a patch rounds up.
         second = (_whole(photo, (first[0] + 0.01) / patch) * patch, _whole(photo, (first[1] + 0.01) / patch) * patch)
-        ends.append((first, second))
-    width, height = (min(second[axis] for _, second in ends) for axis in (0, 1))
+        sizes.append((first, second))
+    width, height = (min(second[axis] for _, second in sizes) for axis in (0, 1))
     recipes = []
-    for photo, (first, second) in zip(photos, ends, strict=True):
+    for photo, (first, second) in zip(photos, sizes, strict=True):
         left, top = round((second[0] - width) / 2), round((second[1] - height) / 2)
         box = (left, top, left + width, top + height)
         recipes.append(Recipe((0, 0, photo.width, photo.height), (first, second), box, "opencv"))

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from .transformer import Grid
 
-LAYERS = (96, 192, 384, 768)  # channels of the four levels, from fine to coarse
-FEATURES = 256  # channels while they are fused
-LAST = 128  # channels at full size
+LEVEL_CHANNELS = (96, 192, 384, 768)  # channels of the four levels, from fine to coarse
+FUSED_CHANNELS = 256  # channels while they are fused
+FULL_SIZE_CHANNELS = 128  # channels at full size
 
 
 def unneeded(name: str) -> bool:
@@ -36,7 +36,7 @@ class Dpt(nn.Module):
     def __init__(self, widths: Sequence[int], channels: int, patch: int = 16) -> None:
         super().__init__()
         self.patch = patch
-        finer, fine, same, coarse = LAYERS
+        finer, fine, same, coarse = LEVEL_CHANNELS
         self.act_postprocess = nn.ModuleList(
             [
                 nn.Sequential(nn.Conv2d(widths[0], finer, 1), nn.ConvTranspose2d(finer, finer, 4, 4)),
@@ -46,16 +46,19 @@ class Dpt(nn.Module):
             ]
         )
         self.scratch = nn.ModuleDict(
-            {f"layer{i}_rn": nn.Conv2d(width, FEATURES, 3, 1, 1, bias=False) for i, width in enumerate(LAYERS, 1)}
+            {
+                f"layer{i}_rn": nn.Conv2d(width, FUSED_CHANNELS, 3, 1, 1, bias=False)
+                for i, width in enumerate(LEVEL_CHANNELS, 1)
+            }
             | {f"refinenet{i}": Fusion() for i in (1, 2, 3)}
             | {"refinenet4": Fusion(inputs=1)}
         )
         self.head = nn.Sequential(
-            nn.Conv2d(FEATURES, LAST, 3, 1, 1),
+            nn.Conv2d(FUSED_CHANNELS, FULL_SIZE_CHANNELS, 3, 1, 1),
             nn.Identity(),  # where the published network enlarges
-            nn.Conv2d(LAST, LAST, 3, 1, 1),
+            nn.Conv2d(FULL_SIZE_CHANNELS, FULL_SIZE_CHANNELS, 3, 1, 1),
             nn.ReLU(),
-            nn.Conv2d(LAST, channels, 1),
+            nn.Conv2d(FULL_SIZE_CHANNELS, channels, 1),
         )
 
     def forward(self, tokens: Sequence[Tensor], grid: Grid) -> Tensor:
@@ -81,7 +84,7 @@ class Fusion(nn.Module):
         if inputs == 2:
             self.resConfUnit1 = Residual()
         self.resConfUnit2 = Residual()
-        self.out_conv = nn.Conv2d(FEATURES, FEATURES, 1)
+        self.out_conv = nn.Conv2d(FUSED_CHANNELS, FUSED_CHANNELS, 1)
 
     def forward(self, fused: Tensor, level: Tensor | None = None) -> Tensor:
         if level is not None:
@@ -95,8 +98,8 @@ class Residual(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(FEATURES, FEATURES, 3, 1, 1)
-        self.conv2 = nn.Conv2d(FEATURES, FEATURES, 3, 1, 1)
+        self.conv1 = nn.Conv2d(FUSED_CHANNELS, FUSED_CHANNELS, 3, 1, 1)
+        self.conv2 = nn.Conv2d(FUSED_CHANNELS, FUSED_CHANNELS, 3, 1, 1)
 
     def forward(self, pixels: Tensor) -> Tensor:
         change: Tensor = self.conv2(functional.relu(self.conv1(functional.relu(pixels))))

@@ -84,9 +84,9 @@ class UpdateFormer(nn.Module):
         self.output_norm = nn.LayerNorm(HIDDEN)
         self.flow_head = nn.Linear(HIDDEN, outputs)
 
-    def forward(self, known: Tensor) -> Tensor:
+    def forward(self, states: Tensor) -> Tensor:
         """The states (M, N, inputs) of M points in N views -> the changes (M, N, outputs): x, y, then the feature."""
-        start = self.input_transform(self.input_norm(known))
+        start = self.input_transform(self.input_norm(states))
         count, views = start.shape[:2]
         tokens = torch.cat([start, self.virual_tracks[0].expand(-1, views, -1)])
         for block, virtual_block, from_virtual, to_virtual in zip(
@@ -142,8 +142,8 @@ class Tracker(nn.Module):
             shares = flows / LONGEST_SIDE
             correlation = self.corr_mlp(_correlations(pyramid, feature, places))
             # As published, the shares go in twice.
-            known = torch.cat([_flow_waves(flows, self.channels // 2), shares, shares, correlation, feature], dim=-1)
-            change = self.updateformer(known.transpose(0, 1) + context).transpose(0, 1)
+            states = torch.cat([_flow_waves(flows, self.channels // 2), shares, shares, correlation, feature], dim=-1)
+            change = self.updateformer(states.transpose(0, 1) + context).transpose(0, 1)
             feature = feature + self.ffeat_updater(self.ffeat_norm(change[..., 2:].flatten(0, 1)).view_as(feature))
             places = torch.cat([queries[None], (places + change[..., :2])[1:]])
         scores = (predictor(feature)[..., 0].sigmoid() for predictor in (self.vis_predictor, self.conf_predictor))
