@@ -93,7 +93,7 @@ def cuts(shot: ShotTracks) -> list[int]:
     np.add.at(begun_less_ended, tracks.camera[begins] + 1, 1)
     np.add.at(begun_less_ended, tracks.camera[ends] + 1, -1)
     bridging = np.cumsum(begun_less_ended)[1:frames]  # tracks that lead to each frame but the first
-    after_gap = np.flatnonzero(bridging <= BRIDGED * np.median(bridging)) + 1 if frames > 1 else []
+    after_gap = np.flatnonzero(bridging <= BRIDGED * np.median(bridging)) + 1 if frames > 1 else np.zeros(0, np.int64)
     numbers, last = [], 0
     for index in after_gap:
         if index - last >= LEAST_FRAMES and frames - index >= LEAST_FRAMES:
