@@ -29,7 +29,7 @@ def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, 
     (F,)."""
     frames = len(numbers)
     noise = max(NOISE * max(adjusted.lens.size), float(np.median(adjusted.errors)))
-    only_turns = np.zeros(frames, np.bool_)
+    rotates_only = np.zeros(frames, np.bool_)
     tracks, state = adjusted.tracks, adjusted.state
     focal = adjusted.lens.focal * np.exp(state.lens[0])
     shot_lens = replace(adjusted.lens, focal=focal, start=state.lens)
@@ -50,8 +50,8 @@ def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, 
         rotation_score = kinds.score(off, noise, 2) + kinds.ROTATION_PARAMETERS * parameter_cost
         motion_score = kinds.score(adjusted.errors[second], noise, 3) + kinds.EPIPOLAR_PARAMETERS * parameter_cost
         if rotation_score < motion_score:
-            only_turns[here : there + 1] = True
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], only_turns.astype(int), [0]])))
+            rotates_only[here : there + 1] = True
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], rotates_only.astype(int), [0]])))
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= LEAST_FRAMES]
 
 
