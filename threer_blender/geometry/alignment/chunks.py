@@ -26,16 +26,16 @@ from ..view_prediction import ViewPrediction, robust_similarity
 Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
 """Indices of photos -> the network's predictions of them, in a frame and unit that these photos share."""
 
-POINTS = 2000  # of a shared photo that are compared, about
+POINTS = 2000  # up to twice as many points of a shared photo are compared
 FEWEST_POINTS = 10  # that two chunks must share
 LEAST_AGREEMENT = 0.6  # share of points that must agree within TOLERANCE, or a loop is not used
 TOLERANCE = 0.1  # of a point's depth
-LOOP_LOSS = Cauchy(
-    0.1
-)  # of a loop's error in radians, units and logarithm of scale, so that a false loop counts little
+# Of the length of a loop's error (radians, units, logarithm of scale), so that a false loop counts little.
+LOOP_LOSS = Cauchy(0.1)
 CLOSING = Options("closing of loops", trials=30, tolerance=1e-12, first_damping=1e-6)
 DERIVATIVE_STEP = 1e-6  # the step of the numerical derivatives
 AROUND = 4  # photos on either side of each of two that resemble each other, in the chunk that closes a loop
+LOOP_PHOTOS = 2 * (2 * AROUND + 1)  # of a chunk that closes a loop, at most
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def solve(
     chunks = plan(count, settings)
     store = _Store(folder)
     edges, agreement = [], 1.0
-    done, total = 0, sum(map(len, chunks)) + len(loops) * 2 * (2 * AROUND + 1)
+    done, total = 0, sum(map(len, chunks)) + len(loops) * LOOP_PHOTOS
     for number, chunk in enumerate(chunks):
         report(done, total)
         for index, view in zip(chunk, predict(chunk), strict=True):
@@ -129,8 +129,8 @@ def solve(
         done += len(chunk)
     for first, second in loops:
         report(done, total)
-        edges += _closed(first, second, chunks, predict, store)
-        done += 2 * (2 * AROUND + 1)
+        edges += _loop_edges(first, second, chunks, predict, store)
+        done += LOOP_PHOTOS
     report(total, total)
     return ChunkedViews(store, chunks, adjusted(len(chunks), edges), agreement)
 
@@ -215,7 +215,7 @@ class _Store:
             return ViewPrediction(*(file[f"arr_{number}"] for number in range(4)))
 
 
-def _closed(first: int, second: int, chunks: Sequence[range], predict: Predict, store: _Store) -> list[ChunkEdge]:
+def _loop_edges(first: int, second: int, chunks: Sequence[range], predict: Predict, store: _Store) -> list[ChunkEdge]:
     """The edge between the chunks of two photos that resemble each other, or none where the predictions around them
     disagree."""
     ends = []
@@ -251,9 +251,9 @@ def _shared_points(source: ViewPrediction, target: ViewPrediction) -> tuple[Arra
 def _blend_weight(index: int, chunk: range, chunks: Sequence[range]) -> float:
     """The weight of a chunk's prediction of a photo: it falls towards those ends of the chunk that overlap another
     one."""
-    inner = min(index - chunk.start if chunk != chunks[0] else len(chunk), len(chunk))
-    outer = min(chunk.stop - 1 - index if chunk != chunks[-1] else len(chunk), len(chunk))
-    return float(min(inner, outer) + 1)
+    from_start = index - chunk.start if chunk != chunks[0] else len(chunk)
+    to_end = chunk.stop - 1 - index if chunk != chunks[-1] else len(chunk)
+    return float(min(from_start, to_end, len(chunk)) + 1)
 
 
 def _averaged(weighted_views: Sequence[tuple[float, ViewPrediction]]) -> ViewPrediction:

@@ -26,8 +26,9 @@ from .initial_poses import Anchors, Measured
 from .samples import Sampled
 from .solver import FOCAL, AlignmentState
 
-_SOLVER_ROUNDS, _REFIT_ROUNDS = 25, 40
-FOCAL_RATIO = 1.3  # a given focal length is believed up to this ratio to the one that the predictions imply
+_SOLVER_ROUNDS = 25  # steps of the solver, at most
+_REFIT_ROUNDS = 40  # of reweighting, in the fits of the predictions that the solver does not use
+FOCAL_RATIO = 1.3  # a given focal length is used up to this ratio to the one that the predictions imply
 _MIDDLE_SCALE = 0.5  # the geometric mean of all pairs' scales: the objective shrinks with the world, so DUSt3R fixes it
 _NEAREST = 0.05  # the least depth to start from, where a photo's median is 1
 _DEPTH_ROUNDS = 8  # of reweighting
@@ -342,21 +343,21 @@ def _depth_along_rays(
                     for c in range(3):
                         rotated = matrix[k, c, 0] * a + matrix[k, c, 1] * b + matrix[k, c, 2] * z
                         predicted[k, c] = rotated + shift[k, c] - centre[c]
-            length = ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2]
-            best = 0.0
+            ray_square = ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2]
+            best = 0.0  # depth
             for step in range(_DEPTH_ROUNDS):
                 along, total = 0.0, 0.0
                 for k in range(count):
                     if weight[k] > 0:
                         irls_weight = weight[k]
                         if step > 0:
-                            distance = 0.0
+                            square = 0.0
                             for c in range(3):
-                                distance += (best * ray[c] - predicted[k, c]) ** 2
-                            irls_weight /= max(np.sqrt(distance), 1e-4 * abs(best))
+                                square += (best * ray[c] - predicted[k, c]) ** 2
+                            irls_weight /= max(np.sqrt(square), 1e-4 * abs(best))
                         for c in range(3):
                             along += irls_weight * ray[c] * predicted[k, c]
-                        total += irls_weight * length
+                        total += irls_weight * ray_square
                 best = along / total if total > 0 else 0.0
             depth[y, x] = max(best, 0.0)
             confidence[y, x] = highest

@@ -1,8 +1,8 @@
 """[R] The photos' initial poses by their pairwise predictions, and the photos that do not connect. numpy.
 
-Each photo has an own frame: its camera's, in the unit that makes the median depth 1. A prediction of a pair, fitted to
-the pointmaps of its two photos in their own frames, is a similarity between those. `synchronisation` combines the
-similarities to one per photo and finds the wrong pairs.
+Each photo has a frame of its own: its camera's, in the unit that makes the median depth 1. A prediction of a pair,
+fitted to the pointmaps of its two photos in their own frames, gives a similarity between these frames.
+`synchronisation` combines the similarities to one per photo and finds the wrong pairs.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ def measure(sampled: Sampled, camera_points: list[FloatArray]) -> Measured:
     ends = np.array([(edge.first, edge.second) for edge in sampled.edges]).reshape(-1, 2)
     known = np.array([points.any() for points in camera_points])
     usable = (sampled.confident_share.min(1) >= _LEAST_CONFIDENT) & known[ends].all(1) & (ends[:, 0] != ends[:, 1])
-    fitted = similarities.identities(count)
-    to = similarities.fit_robust(source[usable], target[usable], weights[usable])
-    fitted.scale[usable], fitted.rotation[usable] = to.scale / units[usable], to.rotation
-    fitted.translation[usable] = to.translation / units[usable, None]
-    return Measured(ends, fitted, units, sampled.mean_weight.prod(1), usable)
+    first_from_second = similarities.identities(count)
+    fitted = similarities.fit_robust(source[usable], target[usable], weights[usable])  # prediction from second
+    first_from_second.scale[usable], first_from_second.rotation[usable] = fitted.scale / units[usable], fitted.rotation
+    first_from_second.translation[usable] = fitted.translation / units[usable, None]
+    return Measured(ends, first_from_second, units, sampled.mean_weight.prod(1), usable)
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> t
                 "of things that do not look alike from different places."
             )
         per_view = [np.bincount(some.ravel(), minlength=len(solved)) for some in (local[agreeing], local)]
-        borne_out = per_view[0] >= _LEAST_AGREEING * per_view[1]
+        supported = per_view[0] >= _LEAST_AGREEING * per_view[1]
         connected = _connected_part(len(solved), local[agreeing], anchored[registered])
-        remaining = anchored[registered] | (borne_out & connected)
+        remaining = anchored[registered] | (supported & connected)
         if remaining.all():
             break
         registered[np.flatnonzero(registered)[~remaining]] = False

@@ -18,8 +18,8 @@ from .solver import Samples
 
 CONFIDENT = 1.5
 """Confidence above which a pixel has a counterpart in the other photo. The networks' confidences begin at 1."""
-_MOST_PIXELS, _LEAST_PIXELS = 400, 64  # sampled in a photo, about
-_PIXELS_OF_ALL = 12_000  # sampled in a photo, times the number of its predictions, about
+_PIXELS_OF_ALL = 12_000  # sampled in a photo, times the number of its predictions: the aim, within the limits below
+_MOST_PIXELS, _LEAST_PIXELS = 400, 64  # limits of the number of pixels sampled in a photo, before its stride is rounded
 _MEDIAN_ROUNDS = 8  # of reweighting
 
 
@@ -90,10 +90,10 @@ class Sampled:
             weights = np.zeros(points.shape[:2])
             for row, (index, side) in enumerate(sides):
                 side_values = self.read(index, side)
-                some = side_values.points[grid.start :: grid.stride, grid.start :: grid.stride].reshape(-1, 3)
+                at_grid = side_values.points[grid.start :: grid.stride, grid.start :: grid.stride].reshape(-1, 3)
                 confidence = side_values.confidence[grid.start :: grid.stride, grid.start :: grid.stride].ravel()
-                usable = np.isfinite(some).all(1) & np.isfinite(confidence) & (confidence > 1)
-                points[row, usable] = some[usable]
+                usable = np.isfinite(at_grid).all(1) & np.isfinite(confidence) & (confidence > 1)
+                points[row, usable] = at_grid[usable]
                 weights[row, usable] = np.log(confidence[usable])
                 self.confident_share[index, side] = (confidence[usable] > CONFIDENT).sum() / len(usable)
                 self.mean_weight[index, side] = weights[row].mean()
@@ -118,15 +118,15 @@ class Sampled:
             points[row] /= max(depth, 1e-12)
             weights[row] *= depth > 0  # a prediction that lies behind its own camera does not count
         irls_weight = weights
-        middle = np.zeros(points.shape[1:])
+        median = np.zeros(points.shape[1:])
         for _ in range(_MEDIAN_ROUNDS):
-            middle = (irls_weight[..., None] * points).sum(0) / np.maximum(irls_weight.sum(0), 1e-12)[:, None]
-            irls_weight = weights / np.maximum(np.linalg.norm(points - middle, axis=-1), 1e-3)
+            median = (irls_weight[..., None] * points).sum(0) / np.maximum(irls_weight.sum(0), 1e-12)[:, None]
+            irls_weight = weights / np.maximum(np.linalg.norm(points - median, axis=-1), 1e-3)
         try:
-            self.focal(photo, middle)
+            self.focal(photo, median)
         except ValueError:
-            return np.zeros_like(middle)
-        return middle
+            return np.zeros_like(median)
+        return median
 
     def focal(self, photo: int, camera_points: FloatArray) -> float:
         """The focal length in map pixels that the photo's `camera_points` (S, 3) imply. Raises ValueError where they

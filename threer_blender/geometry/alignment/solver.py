@@ -112,7 +112,7 @@ def _residuals(sampled: Samples, state: AlignmentState, view: int) -> FloatArray
 
 
 class _System:
-    """The quadratic model at one state: a symmetric matrix in parts, one per view, and its right side."""
+    """The quadratic model at one state: a symmetric matrix in parts, one per view, and the gradient."""
 
     def __init__(self, samples: Sequence[Samples], state: AlignmentState, held: BoolArray) -> None:
         self._samples, self._state, self._held = samples, state, held
@@ -122,13 +122,13 @@ class _System:
         if not held[:, DEPTH].any():  # a depth that stays holds the world's size
             self._gauge[7 * views + 6 :: 7] = 1 / np.sqrt(pairs)
         self._fixed = np.flatnonzero(held[:, :DEPTH])
-        self._right = np.zeros(self._size)
+        self._gradient = np.zeros(self._size)
         self._diagonal = np.zeros((views + pairs, 7, 7))
         self._parts = [self._part(view) for view in range(views)]
 
     def _part(self, view: int) -> _Part:
-        """One view's part of the matrix, with its depths eliminated. Its share of the right side and of the diagonal
-        blocks is added to those."""
+        """One view's part of the matrix, with its depths eliminated. Its shares of the gradient and of the diagonal
+        blocks are added to those of the whole."""
         sampled, state = self._samples[view], self._state
         columns = np.concatenate([[view], len(self._samples) + sampled.pairs])
         by_view, ray, by_pair, residual, weight = _linearised(sampled, state, view)
@@ -143,7 +143,7 @@ class _System:
         slopes = np.concatenate(
             [np.einsum("sti,st->si", by_view, ray)[None] * weight.sum(0)[:, None], _along(weight, by_pair, ray)]
         )
-        depth_right = np.einsum("ks,kst,st->s", weight, residual, ray)
+        depth_gradient = np.einsum("ks,kst,st->s", weight, residual, ray)
         diagonal = np.concatenate(
             [(view_rows.transpose(0, 2, 1) @ view_rows).sum(0)[None], pair_rows.transpose(0, 2, 1) @ pair_rows]
         )
@@ -151,13 +151,13 @@ class _System:
         gradient = np.concatenate(
             [np.einsum("kti,kt->i", view_rows, residual_rows)[None], np.einsum("kti,kt->ki", pair_rows, residual_rows)]
         )
-        gradient -= np.einsum("ksi,s->ki", slopes, depth_right / curvature)
+        gradient -= np.einsum("ksi,s->ki", slopes, depth_gradient / curvature)
         scaled = (slopes / np.sqrt(curvature)[:, None]).transpose(1, 0, 2)
-        np.add.at(self._right.reshape(-1, 7), columns, -gradient)
+        np.add.at(self._gradient.reshape(-1, 7), columns, gradient)
         np.add.at(self._diagonal, columns, diagonal - np.einsum("ski,skj->kij", scaled, scaled, optimize=True))
         sparse = Sparse(diagonal, cross, scaled.reshape(samples, -1))
         matrix = Dense.of(sparse) if 7 * (count + 1) <= samples else sparse
-        return _Part((7 * columns[:, None] + np.arange(7)).ravel(), matrix, slopes, depth_right, curvature)
+        return _Part((7 * columns[:, None] + np.arange(7)).ravel(), matrix, slopes, depth_gradient, curvature)
 
     def step(self, damping: float) -> AlignmentState:
         """The state at the minimum of the damped quadratic."""
@@ -167,7 +167,7 @@ class _System:
         depths = []
         for view, part in enumerate(self._parts):
             local = solution.ravel()[part.columns].reshape(-1, 7)
-            change = -(part.depth_right + np.einsum("ksi,ki->s", part.slopes, local)) / part.curvature
+            change = -(part.depth_gradient + np.einsum("ksi,ki->s", part.slopes, local)) / part.curvature
             depths.append(np.maximum(state.depth[view] + change, _NEAREST * state.depth[view]))
         return AlignmentState(
             rotations.from_vectors(view_step[:, :3]) @ state.rotation,
@@ -190,7 +190,7 @@ class _System:
         blocks[:, index, index] += extra
         inverse = np.linalg.inv(blocks)
         solution = np.zeros(self._size)
-        residual = self._projected(self._right)
+        residual = self._projected(-self._gradient)
         direction = preconditioned = self._projected((inverse @ residual.reshape(-1, 7, 1)).ravel())
         square = first_square = residual @ preconditioned
         for _ in range(_SOLVER_STEPS):
@@ -261,14 +261,14 @@ class Dense:
 class _Part:
     """One view's part of the matrix, over the unknowns numbered `columns` (7 (k + 1),) of the view and its k pairs.
 
-    The steps of the depths follow from the derivatives of the objective: `depth_right` (S,) is the first in depth,
+    The steps of the depths follow from the derivatives of the objective: `depth_gradient` (S,) is the first in depth,
     `curvature` (S,) the second in depth, and `slopes` (k + 1, S, 7) the mixed one in depth and the other unknowns.
     """
 
     columns: IntArray
     matrix: Dense | Sparse
     slopes: FloatArray
-    depth_right: FloatArray
+    depth_gradient: FloatArray
     curvature: FloatArray
 
 

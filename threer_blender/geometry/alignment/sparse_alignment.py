@@ -44,12 +44,12 @@ COARSE_MATCHES = 200  # of a pair, at most, in the coarse stage
 LEAST_MATCHES = 15  # of a pair, or it is not used
 NEAR = 0.15  # of a point's distance from the camera: matching points that are nearer to each other fit their pair
 LEAST_NEAR = 0.5  # share of a pair's matches that must fit, or it is not used
-LEAST_BELIEVED = 0.3  # share of all confidence that must be in usable pairs; with less, these fit by chance
+LEAST_USABLE = 0.3  # share of all confidence that must be in usable pairs; with less, these fit by chance
 # Share of the median confidence of a pair's matches; bundle adjustment gets only those above it. However the network's
 # confidences are spread, that drops at most half of them, so no photo is lost.
 CONFIDENT = 0.5
-OBSERVATIONS = 2000  # of a photo, about, in bundle adjustment; more take time and add nothing
-TOLERANCE = 1e-4  # relative fall of its cost in the last step; with thousands of observations, smaller ones are noise
+OBSERVATIONS = 2000  # of a photo, on average, in bundle adjustment; more take time and add nothing
+TOLERANCE = 1e-4  # bundle adjustment ends when its cost falls by a smaller share: among so many observations, by noise
 
 
 def align(
@@ -75,7 +75,7 @@ def align(
     pairs = _pairs(matches)
     measured, points = measure(pairs, canonicals)
     confidence = np.array([pair.confidence.sum() for pair in pairs])
-    if confidence[measured.usable].sum() < LEAST_BELIEVED * confidence.sum():
+    if confidence[measured.usable].sum() < LEAST_USABLE * confidence.sum():
         raise initial_poses.Unconnected(
             "What the matches of these photos say contradicts itself; take photos that overlap by more than half, "
             "of things that do not look alike from different places."
@@ -255,11 +255,11 @@ def _tracks(used: Sequence[Matches], canonicals: Mapping[int, Canonical], views:
     for pair, some in zip(used, chosen, strict=True):
         matched_pixels[number[pair.first]].append(pair.pixels_first[some])
         matched_pixels[number[pair.second]].append(pair.pixels_second[some])
-    keypoints, numbers = [], []
+    keypoints, numbers = [], []  # each photo's keypoints, and an iterator over those of its pairs, in the pairs' order
     for pixels in matched_pixels:  # a pixel that several pairs match is one keypoint
-        unique, which = np.unique(np.concatenate([np.empty((0, 2)), *pixels]), axis=0, return_inverse=True)
+        unique, number_of = np.unique(np.concatenate([np.empty((0, 2)), *pixels]), axis=0, return_inverse=True)
         keypoints.append(unique)
-        numbers.append(iter(np.split(which.reshape(-1), np.cumsum([len(some) for some in pixels])[:-1])))
+        numbers.append(iter(np.split(number_of.reshape(-1), np.cumsum([len(some) for some in pixels])[:-1])))
     pairs = [
         PairMatches(
             number[pair.first],

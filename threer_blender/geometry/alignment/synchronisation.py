@@ -16,16 +16,16 @@ from .. import rotations
 from ..robust_losses import Cauchy
 from ..similarities import Similarities, identities
 
-# The largest errors of a triangle that closes: of rotation, and of the logarithm of scale and of translation in units.
-_LOOP_DEGREES, _LOOP_SHARE = 10.0, 0.25
+_LOOP_DEGREES = 10.0  # largest error of rotation of a triangle that closes
+_LOOP_SHARE = 0.25  # its largest error of the logarithm of scale, and of translation in units of depth
 _MOST_TRIANGLES = 200_000  # that are checked
 _UNLOOPED = 0.05  # added to the share of a measurement's triangles that close, so that one with none keeps some trust
 _ROUNDS = 20  # of reweighting
-_TYPICAL_DEGREES, _TYPICAL_SHARE = 3.0, 0.05  # errors of good measurements: scales of the robust losses
-# A measurement agrees with a solution if its error is below _SPREAD times the median error. That limit is itself kept
-# between these two, for rotation, and for the logarithm of scale and for translation in units of depth:
-_SPREAD = 5.0
-_DEGREES, _SHARE = (5.0, 20.0), (0.1, 0.5)
+# Errors of good measurements, the scales of the robust losses: of rotation; of log scale, and translation over depth.
+_TYPICAL_DEGREES, _TYPICAL_SHARE = 3.0, 0.05
+_TOLERANCE = 5.0  # times the median error: a measurement with a smaller error agrees, within the limits below
+_DEGREES = (5.0, 20.0)  # the least and the largest tolerance of rotation
+_SHARE = (0.1, 0.5)  # the least and the largest tolerance of log scale, and of translation in units of depth
 
 
 def components(count: int, pairs: IntArray) -> IntArray:
@@ -86,7 +86,7 @@ def agreeing(pairs: IntArray, measured: Similarities, views: Similarities, lenie
     ):
         # The median of those that agree so far, so that pairs which are wrong altogether do not widen the tolerance.
         typical = float(np.median(error[agrees])) if agrees.any() else 0.0
-        agrees &= error < (most if lenient else np.clip(_SPREAD * typical, least, most))
+        agrees &= error < (most if lenient else np.clip(_TOLERANCE * typical, least, most))
     return agrees
 
 

@@ -41,12 +41,12 @@ GUESSED_FOCAL = 1.2  # times the longer side, where EXIF knows none: a start for
 class FeatureSettings:
     """The effort of the search for features, and the pairs to match.
 
-    Copies have a longer side of `long_side` pixels, and at most `features` features. A `first_octave` of -1 doubles the
-    copy first, which finds two to four times the features in four times the time; copies smaller than
-    `features.SMALL_COPY` are always doubled. `affine` shapes (Mikolajczyk & Schmid 2004) match across larger changes of
-    viewpoint, but a little less exactly. With `shared_intrinsics`, photos of the same size and known lens share a
-    camera. Up to `exhaustive` photos, each is matched with each; beyond that, every photo with its `neighbours` most
-    similar ones and the next few in order.
+    The photos' copies have a longer side of at most `long_side` pixels, and at most `features` features. A
+    `first_octave` of -1 doubles the copy first, which finds two to four times the features in four times the time;
+    copies smaller than `features.SMALL_COPY` are always doubled. `affine` shapes (Mikolajczyk & Schmid 2004) match
+    across larger changes of viewpoint, but a little less exactly. With `shared_intrinsics`, photos of the same size and
+    known lens share a camera. Up to `exhaustive` photos, each is matched with each; beyond that, every photo with its
+    `neighbours` most similar ones and the next few in order.
     """
 
     long_side: int
@@ -195,17 +195,17 @@ def add_image(
 
     pycolmap's `extract_features` would write them, but its threads number them in a different order each time.
     """
-    same = (photo.width, photo.height, photo.focal, photo.panorama, photo.lens) if settings.shared_intrinsics else index
-    if same not in cameras:
-        cameras[same] = len(cameras) + 1
-        camera = camera_of(photo, size, cameras[same])
+    kind = (photo.width, photo.height, photo.focal, photo.panorama, photo.lens) if settings.shared_intrinsics else index
+    if kind not in cameras:
+        cameras[kind] = len(cameras) + 1
+        camera = camera_of(photo, size, cameras[kind])
         database.write_camera(camera, use_camera_id=True)
-        rig = pycolmap.Rig(rig_id=cameras[same])
+        rig = pycolmap.Rig(rig_id=cameras[kind])
         rig.add_ref_sensor(camera.sensor_id)
         database.write_rig(rig, use_rig_id=True)
-    image = pycolmap.Image(name=copy_name(index), camera_id=cameras[same], image_id=index + 1)
+    image = pycolmap.Image(name=copy_name(index), camera_id=cameras[kind], image_id=index + 1)
     image.frame_id = index + 1
-    frame = pycolmap.Frame(frame_id=index + 1, rig_id=cameras[same])
+    frame = pycolmap.Frame(frame_id=index + 1, rig_id=cameras[kind])
     frame.add_data_id(image.data_id)
     database.write_frame(frame, use_frame_id=True)
     database.write_image(image, use_image_id=True)

@@ -47,12 +47,12 @@ QUALITIES = {
 # 0.66 or more.
 LEAST_INLIERS = 50
 LEAST_SHARE = 0.65
-LARGEST_ERROR = 2.0  # pixels of the copy
-MEMORY, BYTES_PER_PIXEL = 3e9, 1350  # for feature maps; they limit the number of photos at a time
-# File in the package -> its SHA-256.
+LARGEST_ERROR = 2.0  # pixels of the photos' copies
+MEMORY = 3e9  # bytes that the feature maps of photos processed at the same time may take
+BYTES_PER_PIXEL = 1350  # of the feature maps, per pixel of a photo's copy
+# The networks' weights: file in the package, and its SHA-256.
 ALIKED = ("aliked-n16rot.pth", "ddf3abbf38e86f6a74540d214e1a9712c54b2d8551abc864542199f2347d7332")
 LIGHTGLUE = ("aliked_lightglue.pth", "d975e965b105311a6143194852297dff4f02aea5cc2e10cecfed966ca0e22503")
-
 LEAST_UNMASKED = 0.1  # share of a picture that is assumed to be unmasked, at least, when features are requested
 
 Result = TypeVar("Result")
@@ -76,7 +76,7 @@ def _matched(search: Search, concerned: Iterable[int]) -> Matched:
     pairs = set(choose_pairs(len(photos), search.settings, lambda: _best_descriptors(features)))
     near = set(concerned)
     for number in range(2):
-        report_half = partial(_half, search.report, number)
+        report_half = partial(_report_half, search.report, number)
         wanted = sorted(pair for pair in pairs if not near.isdisjoint(pair))
         verify(_match(features, sizes, wanted, path, report_half), path, gate(), report_half)
         matched = read_verified(path, photos, sizes, colors)
@@ -85,8 +85,8 @@ def _matched(search: Search, concerned: Iterable[int]) -> Matched:
     return matched
 
 
-def _half(report: ReportStage, number: int, stage: Stage, done: float, total: float) -> None:
-    """Reports the first or second half of a stage."""
+def _report_half(report: ReportStage, number: int, stage: Stage, done: float, total: float) -> None:
+    """Reports the progress `done` of `total` in the first half of a stage (`number` 0) or in the second (1)."""
     report(stage, number + (done / total if total else 1.0), 2)
 
 
@@ -122,15 +122,15 @@ def joined(sift: Matched, unregistered: Iterable[int], search: Search) -> Matche
 
 
 def _extract(search: Search, path: Path) -> tuple[list[Features], Array, list[Array]]:
-    """Fills a new database's cameras, images and keypoints; returns the features, the copies' sizes (N, 2) and the
-    keypoints' colours."""
+    """Fills a new database's cameras, images and keypoints. Returns the photos' features, the sizes (N, 2) of their
+    copies, width and height, and the colours (K, 3) of each one's keypoints."""
     photos, settings = search.photos, search.settings
     network = _load(Aliked, ALIKED)
 
     def extract(index: int) -> tuple[Features, Array, tuple[int, int], Array]:
         picture = search.pixels(photos[index], settings.long_side)
-        out = search.excluded(photos[index], (picture.shape[1], picture.shape[0]))
-        features = _features(network, picture, settings.features, out)
+        excluded = search.excluded(photos[index], (picture.shape[1], picture.shape[0]))
+        features = _features(network, picture, settings.features, excluded)
         keypoints = features.keypoints.cpu().numpy() + np.float32(0.5)  # COLMAP's pixel centres are at 0.5
         return features, keypoints, (picture.shape[1], picture.shape[0]), colors_at(picture, keypoints)
 
@@ -144,18 +144,19 @@ def _extract(search: Search, path: Path) -> tuple[list[Features], Array, list[Ar
     return [f[0] for f in extracted], np.array([f[2] for f in extracted]), [f[3] for f in extracted]
 
 
-def _features(network: nn.Module, picture: Array, most: int, out: BoolArray | None) -> Features:
-    """The strongest features of `picture` (H, W, 3), at most `most`, outside of the mask `out` (H, W)."""
+def _features(network: nn.Module, picture: Array, most: int, excluded: BoolArray | None) -> Features:
+    """The strongest features of `picture` (H, W, 3), at most `most`, none where `excluded` (H, W) is true."""
     if min(picture.shape[:2]) < SMALLEST_SIDE:
         return Features(torch.empty((0, 2), device=_device()), torch.empty((0, DIMENSIONS), device=_device()))
     image = torch.from_numpy(np.array(picture)).to(_device()).permute(2, 0, 1) / 255
-    if out is None:
+    if excluded is None:
         features: Features = network(image, most)
         return features
-    features = network(image, round(most / max(LEAST_UNMASKED, 1 - float(out.mean()))))
+    features = network(image, round(most / max(LEAST_UNMASKED, 1 - float(excluded.mean()))))
+    height, width = excluded.shape
     column, row = (features.keypoints + 0.5).long().cpu().numpy().T
-    clear = np.flatnonzero(~out[row.clip(0, out.shape[0] - 1), column.clip(0, out.shape[1] - 1)])[:most]
-    chosen = torch.from_numpy(clear).to(_device())
+    allowed = np.flatnonzero(~excluded[row.clip(0, height - 1), column.clip(0, width - 1)])[:most]
+    chosen = torch.from_numpy(allowed).to(_device())
     return Features(*(part[chosen] for part in features))
 
 
@@ -171,8 +172,8 @@ def _best_descriptors(features: Sequence[Features]) -> Array:
 def _match(
     features: Sequence[Features], sizes: Array, pairs: Sequence[tuple[int, int]], path: Path, report: ReportStage
 ) -> list[tuple[int, int]]:
-    """Writes the matches of the pairs that have LEAST_INLIERS or more, and returns these pairs. `sizes` (N, 2) are the
-    copies'."""
+    """Writes the matches of the pairs that have LEAST_INLIERS or more, and returns these pairs. `sizes` (N, 2) are
+    width and height of the photos' copies."""
     network = _load(LightGlue, LIGHTGLUE)
     extents = torch.tensor(sizes, dtype=torch.float32, device=_device())
 
@@ -218,8 +219,8 @@ def in_threads(
     """The results of `work(0)` … `work(count - 1)`, by at most `workers` threads at a time. Raises what `report`
     raises; then the work stops at the next layer of `network`.
 
-    Each thread has only one of torch's own: several of those, which wait for each other at every step, take five times
-    as long where other programs use the processor too.
+    Each worker lets torch use one thread only: several torch threads, which wait for each other at every step, take
+    five times as long where other programs use the processor too.
     """
     results: list[Result] = []
 

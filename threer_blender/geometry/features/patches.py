@@ -17,7 +17,8 @@ COARSEST = 48  # pixels of the longer side of a pyramid's last level, at least
 SEARCH = 4  # pixels from the middle to the side of the patches that are followed from frame to frame
 HALF = 7  # the same for the templates that are recognised
 SIDE = 2 * HALF + 1
-ITERATIONS, CONVERGED = 12, 1e-4  # of an alignment, at most; px², the square of the step at which it ends
+ITERATIONS = 12  # of an alignment, at most
+CONVERGED = 1e-4  # px²: an alignment ends at a step whose square is smaller
 STIFFNESS = 0.02  # relative damping of the four affine terms of a warp
 
 
@@ -165,14 +166,14 @@ def _shift(first: Array, second: Array, x0: float, y0: float, x: float, y: float
     for _ in range(ITERATIONS):
         if not (margin < x < width - margin and margin < y < height - margin):
             return False, x, y
-        other = 0.0
+        second_mean = 0.0
         for k in range(size * size):
             values[k] = _sample(second, x + k % size - SEARCH, y + k // size - SEARCH)
-            other += values[k]
-        other /= size * size
+            second_mean += values[k]
+        second_mean /= size * size
         ex = ey = 0.0
         for k in range(size * size):
-            difference = values[k] - other - patch[k] + mean
+            difference = values[k] - second_mean - patch[k] + mean
             ex += along[k] * difference
             ey += down[k] * difference
         dx = ((yy + ridge) * ex - xy * ey) / determinant
@@ -218,7 +219,8 @@ def templates(picture: Array, places: Array) -> tuple[Array, Array, Array]:
     inside.
 
     Returns the patches (N, SIDE²) of zero mean and unit length, their derivatives by the six parameters of an affine
-    warp (N, SIDE², 6), and the inverses (N, 6, 6) of the damped sums of the derivatives' outer products.
+    warp (N, SIDE², 6), and the inverses (N, 6, 6) of the damped sums of the derivatives' outer products. A warp's
+    parameters are the translation in x and y, then the four elements of D, row by row, in x -> x + D x.
     """
     count = len(places)
     patches = np.empty((count, SIDE * SIDE), np.float32)
@@ -232,7 +234,7 @@ def templates(picture: Array, places: Array) -> tuple[Array, Array, Array]:
             mean += value / (SIDE * SIDE)
             square += value * value
         norm = np.sqrt(max(square - SIDE * SIDE * mean * mean, 1e-6))
-        middle = np.zeros(6)
+        mean_slope = np.zeros(6)
         for k in range(SIDE * SIDE):
             u, v = k % SIDE - HALF, k // SIDE - HALF
             x, y = column + u, row + v
@@ -243,11 +245,11 @@ def templates(picture: Array, places: Array) -> tuple[Array, Array, Array]:
             slopes[i, k, 2], slopes[i, k, 3] = along * u, along * v
             slopes[i, k, 4], slopes[i, k, 5] = down * u, down * v
             for a in range(6):
-                middle[a] += slopes[i, k, a] / (SIDE * SIDE)
+                mean_slope[a] += slopes[i, k, a] / (SIDE * SIDE)
         normal = np.zeros((6, 6))
         for k in range(SIDE * SIDE):
             for a in range(6):
-                slopes[i, k, a] -= middle[a]
+                slopes[i, k, a] -= mean_slope[a]
             for a in range(6):
                 for b in range(6):
                     normal[a, b] += slopes[i, k, a] * slopes[i, k, b]
@@ -319,7 +321,7 @@ def recognise(
                 step[n] = 0.0
                 for m in range(6):
                     step[n] += inverses[i, n, m] * gradient[m]
-            # The warp composed with the inverse of x -> x + D x + step: W (1 + D)^-1, and its place moved back.
+            # The warp W composed with the inverse of the step x -> x + D x + t: W (1 + D)^-1, and its place moved back.
             e, f, g, h = 1 + step[2], step[3], step[4], 1 + step[5]
             determinant = e * h - f * g
             if determinant < 0.2:

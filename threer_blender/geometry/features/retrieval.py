@@ -93,10 +93,10 @@ def _tour(similarity: Array) -> list[int]:
     count = len(similarity)
     table = np.zeros((count + 1, count + 1))  # an extra place, similar to none, closes the walk to a round trip
     table[:count, :count] = similarity
-    walk, left = [count, 0], np.ones(count, bool)
+    walk, unvisited = [count, 0], np.ones(count, bool)
     for _ in range(count - 1):
-        left[walk[-1]] = False
-        walk.append(int(np.where(left, similarity[walk[-1]], -1).argmax()))
+        unvisited[walk[-1]] = False
+        walk.append(int(np.where(unvisited, similarity[walk[-1]], -1).argmax()))
     order = np.array(walk)
     while _improved(order, table):
         pass
