@@ -13,12 +13,12 @@ HASH = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server:
-    """A file server whose faults are set by the test; `asked` holds the headers of every request, by path."""
+    """A file server whose faults are set by the test; `requests` holds the path and the headers of every request."""
 
     def __init__(self) -> None:
         self.content = CONTENT
         self.etag = '"one"'
-        self.ranges = True
+        self.ranges = True  # whether a part of the file can be asked for
         self.breaks: list[int] = []  # bytes after which each next answer ends
         self.claimed: int | None = None  # a size that is not true
         self.codes: list[int] = []  # statuses of the next answers
@@ -26,7 +26,7 @@ class Server:
         self.needs_token = ""
         self.headers: dict[str, str] = {}  # instead of or beside the true ones
         self.pause = 0.0  # seconds after each 64 KiB
-        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.requests: list[tuple[str, dict[str, str]]] = []
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.http.server_port}/net.bin"
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
@@ -49,7 +49,7 @@ class Server:
         return Handler
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        self.asked.append((handler.path, dict(handler.headers)))
+        self.requests.append((handler.path, dict(handler.headers)))
         if self.codes:
             handler.send_response(self.codes.pop(0))
             handler.end_headers()
@@ -67,9 +67,9 @@ class Server:
 
     def _send(self, handler: BaseHTTPRequestHandler) -> None:
         start, size = 0, len(self.content)
-        asked = handler.headers.get("Range")
-        if asked and self.ranges and handler.headers.get("If-Range", self.etag) == self.etag:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        wanted_range = handler.headers.get("Range")
+        if wanted_range and self.ranges and handler.headers.get("If-Range", self.etag) == self.etag:
+            start = int(wanted_range.removeprefix("bytes=").removesuffix("-"))
             if start >= size:
                 handler.send_response(416)
                 handler.send_header("Content-Range", f"bytes */{size}")
@@ -85,7 +85,7 @@ class Server:
         handler.end_headers()
         end = start + self.breaks.pop(0) if self.breaks else size
         handler.close_connection = True
-        with contextlib.suppress(ConnectionError):  # whoever asked has heard enough
+        with contextlib.suppress(ConnectionError):  # the client has closed the connection
             self._write(handler, start, end)
 
     def _write(self, handler: BaseHTTPRequestHandler, start: int, end: int) -> None:

@@ -14,8 +14,8 @@ from threer_blender.model.arrays import Array
 def static_camera(turning: bool, count: int = 24) -> list[Array]:
     """Frames (320, 480, 3) of a camera that stands still, with grain.
 
-    Before it something moves across; or, where `turning`, a thing with depth turns on the spot: the middles of the
-    sample's photos, one after the other.
+    A piece of a photo moves across the picture. Where `turning`, a thing with depth turns on the spot instead: the
+    middles of the sample's photos, one after the other.
     """
     random = np.random.default_rng(0)
     pictures = []
@@ -47,7 +47,7 @@ def film(frames: Sequence[Array], path: Path) -> Path:
 
 
 def panned(count: int = 30, size: tuple[int, int] = (480, 270), degrees: float = 12.0) -> list[Array]:
-    """Frames (H, W, 3) of a camera that turns to the side on a tripod: what it sees of a photo that is far away."""
+    """Frames (H, W, 3) of a camera that pans by so many `degrees` on a tripod. It films a photo that is far away."""
     with Image.open(SAMPLE[0]) as image:
         photo = image.convert("RGB")
     width, height = size
@@ -57,7 +57,7 @@ def panned(count: int = 30, size: tuple[int, int] = (480, 270), degrees: float =
         wide = np.array([[photo.width, 0, photo.width / 2], [0, photo.width, photo.height / 2], [0, 0, 1]])
         rotation = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
         warp = wide @ rotation @ np.diag([0.7, 0.7, 1]) @ np.linalg.inv(lens)  # from the frame into the photo
-        eight = (warp / warp[2, 2]).ravel()[:8]
-        picture = photo.transform(size, Image.Transform.PERSPECTIVE, eight, Image.Resampling.BICUBIC)
+        coefficients = (warp / warp[2, 2]).ravel()[:8]
+        picture = photo.transform(size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
         frames.append(np.asarray(picture))
     return frames

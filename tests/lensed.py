@@ -24,6 +24,7 @@ WIDTH, HEIGHT = 640, 420
 
 
 def camera(distortion: Distortion, photo: str = "a.png") -> Camera:
+    """A camera with this distortion, somewhere in the world, with fx ≠ fy and a principal point off the middle."""
     rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     world_from_camera = np.eye(4)
     world_from_camera[:3, :3] = rotation * np.linalg.det(rotation)
@@ -31,8 +32,8 @@ def camera(distortion: Distortion, photo: str = "a.png") -> Camera:
     return Camera(photo, WIDTH, HEIGHT, 520.0, 531.0, 331.3, 201.8, world_from_camera, distortion)
 
 
-def world(of: Camera, ideal: Array, depth: Array | float) -> Array:
-    """World points (..., 3) at ideal, undistorted pixels (..., 2) of a camera."""
+def world_points(of: Camera, ideal: Array, depth: Array | float) -> Array:
+    """World points (..., 3) at undistorted pixels `ideal` (..., 2) of a camera, at the camera z `depth`."""
     local = replace(of, distortion=NO_DISTORTION).rays(ideal) * np.asarray(depth)[..., None]
     return local @ of.world_from_camera[:3, :3].T + of.world_from_camera[:3, 3]
 
@@ -52,12 +53,12 @@ def pattern(ideal: Array) -> Array:
 def taken(of: Camera) -> Array:
     """The photo of `pattern` that the camera's lens makes, analytically; black where it sees beyond its model."""
     rays = of.rays(centres(WIDTH, HEIGHT))
-    visible = pattern(rays[..., :2] * (of.fx, of.fy) + (of.cx, of.cy))
-    return np.nan_to_num(visible).round().clip(0, 255).astype(np.uint8)
+    colours = pattern(rays[..., :2] * (of.fx, of.fy) + (of.cx, of.cy))
+    return np.nan_to_num(colours).round().clip(0, 255).astype(np.uint8)
 
 
 def covered(of: Camera, ideal: Array, margin: float) -> Array:
     """Whether the photo shows each ideal pixel, `margin` pixels from its edge or more."""
-    visible = of.project(world(of, ideal, 1.0))
-    inside = (visible > margin) & (visible < np.array([of.width, of.height]) - margin)
+    pixels = of.project(world_points(of, ideal, 1.0))
+    inside = (pixels > margin) & (pixels < np.array([of.width, of.height]) - margin)
     return inside.all(axis=-1)

@@ -60,7 +60,7 @@ class Kind:
 
     suffix: str
     codec: str
-    pixels: str = "yuv420p"
+    pixel_format: str = "yuv420p"
     rate: Fraction = RATE
     options: dict[str, str] = field(default_factory=dict)
     container: dict[str, str] = field(default_factory=dict)
@@ -80,7 +80,7 @@ def write(kind: Kind, path: Path) -> Path:
         stream = out.add_stream(kind.codec, rate=kind.rate, options=kind.options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = kind.size
-        stream.pix_fmt = kind.pixels
+        stream.pix_fmt = kind.pixel_format
         if kind.clock:
             stream.codec_context.time_base = Fraction(1, kind.clock)
         for index, number in enumerate(kind.numbers):
@@ -153,8 +153,8 @@ def any_clock(seed: int) -> Kind:
     return Kind(suffix, codec, "yuv420p", rate, options, {}, (64, 48), clock, stamps.__getitem__, numbers, numbers)
 
 
-_B = {"bf": "3", "g": "8"}
-_AVI = {"bf": "2", "g": "8"}
+_B = {"bf": "3", "g": "8"}  # with B-frames
+_MPEG_B = {"bf": "2", "g": "8"}  # the same for codecs that allow two in a row
 CLOCKS = {f"clock {seed}": any_clock(seed) for seed in range(20)}
 KINDS = {
     "mp4 h264": Kind(".mp4", "libx264", options=_B),
@@ -183,12 +183,12 @@ KINDS = {
     "webm vp8": Kind(".webm", "libvpx", options={"auto-alt-ref": "1", "lag-in-frames": "16", "cpu-used": "5"}),
     "webm vp9": Kind(".webm", "libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}),
     "avi mpeg4": Kind(".avi", "mpeg4", options={"g": "8"}),
-    "avi mpeg4 B": Kind(".avi", "mpeg4", options=_AVI, alike=False),
+    "avi mpeg4 B": Kind(".avi", "mpeg4", options=_MPEG_B, alike=False),
     "avi h264 B": Kind(".avi", "libx264", options=_B, alike=False),
     "avi mjpeg": Kind(".avi", "mjpeg", "yuvj420p"),
     "avi without index": Kind(".avi", "mpeg4", options={"g": "8"}, after=without_index, alike=False),
     "ts h264": Kind(".ts", "libx264", options=_B, alike=False),
-    "mts mpeg2": Kind(".mts", "mpeg2video", options=_AVI, format="mpegts", alike=False),
+    "mts mpeg2": Kind(".mts", "mpeg2video", options=_MPEG_B, format="mpegts", alike=False),
     "m2ts cut": Kind(
         *(".m2ts", "mpeg2video"),
         options={"g": "6", "mpegts_m2ts_mode": "0"},
@@ -197,7 +197,7 @@ KINDS = {
         displayed=(),
         alike=False,
     ),
-    "mpg mpeg2": Kind(".mpg", "mpeg2video", options=_AVI, alike=False),
+    "mpg mpeg2": Kind(".mpg", "mpeg2video", options=_MPEG_B, alike=False),
     "3gp": Kind(".3gp", "mpeg4"),
     "insv": Kind(".insv", "libx264", options=_B, format="mp4"),
     "wmv": Kind(".wmv", "wmv2", alike=False),

@@ -131,10 +131,8 @@ def overlap(first: View, second: View) -> Float:
 
 
 def similarity(views: list[View]) -> NDArray[np.float32]:
-    """(N, N) how alike the views are, as a perfect encoder would say.
-
-    The other view of a pair sees a share of each one's pixels. The smaller share counts.
-    """
+    """(N, N) how alike the views are, as a perfect encoder would say: the share of a view's pixels whose points the
+    other view sees, too. Of a pair's two shares the smaller one counts."""
     small = [view(one.world_from_camera, (12, 16)) for one in views]
     share = np.array([[overlap(a, b).mean() for b in small] for a in small])
     return np.minimum(share, share.T).astype(np.float32)
@@ -219,9 +217,9 @@ class Oracle:
         answer = points * (1 + error[..., 2:]) + depth * error * (1, 1, 0)
         wild = random.random(shape) < errors.outliers
         answer = np.where(wild[..., None], answer * np.exp(random.standard_normal((*shape, 1))), answer)
-        visible = np.where(shared, 1.5, 0.4) + 0.3 * random.standard_normal(shape)
+        log_confidence = np.where(shared, 1.5, 0.4) + 0.3 * random.standard_normal(shape)
         doubt = np.abs(error[..., 2]) / max(errors.noise, 1e-9)
-        return answer, np.exp(visible - 0.3 * doubt - 1.5 * wild)
+        return answer, np.exp(log_confidence - 0.3 * doubt - 1.5 * wild)
 
     def _random(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.errors.seed, *key])

@@ -24,19 +24,23 @@ def render(gaussians: Gaussians, camera: Camera, world_from_object: Any = None, 
     local = away @ rotation
     directions = away @ np.linalg.inv(world_from_object[:3, :3]).T
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    visible = colors(gaussians.sh.astype(np.float64), directions)
+    splat_colors = colors(gaussians.sh.astype(np.float64), directions)
     axes = world_from_object[:3, :3] @ matrices(gaussians.rotations) * np.asarray(gaussians.scales, np.float64)[:, None]
     picture = np.zeros((camera.height, camera.width, 3))
-    clear = np.ones((camera.height, camera.width))
+    transmittance = np.ones((camera.height, camera.width))
     order = np.argsort(local[:, 2], kind="stable")
     for index in order[local[order, 2] > near]:
         _draw(
-            picture, clear, camera, local[index], rotation.T @ axes[index], gaussians.opacities[index], visible[index]
+            *(picture, transmittance, camera, local[index]),
+            *(rotation.T @ axes[index], gaussians.opacities[index], splat_colors[index]),
         )
     return picture
 
 
-def _draw(picture: Array, clear: Array, camera: Camera, mean: Array, axes: Array, opacity: float, color: Array) -> None:
+def _draw(
+    picture: Array, transmittance: Array, camera: Camera, mean: Array, axes: Array, opacity: float, color: Array
+) -> None:
+    """Draws a Gaussian into `picture` and `transmittance`; `mean` (3,) and `axes` (3, 3) are in the camera's frame."""
     x, y, depth = mean
     if opacity < 1 / 255:
         return
@@ -61,10 +65,10 @@ def _draw(picture: Array, clear: Array, camera: Camera, mean: Array, axes: Array
     alpha = np.minimum(opacity * np.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy), 0.99)
     alpha[alpha < 1 / 255] = 0
     part = (slice(low[1], high[1]), slice(low[0], high[0]))
-    picture[part] += (clear[part] * alpha)[..., None] * color
-    clear[part] *= 1 - alpha
+    picture[part] += (transmittance[part] * alpha)[..., None] * color
+    transmittance[part] *= 1 - alpha
 
 
 def psnr(first: Any, second: Any) -> Any:
-    """dB between pictures of display values, cut to [0, 1]."""
+    """The peak signal-to-noise ratio in dB of two pictures of display values, clipped to [0, 1]."""
     return -10 * np.log10(np.mean((np.clip(first, 0, 1) - np.clip(second, 0, 1)) ** 2) + 1e-20)

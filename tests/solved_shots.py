@@ -13,14 +13,16 @@ from threer_blender.model.lens import UNKNOWN
 from threer_blender.model.reconstruction import Photo, PointCloud, Reconstruction
 from threer_blender.worker import shots
 
-FIRST, FRAMES, EVERY = 1001, 24, 5
+FIRST, FRAMES = 1001, 24  # number of the first frame, and of frames
+EVERY = 5  # every fifth frame is a photo of the result
 
 
 def silent(_done: int, _total: int) -> None:
     """A progress callback that does nothing."""
 
 
-def plate(folder: Path) -> Path:
+def write_plate(folder: Path) -> Path:
+    """Writes an image sequence of blank pictures, the frames FIRST to FIRST + FRAMES - 1. Returns its pattern."""
     folder.mkdir()
     for number in range(FIRST, FIRST + FRAMES):
         Image.new("RGB", (synthetic_shots.WIDTH, synthetic_shots.HEIGHT), (number % 200, 90, 30)).save(

@@ -19,6 +19,7 @@ PLY_NAMES |= {"f8": "double"}
 
 
 def logit(opacities: Array) -> Any:
+    """The logits of opacities, which are kept off 0 and 1."""
     inside = np.clip(np.asarray(opacities, np.float64), 1e-7, 1 - 1e-7)
     return np.log(inside / (1 - inside))
 
@@ -77,20 +78,21 @@ def ply(
         for name, values in named.items():
             table[name] = values
         data = table.tobytes()
-    whole = newline.join([*head, "end_header", ""]).encode()
-    return whole + b"".join(d for _, d in before) + data + b"".join(d for _, d in after)
+    header = newline.join([*head, "end_header", ""]).encode()
+    return header + b"".join(d for _, d in before) + data + b"".join(d for _, d in after)
 
 
 def spz(
     gaussians: Gaussians, version: int = 3, system: Any = None, flags: int = 0, zstd: Any = None, bits: int = 12
 ) -> Any:
-    """The bytes of an SPZ whose values are those of `gaussians`, axes and all, as far as its bytes can.
+    """The bytes of an SPZ that holds `gaussians`, with their axes, as exactly as its bytes allow.
 
-    Where `gaussians` are of degree 4, so is the file.
+    `system` is the number of its coordinate system, None for a file that names none. `bits` are those of a position
+    after the point. Where `gaussians` are of degree 4, so is the file.
     """
     count, degree = len(gaussians), int(np.sqrt(gaussians.sh.shape[1])) - 1
 
-    def whole(values: Any) -> Any:
+    def as_bytes(values: Any) -> Any:
         return np.rint(values).clip(0, 255).astype(np.uint8).tobytes()
 
     if version == 1:
@@ -101,7 +103,7 @@ def spz(
     xyzw = np.roll(gaussians.rotations.astype(np.float64), -1, axis=1)
     if version < 3:
         xyzw *= np.where(xyzw[:, 3:] < 0, -1, 1)
-        rotations = whole((xyzw[:, :3] + 1) * 127.5)
+        rotations = as_bytes((xyzw[:, :3] + 1) * 127.5)
     else:
         words = np.empty(count, "<u4")
         for row, q in enumerate(xyzw):
@@ -114,11 +116,11 @@ def spz(
         rotations = words.tobytes()
     streams = [
         positions,
-        whole(gaussians.opacities * 255),
-        whole((gaussians.sh[:, 0] * 0.15 + 0.5) * 255),
-        whole((np.log(gaussians.scales) + 10) * 16),
+        as_bytes(gaussians.opacities * 255),
+        as_bytes((gaussians.sh[:, 0] * 0.15 + 0.5) * 255),
+        as_bytes((np.log(gaussians.scales) + 10) * 16),
         rotations,
-        whole(gaussians.sh[:, 1:] * 128 + 128),
+        as_bytes(gaussians.sh[:, 1:] * 128 + 128),
     ]
     streams = [stream for stream in streams if stream]
     records = b"" if system is None else struct.pack("<IIf", 0xADBE0002, 4, 1.0)  # one that is not known comes first
@@ -156,6 +158,7 @@ def _picture(values: Any, width: int = 20) -> Any:
 
 
 def _quaternions(rotations: Array) -> Any:
+    """(N, 4) uint8: three elements of each quaternion, and 252 plus the index of the largest one, which is left out."""
     rows = np.arange(len(rotations))
     largest = np.abs(rotations).argmax(axis=1)
     signed = rotations * np.sign(rotations[rows, largest])[:, None]
@@ -164,7 +167,8 @@ def _quaternions(rotations: Array) -> Any:
     return np.concatenate([stored, 252 + largest[:, None]], axis=1).astype(np.uint8)
 
 
-def _fitted(values: Any, least: Any, most: Any) -> Any:
+def _scaled_bytes(values: Any, least: Any, most: Any) -> Any:
+    """The bytes of values between `least`, which becomes 0, and `most`, which becomes 255."""
     return np.rint((values - least) / np.where(most > least, most - least, 1) * 255).astype(np.uint8)
 
 
@@ -173,9 +177,9 @@ def sog(gaussians: Gaussians, version: int = 2, **more: Any) -> Any:
     count, degree = len(gaussians), int(np.sqrt(gaussians.sh.shape[1])) - 1
     spaced = np.sign(gaussians.means) * np.log1p(np.abs(gaussians.means.astype(np.float64)))
     least, most = spaced.min(axis=0), spaced.max(axis=0)
-    whole = np.rint((spaced - least) / (most - least) * 65535).astype(np.uint16)
-    files = {"means_l.webp": webp(_picture((whole & 255).astype(np.uint8)))}
-    files["means_u.webp"] = webp(_picture((whole >> 8).astype(np.uint8)))
+    words = np.rint((spaced - least) / (most - least) * 65535).astype(np.uint16)
+    files = {"means_l.webp": webp(_picture((words & 255).astype(np.uint8)))}
+    files["means_u.webp"] = webp(_picture((words >> 8).astype(np.uint8)))
     files["quats.webp"] = webp(_picture(_quaternions(gaussians.rotations)))
     meta: dict[str, Any] = {
         "means": {"mins": least.tolist(), "maxs": most.tolist(), "files": ["means_l.webp", "means_u.webp"]}
@@ -187,7 +191,7 @@ def sog(gaussians: Gaussians, version: int = 2, **more: Any) -> Any:
         meta |= {"version": 2, "count": count}
         parts = {"scales": logs, "sh0": constant}
         books = {name: np.linspace(part.min(), part.max(), 256) for name, part in parts.items()}
-        stored = {name: _fitted(part, part.min(), part.max()) for name, part in parts.items()}
+        stored = {name: _scaled_bytes(part, part.min(), part.max()) for name, part in parts.items()}
         opacity = np.rint(gaussians.opacities * 255).astype(np.uint8)
         stored["sh0"] = np.concatenate([stored["sh0"], opacity[:, None]], axis=1)
         for name in parts:
@@ -198,7 +202,7 @@ def sog(gaussians: Gaussians, version: int = 2, **more: Any) -> Any:
         stored = {}
         for name, part in {"scales": logs, "sh0": with_opacity}.items():
             low, high = part.min(axis=0), part.max(axis=0)
-            stored[name] = _fitted(part, low, high)
+            stored[name] = _scaled_bytes(part, low, high)
             meta[name] = {"mins": low.tolist(), "maxs": high.tolist(), "files": [f"{name}.webp"]}
     files |= {f"{name}.webp": webp(_picture(part)) for name, part in stored.items()}
     if degree:
@@ -207,7 +211,7 @@ def sog(gaussians: Gaussians, version: int = 2, **more: Any) -> Any:
         rows = -(-count // 64)
         palette = np.zeros((rows * 64, coefficients, 4), np.uint8)
         palette[..., 3] = 255
-        palette[:count, :, :3] = _fitted(entries, low, high)
+        palette[:count, :, :3] = _scaled_bytes(entries, low, high)
         files["shN_centroids.webp"] = webp(palette.reshape(rows, 64 * coefficients, 4))
         labels = np.arange(count)
         files["shN_labels.webp"] = webp(_picture(np.stack([labels & 255, labels >> 8], axis=1).astype(np.uint8)))

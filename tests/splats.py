@@ -32,7 +32,7 @@ def random_gaussians(count: int, degree: int = 3, seed: int = 0) -> Any:
 
 
 def matrices(rotations: Array) -> Any:
-    """(N, 3, 3) of unit quaternions wxyz."""
+    """(N, 3, 3) rotation matrices of unit quaternions wxyz (N, 4)."""
     w, x, y, z = np.asarray(rotations, np.float64).T
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -43,7 +43,7 @@ def matrices(rotations: Array) -> Any:
 
 
 def covariances(gaussians: Gaussians) -> Any:
-    """(N, 3, 3)."""
+    """(N, 3, 3) the covariances of the Gaussians."""
     axes = matrices(gaussians.rotations) * np.asarray(gaussians.scales, np.float64)[:, None]
     return axes @ axes.swapaxes(1, 2)
 
@@ -66,11 +66,11 @@ def codecs() -> Any:
     )
 
 
-def assert_same(first: Any, second: Any, tolerance: float = 1e-5, opacity: float = 0.0) -> None:
+def assert_same(first: Any, second: Any, tolerance: float = 1e-5, opacity_tolerance: float = 0.0) -> None:
     """Two sets hold the same Gaussians in the same order; a quaternion and its negative are the same rotation."""
     dots = np.abs((first.rotations * second.rotations).sum(axis=1))
     np.testing.assert_allclose(first.means, second.means, atol=tolerance)
     np.testing.assert_allclose(first.scales, second.scales, rtol=max(tolerance, 1e-5))
     np.testing.assert_allclose(dots, 1, atol=max(tolerance, 1e-5))
-    np.testing.assert_allclose(first.opacities, second.opacities, atol=max(tolerance, opacity))
+    np.testing.assert_allclose(first.opacities, second.opacities, atol=max(tolerance, opacity_tolerance))
     np.testing.assert_allclose(first.sh, second.sh, atol=tolerance)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from tests import rooms
+from tests import painted_room
 from tests.benchmarks import _measure
 from tests.geometry.features.test_panorama_features import errors, panorama, pose
 from tests.geometry.sfm.synthetic_matches import silent
@@ -28,11 +28,11 @@ def row(width: int, panoramas: int, photos: int) -> str:
     places = [(-1.2 + 0.45 * i, random.uniform(-0.2, 0.2), random.uniform(-0.6, 0.3)) for i in range(panoramas)]
     poses = [pose(random.uniform(-3, 3), place) for place in places]
     chosen = [panorama(i, width) for i in range(panoramas)]
-    pictures = {photo.name: rooms.panorama(matrix, width) for photo, matrix in zip(chosen, poses, strict=True)}
+    pictures = {photo.name: painted_room.panorama(matrix, width) for photo, matrix in zip(chosen, poses, strict=True)}
     for i in range(photos):
         poses.append(pose(0.1 * i, (-1 + 0.3 * i, 0.0, -0.5)))
         chosen.append(Photo(f"flat {i}", "", 480, 360, ""))
-        pictures[f"flat {i}"] = rooms.photo(poses[-1], 480, 360, 400.0)
+        pictures[f"flat {i}"] = painted_room.photo(poses[-1], 480, 360, 400.0)
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         settings = features.QUALITIES["preview"]

@@ -54,8 +54,8 @@ def timed(draw: Any, name: str) -> None:
 
 
 @pytest.mark.usefixtures("slow_driver")
-def test_drawing(shot: Path) -> None:
-    bpy.ops.threer.choose_photos(directory=str(shot))
+def test_drawing(photo_folder: Path) -> None:
+    bpy.ops.threer.choose_photos(directory=str(photo_folder))
     for draw in (panel, engines, preferences):
         timed(draw, draw.__name__)
 
@@ -73,18 +73,18 @@ def test_drawing_a_large_result(tmp_path: Path) -> None:
     timed(panel, f"panel, {len(cameras)} photos")
 
 
-def test_polling(addon: ModuleType, shot: Path) -> None:
-    (shot / "go").touch()
+def test_polling(work: ModuleType, photo_folder: Path) -> None:
+    (photo_folder / "go").touch()
     running: list[float] = []
     ending: list[float] = []
     for _ in range(10):
-        task = start(addon, shot)
+        task = start(work, photo_folder)
         while task.ended is None:
             began = time.perf_counter()
-            addon.current().queue.poll()
+            work.current().queue.poll()
             (running if task.ended is None else ending).append(time.perf_counter() - began)
             time.sleep(0.002)
-        addon.current().queue.tasks.clear()
+        work.current().queue.tasks.clear()
     print_time("poll while a job runs", running)
     print_time("poll that ends a job", ending)
 

@@ -47,6 +47,7 @@ def digest(attribute: Any) -> Any:
 
 
 def properties(struct: Any, head: Any, depth: Any) -> Any:
+    """The lines of a struct's properties, each after `head`. `depth` is the number of structs around it."""
     collected = []
     for prop in struct.bl_rna.properties:
         name = prop.identifier

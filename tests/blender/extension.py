@@ -61,21 +61,26 @@ def part(name: str) -> ModuleType:
 @pytest.fixture
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The folder that Blender gives the add-on."""
-    data_folder = tmp_path / "home"
-    data_folder.mkdir()
-    monkeypatch.setattr(bpy.utils, "extension_path_user", lambda *_args, **_more: str(data_folder))
-    return data_folder
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setattr(bpy.utils, "extension_path_user", lambda *_args, **_more: str(folder))
+    return folder
 
 
 @pytest.fixture
 def addon(repository: Path, data_folder: Path, fresh_file: None) -> Iterator[ModuleType]:  # noqa: ARG001
-    """The module `ui.work` of the add-on, enabled in a fresh file."""
-    enable(repository)
-    yield part("ui.work")
+    """The package of the add-on, enabled in a fresh file."""
+    yield enable(repository)
     if ADDON in bpy.context.preferences.addons:
         bpy.ops.preferences.addon_disable(module=ADDON)
     for name in [name for name in sys.modules if name.startswith(ADDON)]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def work(addon: ModuleType) -> ModuleType:  # noqa: ARG001
+    """The module `ui.work` of the enabled add-on."""
+    return part("ui.work")
 
 
 @pytest.fixture
@@ -95,12 +100,12 @@ def checkouts_kernels(addon: ModuleType, data_folder: Path, monkeypatch: pytest.
 
 
 @pytest.fixture
-def shot(addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
-    """A folder of photos for the fake worker, which is put in the engine's place."""
+def photo_folder(addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
+    """A folder of photos for the fake worker, which is put in the place of the true one."""
     package = tmp_path / "fake" / "threer_blender" / "worker"
     package.mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("fake_worker.py"), package / "__main__.py")
-    interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))
+    interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))  # of the fake worker
     monkeypatch.setattr(part("host.environment"), "this_python", lambda _engine: interpreter)
     return make_photo_folder(tmp_path / "shot")
 
@@ -128,7 +133,7 @@ def start(work: Any, folder: Path) -> Any:
 
 
 def until(work: Any, done: Any, seconds: int = 120) -> None:
-    """Ticks as Blender's timer does, until `done()`."""
+    """Ticks as Blender's timer does, until `done()` is true. Fails after so many `seconds`."""
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline

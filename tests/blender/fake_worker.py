@@ -23,6 +23,7 @@ def say(**message: object) -> None:
 
 
 def watch() -> None:
+    """Waits for a cancel, and obeys it: the process ends, or works to its end where it has a result to keep."""
     for _ in sys.stdin:
         if (photos / "preview.png").exists():
             (photos / "go").touch()

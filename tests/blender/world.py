@@ -40,15 +40,16 @@ def ball_color(points: Array) -> Any:
 
 
 def trace(camera: Camera, pixels: Array) -> Any:
-    """Depth (...), colour (..., 3) in [0, 1] and place (..., 3) in the world of what `camera` sees at pixels (..., 2).
+    """Depth (...), colour (..., 3) in [0, 1] and world point (..., 3) of the surface at pixels (..., 2) of `camera`.
 
-    In the sky, depth and place are NaN.
+    In the sky, depth and point are NaN.
     """
     rays = camera.rays(pixels) @ camera.world_from_camera[:3, :3].T
     origin = camera.world_from_camera[:3, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
         floor = -origin[1] / rays[..., 1]
         floor[(floor <= 0) | (floor > 12)] = np.nan
+        # The ray meets the ball where a t² + 2 b t + c = 0.
         a = (rays**2).sum(-1)
         b = rays @ (origin - BALL_CENTRE)
         c = ((origin - BALL_CENTRE) ** 2).sum() - BALL_RADIUS**2
@@ -75,6 +76,7 @@ def looking_at(eye: Any, target: tuple[float, float, float] = (0.0, -0.5, 0.0), 
 def camera(
     name: str, width: int, height: int, fx: Any, fy: Any = None, cx: Any = None, cy: Any = None, pose: Any = None
 ) -> Camera:
+    """A camera without distortion, upright in front of the ball unless a `pose` is given."""
     return Camera(
         photo=name,
         width=width,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.geometry.shots import synthetic_shots
-from tests.solved_shots import FIRST, FRAMES, plate, result_of
+from tests.solved_shots import FIRST, FRAMES, result_of, write_plate
 from threer_blender import bundle
 from threer_blender.cli import command_line, resolving
 
@@ -15,7 +15,7 @@ from threer_blender.cli import command_line, resolving
 def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resolve")
     shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), walking=0.15, numbers=np.arange(FIRST, FIRST + FRAMES))
-    return bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
+    return bundle.write(result_of(shot, write_plate(folder / "frames")), folder / "result")
 
 
 def test_tracks_and_frames_to_leave_out_are_asked_for(result: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 SAMPLES = ((0.125, 0.625), (0.375, 0.125), (0.625, 0.875), (0.875, 0.375))  # in the pixel: rotated grid
 NEAREST = 0.02  # m: what is nearer is not drawn
-SUN = np.array([-0.52, -0.45, 0.73])  # where its light comes from
+SUN = np.array([-0.52, -0.45, 0.73])  # the direction to the sun, in the world
 SKY = np.array([[0.42, 0.55, 0.80], [0.75, 0.80, 0.86]])  # linear, above and at the horizon
 OCTAVES = ((1.0, 0.9), (3.1, 0.65), (9.3, 0.5), (27.0, 0.4))  # of the paint: frequency, amplitude
 
@@ -143,10 +143,8 @@ def _projected(vertices: Array, rows: Array, lens: Array) -> Array:
 
 @numba.njit(**_COMPILE)
 def _edges(vertices: Array, corners: Array, pose: Array, a: Array, n: Array) -> float:
-    """A triangle in the camera's frame: `a` (3, 3) its corners, `n` (3, 3) the planes through the eye and each edge.
-
-    Returns what a corner's distance is from the plane of its opposite edge: six times the volume of the pyramid.
-    """
+    """Fills `a` (3, 3) with a triangle's corners in the camera's frame, and `n` (3, 3) with the normals of the planes
+    through the camera and each edge. Returns six times the signed volume of the pyramid from the camera."""
     for i in range(3):
         vertex = vertices[corners[i]]
         u, v, w = vertex[0] - pose[0, 3], vertex[1] - pose[1, 3], vertex[2] - pose[2, 3]
@@ -164,7 +162,7 @@ def _edges(vertices: Array, corners: Array, pose: Array, a: Array, n: Array) -> 
 def _rasterise(
     vertices: Array, corners: Array, pixels: Array, rows: Array, rays: Array, surface: Array, depth: Array
 ) -> None:
-    """The nearest triangle on each sample's ray, and its depth (camera z) there."""
+    """Fills `surface` with the nearest triangle on each sample's ray, and `depth` with its camera z there."""
     height, width = surface.shape[:2]
     n = np.empty((3, 3))
     a = np.empty((3, 3))
@@ -172,14 +170,14 @@ def _rasterise(
     rolling = np.any(rows[0] != rows[-1])
     for t in range(len(corners)):
         left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
-        whole = True
+        is_projected = True
         for i in range(3):
             x, y = pixels[corners[t, i]]
             if np.isnan(x):
-                whole = False
+                is_projected = False
                 break
             left, right, top, bottom = min(left, x), max(right, x), min(top, y), max(bottom, y)
-        if not whole:
+        if not is_projected:
             continue
         margin = 0.05 + 0.05 * max(right - left, bottom - top)
         first, last = max(int(np.floor(top - margin)), 0), min(int(np.floor(bottom + margin)), height - 1)
@@ -213,7 +211,7 @@ def _hash(i: int, j: int, k: int) -> int:
 
 @numba.njit(**_COMPILE)
 def _gradient(i: int, j: int, k: int, x: float, y: float, z: float) -> float:
-    """A lattice point's random slope times the way from it."""
+    """A lattice point's random gradient times the vector (x, y, z) from it."""
     h = _hash(i, j, k)
     return (
         ((h & 1023) / 511.5 - 1.0) * x + (((h >> 10) & 1023) / 511.5 - 1.0) * y + (((h >> 20) & 1023) / 511.5 - 1.0) * z

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests import rooms
+from tests import painted_room
 from threer_blender.geometry import panoramas
 from threer_blender.model import lens
 from threer_blender.model.arrays import Array
@@ -14,7 +14,7 @@ POSE = np.eye(4)
 
 @pytest.fixture(scope="module")
 def picture() -> Array:
-    return rooms.panorama(POSE, WIDTH)
+    return painted_room.panorama(POSE, WIDTH)
 
 
 @pytest.mark.parametrize("view", range(len(panoramas.VIEWS)))
@@ -22,7 +22,7 @@ def test_a_view_is_what_a_pinhole_camera_sees(picture: Array, view: int) -> None
     intrinsics, (side, _) = panoramas.view_picture(WIDTH)
     pose = np.eye(4)
     pose[:3, :3] = panoramas.VIEWS[view]
-    true = rooms.photo(pose, side, side, intrinsics[0, 0])
+    true = painted_room.photo(pose, side, side, intrinsics[0, 0])
     cut = panoramas.cut(picture, view)
     assert cut.shape == true.shape
     inner = slice(side // 4, -side // 4)  # at the corners a panorama is twice as fine

@@ -51,7 +51,7 @@ def resources() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A folder whose name is as awkward as artists' are, with a few of the sample's photos."""
     folder = tmp_path_factory.mktemp("work") / "Küche 50% (final)"
     (folder / "photos").mkdir(parents=True)
@@ -65,17 +65,17 @@ def run(*arguments: Any) -> int:
     return importlib.import_module(f"{PACKAGE}.threer_blender.addon").run_command([str(each) for each in arguments])
 
 
-def reconstruct(work: Path) -> None:
+def reconstruct(project: Path) -> None:
     """Does the work of the panel's buttons: chooses photos for the open file, and reconstructs them as a preview."""
     bpy = blender()
-    bpy.ops.threer.choose_photos(directory=f"{work / 'photos'}{os.sep}", files=[{"name": name} for name in PHOTOS])
+    bpy.ops.threer.choose_photos(directory=f"{project / 'photos'}{os.sep}", files=[{"name": name} for name in PHOTOS])
     bpy.context.scene.threer.options_colmap.quality = "preview"
     bpy.ops.threer.reconstruct()
 
 
-def result_of(work: Path) -> list[Path]:
+def result_of(project: Path) -> list[Path]:
     """The files of all results beside the photos."""
-    return sorted((work / "photos" / "3R results").glob("*/*.*"))
+    return sorted((project / "photos" / "3R results").glob("*/*.*"))
 
 
 def contents() -> Any:
@@ -111,9 +111,9 @@ def test_installs_and_enables(resources: Path) -> None:
 
 
 @pytest.mark.skipif(WITH_WHEELS, reason="this zip has its wheels")
-def test_without_wheels_it_says_what_is_missing(work: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_wheels_it_says_what_is_missing(project: Any, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeError) as raised:
-        reconstruct(work)
+        reconstruct(project)
     assert run("info") == 0
     printed = capfd.readouterr().out
     for module in ("pycolmap", "numba", "PIL", "pillow_heif"):
@@ -123,9 +123,9 @@ def test_without_wheels_it_says_what_is_missing(work: Any, capfd: pytest.Capture
 
 
 @pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
-def test_reconstructs_in_its_own_process(work: Any, resources: Path) -> None:
-    reconstruct(work)
-    assert result_of(work), "the result of an unsaved file does not lie beside its photos"
+def test_reconstructs_in_its_own_process(project: Any, resources: Path) -> None:
+    reconstruct(project)
+    assert result_of(project), "the result of an unsaved file does not lie beside its photos"
     assert "pycolmap" not in sys.modules
     assert "numba" not in sys.modules
     assert list(resources.rglob("*.nbi")), "the kernels' cache is not in the extension's own folder"
@@ -147,13 +147,13 @@ def test_scene_is_what_the_photos_show() -> None:
 
 
 @pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
-def test_scene_survives_saving_and_opening(work: Any) -> None:
+def test_scene_survives_saving_and_opening(project: Any) -> None:
     bpy = blender()
     before = contents()
-    bpy.ops.wm.save_as_mainfile(filepath=str(work / "scene.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(project / "scene.blend"))
     bpy.ops.wm.read_homefile(use_empty=True)
     assert contents() == ({}, [])
-    bpy.ops.wm.open_mainfile(filepath=str(work / "scene.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(project / "scene.blend"))
     assert contents() == before
 
 
@@ -174,9 +174,9 @@ def as_list(value: Any) -> Any:
     return value if isinstance(value, list) else []
 
 
-def test_uninstalls_without_a_trace_and_keeps_results(work: Any, resources: Path) -> None:
+def test_uninstalls_without_a_trace_and_keeps_results(project: Any, resources: Path) -> None:
     bpy = blender()
-    results, before = result_of(work), contents()
+    results, before = result_of(project), contents()
     assert results or not WITH_WHEELS
     repositories = [each.module for each in bpy.context.preferences.extensions.repos]
     index = repositories.index("user_default")
@@ -185,7 +185,7 @@ def test_uninstalls_without_a_trace_and_keeps_results(work: Any, resources: Path
     left = [path for folder in resources.rglob("site-packages") for path in folder.iterdir()]
     assert not left
     assert not (resources / "extensions" / ".user" / "user_default" / "threer_blender").exists()
-    assert (result_of(work), contents()) == (results, before)
+    assert (result_of(project), contents()) == (results, before)
 
 
 @pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")

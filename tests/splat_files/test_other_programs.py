@@ -82,4 +82,4 @@ def test_gaussforge_agrees(tmp_path: Path, path: Any) -> None:
     theirs = splat_files.read(tmp_path / "theirs.ply").gaussians
     # gaussforge leaves SPZ's axes as they are, and opacities of 1 become 0.999
     ours = splat_files.read(path, codecs(), spz_is_y_up=False).gaussians
-    assert_same(ours, theirs, 3e-5, opacity=1.1e-3)
+    assert_same(ours, theirs, 3e-5, opacity_tolerance=1.1e-3)

@@ -63,7 +63,7 @@ def foreign(folder: Path, name: str) -> None:
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_importing_a_damaged_result(
-    addon: ModuleType, tmp_path: Path, damage: Any, name: Any, sentence: str, solved_before: bool
+    work: ModuleType, tmp_path: Path, damage: Any, name: Any, sentence: str, solved_before: bool
 ) -> None:
     folder = make_photo_folder(tmp_path / "shot") / "bundle"
     choose(tmp_path / "shot")
@@ -76,7 +76,7 @@ def test_importing_a_damaged_result(
     with pytest.raises(RuntimeError, match=sentence.replace("(", r"\(").replace(")", r"\)")):
         bpy.ops.threer.import_result(directory=str(folder))
     assert lines() == before
-    assert addon.current().error.endswith(sentence)
+    assert work.current().error.endswith(sentence)
 
 
 JUNK: tuple[Any, ...] = (None, True, 0, -1, 1e308, 2**70, "", "\ud800", "../../etc", [], {}, [[1]])

@@ -29,14 +29,14 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def work_without_pycolmap(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def work_without_pycolmap(work: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module `ui.work` in a Blender whose Python no carried wheel fits, and that may use the internet."""
     environment = part("host.environment")
     real = environment.find_spec
     monkeypatch.setattr(environment, "find_spec", lambda name: None if name in ("pycolmap", "torch") else real(name))
     monkeypatch.delenv("THREER_HOME", raising=False)
     bpy.context.preferences.system.use_online_access = True
-    yield addon
+    yield work
     bpy.context.preferences.system.use_online_access = False
 
 

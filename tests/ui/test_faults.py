@@ -96,25 +96,23 @@ def assert_nothing_left(photos: Path, temporary: Path) -> None:
 # The worker's death
 
 
-def test_a_worker_killed_at_any_moment(
-    addon: ModuleType, small: Path, temporary: Path, record_property: Record
-) -> None:
+def test_a_worker_killed_at_any_moment(work: ModuleType, small: Path, temporary: Path, record_property: Record) -> None:
     """Each moment is drawn from its own share of how long a whole run takes."""
     began = time.monotonic()
-    run(addon, small)
+    run(work, small)
     whole = time.monotonic() - began
     rng = random.Random(0)
     killed = 0
     for number in range(KILLED_WORKERS):
-        task = run(addon, small, kill_after=whole * (number + rng.random()) / KILLED_WORKERS)
-        if addon.current().error:
+        task = run(work, small, kill_after=whole * (number + rng.random()) / KILLED_WORKERS)
+        if work.current().error:
             killed += 1
-            assert "SIGKILL" in addon.current().error
+            assert "SIGKILL" in work.current().error
             assert task.job.log.is_file()
         assert group_gone(task.job.pid)
         assert_nothing_left(small, temporary)
-    run(addon, small)
-    assert addon.current().error == ""
+    run(work, small)
+    assert work.current().error == ""
     record_property("tried", KILLED_WORKERS)
     assert killed > 0  # the rest were quicker than when they were measured
 
@@ -215,7 +213,7 @@ def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Pa
 # A full disk
 
 
-def test_a_full_disk(addon: ModuleType, small: Path, temporary: Path, tmp_path: Path) -> None:
+def test_a_full_disk(work: ModuleType, small: Path, temporary: Path, tmp_path: Path) -> None:
     """The one that the photos are on, where the result goes; once there is room, the next run works."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -225,13 +223,13 @@ def test_a_full_disk(addon: ModuleType, small: Path, temporary: Path, tmp_path: 
     try:
         for photo in small.glob("*.jpg"):
             shutil.copy(photo, disk)
-        task = run(addon, disk)
-        assert "is full; free some space and run again." in addon.current().error
+        task = run(work, disk)
+        assert "is full; free some space and run again." in work.current().error
         assert group_gone(task.job.pid)
         assert_nothing_left(disk, temporary)
         subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
-        run(addon, disk)
-        assert addon.current().error == ""
+        run(work, disk)
+        assert work.current().error == ""
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
@@ -240,7 +238,7 @@ def test_a_full_disk(addon: ModuleType, small: Path, temporary: Path, tmp_path: 
 
 
 def test_a_missing_wheel(
-    addon: ModuleType,
+    work: ModuleType,
     small: Path,
     temporary: Path,
     tmp_path: Path,
@@ -259,21 +257,21 @@ def test_a_missing_wheel(
         with monkeypatch.context() as patch:
             interpreter = Interpreter(whole.python, (hiding, *whole.search_path))
             patch.setattr(environment, "this_python", lambda _engine, interpreter=interpreter: interpreter)
-            run(addon, small)
-            assert f"{module} cannot be imported; install the extension's zip" in addon.current().error
+            run(work, small)
+            assert f"{module} cannot be imported; install the extension's zip" in work.current().error
             assert_nothing_left(small, temporary)
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, module, None)
             assert f"needs {module} first." in panel()
             assert "threer.reconstruct" not in panel()
     assert "threer.reconstruct" in panel()
-    run(addon, small)
-    assert addon.current().error == ""
+    run(work, small)
+    assert work.current().error == ""
     record_property("tried", len(engine.requires))
 
 
 def test_a_worker_of_another_version(
-    addon: ModuleType, small: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    work: ModuleType, small: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another Blender has updated the extension, while this one has the earlier version in memory."""
     genuine = part("headless").reconstruction_request
@@ -281,50 +279,52 @@ def test_a_worker_of_another_version(
         patch.setattr(
             part("headless"), "reconstruction_request", lambda *given: replace(genuine(*given), version="0.0.9")
         )
-        run(addon, small)
-        assert f"version 0.0.9 of the extension, but {__version__} is installed now" in addon.current().error
-        assert "restart Blender" in addon.current().error
+        run(work, small)
+        assert f"version 0.0.9 of the extension, but {__version__} is installed now" in work.current().error
+        assert "restart Blender" in work.current().error
         assert_nothing_left(small, temporary)
-    run(addon, small)
-    assert addon.current().error == ""
+    run(work, small)
+    assert work.current().error == ""
 
 
-def test_a_hung_worker(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record) -> None:
+def test_a_hung_worker(
+    work: ModuleType, photo_folder: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
     """One worker lives and sends nothing, one is stopped altogether. The clock is set forward by a minute."""
     later = 0.0
     monkeypatch.setattr(part("ui.queue"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
     for stopped in (False, True):
         later = 0.0
-        task = start(addon, shot)
-        until(addon, lambda task=task: task.progress.fraction > 0)
+        task = start(work, photo_folder)
+        until(work, lambda task=task: task.progress.fraction > 0)
         before = lines()
         assert "No word" not in panel()
-        (shot / "silent").touch()
+        (photo_folder / "silent").touch()
         if stopped:
             os.kill(task.job.pid, signal.SIGSTOP)
         time.sleep(0.3)  # until what was said before has arrived
-        addon.tick()
+        work.tick()
         later = 61.0
         assert "No word from the process for 6" in panel()
         assert "threer.cancel" in panel()
         bpy.ops.threer.cancel(position=0)
-        until(addon, lambda task=task: task.ended)
+        until(work, lambda task=task: task.ended)
         assert task.ended.kind == "cancelled"
         assert gone(task.job.pid)
         assert lines() == before
-        assert not (shot / "3R results").exists()
-        (shot / "silent").unlink()
-    (shot / "go").touch()
+        assert not (photo_folder / "3R results").exists()
+        (photo_folder / "silent").unlink()
+    (photo_folder / "go").touch()
     later = 0.0
-    start(addon, shot)
-    until(addon, roots)
+    start(work, photo_folder)
+    until(work, roots)
     record_property("tried", 2)
 
 
 # A project that moves
 
 
-@pytest.mark.usefixtures("addon", "shot")
+@pytest.mark.usefixtures("addon", "photo_folder")
 def test_a_project_moved_to_another_folder(tmp_path: Path) -> None:
     """Photos, plates and the result are found where the .blend is opened next; the result can be imported again."""
     project, moved = tmp_path / "project", tmp_path / "elsewhere" / "Küche 50%"

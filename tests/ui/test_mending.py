@@ -12,7 +12,7 @@ from PIL import Image
 from tests.blender.drawn import drawn
 from tests.blender.extension import part, roots
 from tests.geometry.shots import synthetic_shots
-from tests.solved_shots import FIRST, FRAMES, plate, result_of
+from tests.solved_shots import FIRST, FRAMES, result_of, write_plate
 from threer_blender import bundle
 from threer_blender.geometry.shots import moving_objects
 from threer_blender.model.reconstruction import Photo
@@ -26,7 +26,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[synthetic_shots.Sy
     """A shot in which many points walk, and the result that does not know which."""
     folder = tmp_path_factory.mktemp("walked")
     shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), walking=0.15, numbers=np.arange(FIRST, FIRST + FRAMES))
-    return shot, bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
+    return shot, bundle.write(result_of(shot, write_plate(folder / "frames")), folder / "result")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from tests.blender.drawn import drawn
 from tests.blender.extension import part, roots
 from tests.geometry.shots import synthetic_shots
-from tests.solved_shots import FIRST, FRAMES, plate, result_of
+from tests.solved_shots import FIRST, FRAMES, result_of, write_plate
 from threer_blender import bundle
 
 pytest_plugins = ["tests.blender.extension"]
@@ -18,7 +18,7 @@ pytest_plugins = ["tests.blender.extension"]
 @pytest.mark.usefixtures("addon")
 def test_a_plate_that_was_moved_is_named_and_found_again(tmp_path: Path) -> None:
     shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), numbers=np.arange(FIRST, FIRST + FRAMES))
-    result = bundle.write(result_of(shot, plate(tmp_path / "frames")), tmp_path / "result")
+    result = bundle.write(result_of(shot, write_plate(tmp_path / "frames")), tmp_path / "result")
     bpy.ops.threer.import_result(directory=str(result))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     (tmp_path / "frames").rename(tmp_path / "archive")

@@ -24,20 +24,20 @@ pytest_plugins = ["tests.blender.extension"]
 # Choosing
 
 
-def test_choose_files_or_a_folder(addon: ModuleType, shot: Path, tmp_path: Path) -> None:
+def test_choose_files_or_a_folder(work: ModuleType, photo_folder: Path, tmp_path: Path) -> None:
     settings = bpy.context.scene.threer
-    choose(shot)
+    choose(photo_folder)
     assert [Path(entry.path).name for entry in settings.photos] == sorted(camera.photo for camera in CAMERAS)
     assert sum(entry.megabytes for entry in settings.photos) == pytest.approx(
-        sum((shot / camera.photo).stat().st_size for camera in CAMERAS) / 1e6, rel=1e-4
+        sum((photo_folder / camera.photo).stat().st_size for camera in CAMERAS) / 1e6, rel=1e-4
     )
     names = [{"name": "square.png"}, {"name": "larger.png"}]
-    bpy.ops.threer.choose_photos(directory=str(shot), files=names)
+    bpy.ops.threer.choose_photos(directory=str(photo_folder), files=names)
     assert [Path(entry.path).name for entry in settings.photos] == ["square.png", "larger.png"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(RuntimeError, match="There is no photo in the folder"):
         choose(tmp_path / "empty")
-    assert "There is no photo in the folder" in addon.current().error
+    assert "There is no photo in the folder" in work.current().error
     assert len(settings.photos) == 2
     bpy.ops.threer.clear_photos()
     assert len(settings.photos) == 0
@@ -45,12 +45,12 @@ def test_choose_files_or_a_folder(addon: ModuleType, shot: Path, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("addon")
-def test_choose_files_of_any_name(shot: Path, tmp_path: Path) -> None:
+def test_choose_files_of_any_name(photo_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / 'an album\'s "best"\nof 2026, 写真'
     names = ["a b.png", 'it\'s "quoted".png', "two\nlines.png", "写真 ünï.png"]
     folder.mkdir()
     for name in names:
-        shutil.copy(shot / "square.png", folder / name)
+        shutil.copy(photo_folder / "square.png", folder / name)
     choose(folder)
     chosen = part("ui.properties").chosen_paths(bpy.context.scene)
     assert sorted(chosen) == sorted(str(folder / name) for name in names)
@@ -59,10 +59,12 @@ def test_choose_files_of_any_name(shot: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("addon")
-def test_choosing_a_folder_says_what_is_left_out(shot: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_choosing_a_folder_says_what_is_left_out(
+    photo_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)
-    shutil.copy(shot / "square.png", folder / "deep")
+    shutil.copy(photo_folder / "square.png", folder / "deep")
     (folder / "notes.txt").write_text("notes")
     choose(folder)
     assert part("ui.properties").chosen_paths(bpy.context.scene) == [str(folder / "deep" / "square.png")]
@@ -99,16 +101,16 @@ def test_every_option_is_declared_once() -> None:
 # Reconstructing
 
 
-def test_in_background_the_button_blocks_and_works(addon: ModuleType, shot: Path, data_folder: Path) -> None:
-    (shot / "go").touch()
-    choose(shot)
+def test_in_background_the_button_blocks_and_works(work: ModuleType, photo_folder: Path, data_folder: Path) -> None:
+    (photo_folder / "go").touch()
+    choose(photo_folder)
     assert bpy.ops.threer.reconstruct() == {"FINISHED"}
     (root,) = roots()
     assert len([child for child in root.children if child.type == "CAMERA"]) == len(CAMERAS)
-    assert Path(root["threer_bundle"]).parent == shot / "3R results"
+    assert Path(root["threer_bundle"]).parent == photo_folder / "3R results"
     assert Path(root["threer_bundle"]).name.endswith("shot")
     assert part("jobs.results").waiting(data_folder) == []
-    assert addon.current().queue.tasks == addon.current().arrived == addon.current().offered == []
+    assert work.current().queue.tasks == work.current().arrived == work.current().offered == []
     actual = part("ui.summary").summary(root)
     assert (actual.registered, actual.chosen) == (len(CAMERAS), len(CAMERAS))
     cloud = bundle.read(part("ui.summary").bundle(root)).cloud
@@ -117,12 +119,12 @@ def test_in_background_the_button_blocks_and_works(addon: ModuleType, shot: Path
     assert actual.notes == [part("scene.startup").HIDDEN]
 
 
-def test_a_result_of_a_saved_file_lies_beside_it(shot: Path, tmp_path: Path) -> None:
+def test_a_result_of_a_saved_file_lies_beside_it(photo_folder: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(project / "shot.blend"))
-    (shot / "go").touch()
-    choose(shot)
+    (photo_folder / "go").touch()
+    choose(photo_folder)
     bpy.ops.threer.reconstruct()
     (root,) = roots()
     assert root["threer_bundle"].startswith("//3R results")
@@ -141,7 +143,7 @@ def test_the_panel_says_how_good_the_cameras_are(reconstruction: Reconstruction,
     assert f"{len(cameras) - 2} cameras of layout quality, not refined" in text
 
 
-def test_with_the_engine_itself(addon: ModuleType, tmp_path: Path) -> None:
+def test_with_the_engine_itself(work: ModuleType, tmp_path: Path) -> None:
     folder = tmp_path / "real"
     folder.mkdir()
     for photo in SAMPLE[:4]:
@@ -154,168 +156,170 @@ def test_with_the_engine_itself(addon: ModuleType, tmp_path: Path) -> None:
     assert (actual.registered, actual.chosen) == (4, 4)
     assert actual.points > 10_000
     assert actual.error < 1.0
-    assert addon.current().error == ""
+    assert work.current().error == ""
 
 
-def test_a_users_mistake_is_said_and_changes_nothing(addon: ModuleType, shot: Path, data_folder: Path) -> None:
-    (shot / "go").write_text("These photos do not overlap; take more of them.")
-    choose(shot)
+def test_a_users_mistake_is_said_and_changes_nothing(work: ModuleType, photo_folder: Path, data_folder: Path) -> None:
+    (photo_folder / "go").write_text("These photos do not overlap; take more of them.")
+    choose(photo_folder)
     before = lines()
     with pytest.raises(RuntimeError, match="do not overlap"):
         bpy.ops.threer.reconstruct()
     assert lines() == before
-    assert addon.current().error == "These photos do not overlap; take more of them."
-    assert not (shot / "3R results").exists()
+    assert work.current().error == "These photos do not overlap; take more of them."
+    assert not (photo_folder / "3R results").exists()
     assert list((data_folder / "not imported").iterdir()) == []
-    (shot / "go").write_text("")
+    (photo_folder / "go").write_text("")
     bpy.ops.threer.reconstruct()
-    assert addon.current().error == ""
+    assert work.current().error == ""
 
 
-def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(addon: ModuleType, shot: Path) -> None:
-    arrays = shot / "bundle" / "arrays.safetensors"
+def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(work: ModuleType, photo_folder: Path) -> None:
+    arrays = photo_folder / "bundle" / "arrays.safetensors"
     arrays.write_bytes(arrays.read_bytes()[:-1])
-    task = start(addon, shot)
+    task = start(work, photo_folder)
     before = lines()
-    (shot / "go").touch()
-    until(addon, lambda: addon.current().error)
+    (photo_folder / "go").touch()
+    until(work, lambda: work.current().error)
     assert lines() == before
-    assert addon.current().offered == [task.output]
+    assert work.current().offered == [task.output]
 
 
 # The job
 
 
-def test_two_jobs_queue(addon: ModuleType, shot: Path, tmp_path: Path) -> None:
+def test_two_jobs_queue(work: ModuleType, photo_folder: Path, tmp_path: Path) -> None:
     other = make_photo_folder(tmp_path / "other", step=16)
-    first, second = start(addon, shot), start(addon, other)
+    first, second = start(work, photo_folder), start(work, other)
     assert first.output != second.output
-    until(addon, lambda: first.progress.fraction > 0)
+    until(work, lambda: first.progress.fraction > 0)
     assert second.job is None
-    (shot / "go").touch()
-    until(addon, lambda: second.job is not None)
+    (photo_folder / "go").touch()
+    until(work, lambda: second.job is not None)
     assert first.ended
     (other / "go").touch()
-    until(addon, lambda: not addon.current().queue.tasks and not addon.current().arrived)
-    assert addon.tick() is None
+    until(work, lambda: not work.current().queue.tasks and not work.current().arrived)
+    assert work.tick() is None
     # The second photos are the first ones' equals in content, so they bring the same objects up to date.
     (root,) = roots()
     assert part("ui.summary").bundle(root) == second.output
 
 
 def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(
-    addon: ModuleType, shot: Path, data_folder: Path
+    work: ModuleType, photo_folder: Path, data_folder: Path
 ) -> None:
-    task = start(addon, shot)
-    until(addon, lambda: task.progress.fraction > 0)
+    task = start(work, photo_folder)
+    until(work, lambda: task.progress.fraction > 0)
     bpy.ops.wm.read_homefile(use_factory_startup=False)
-    assert bpy.app.timers.is_registered(addon.tick)
+    assert bpy.app.timers.is_registered(work.tick)
     assert len(bpy.context.scene.threer.photos) == 0
     before = lines()
-    (shot / "go").touch()
-    until(addon, lambda: task.ended)
-    addon.tick()
+    (photo_folder / "go").touch()
+    until(work, lambda: task.ended)
+    work.tick()
     assert lines() == before
-    assert addon.current().offered == [task.output]
+    assert work.current().offered == [task.output]
     bpy.ops.threer.import_result(directory=str(task.output))
     assert len(roots()) == 1
-    assert addon.current().offered == part("jobs.results").waiting(data_folder) == []
+    assert work.current().offered == part("jobs.results").waiting(data_folder) == []
 
 
-def test_undo_and_redo_keep_the_job(addon: ModuleType, shot: Path) -> None:
+def test_undo_and_redo_keep_the_job(work: ModuleType, photo_folder: Path) -> None:
     bpy.ops.ed.undo_push(message="start")
-    task = start(addon, shot)
+    task = start(work, photo_folder)
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.ed.undo_push(message="cube")
-    until(addon, lambda: task.progress.fraction > 0)
+    until(work, lambda: task.progress.fraction > 0)
     bpy.ops.ed.undo()
     bpy.ops.ed.redo()
     bpy.ops.ed.undo()
-    (shot / "go").touch()
-    until(addon, roots)
+    (photo_folder / "go").touch()
+    until(work, roots)
     assert task.ended
 
 
-def test_a_result_waits_while_the_artist_edits(addon: ModuleType, shot: Path) -> None:
+def test_a_result_waits_while_the_artist_edits(work: ModuleType, photo_folder: Path) -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")
-    task = start(addon, shot)
-    (shot / "go").touch()
-    until(addon, lambda: addon.current().arrived)
-    addon.tick()
+    task = start(work, photo_folder)
+    (photo_folder / "go").touch()
+    until(work, lambda: work.current().arrived)
+    work.tick()
     assert roots() == []
-    assert addon.current().arrived == [task]
+    assert work.current().arrived == [task]
     bpy.ops.object.mode_set(mode="OBJECT")
-    addon.tick()
+    work.tick()
     assert len(roots()) == 1
 
 
-def test_a_script_in_edit_mode_does_not_wait(shot: Path) -> None:
+def test_a_script_in_edit_mode_does_not_wait(photo_folder: Path) -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")
-    (shot / "go").touch()
-    choose(shot)
+    (photo_folder / "go").touch()
+    choose(photo_folder)
     bpy.ops.threer.reconstruct()
     assert len(roots()) == 1
 
 
-def test_cancel_leaves_nothing(addon: ModuleType, shot: Path, tmp_path: Path, data_folder: Path) -> None:
+def test_cancel_leaves_nothing(work: ModuleType, photo_folder: Path, tmp_path: Path, data_folder: Path) -> None:
     other = make_photo_folder(tmp_path / "other", step=16)
-    first, second = start(addon, shot), start(addon, other)
-    until(addon, lambda: first.progress.fraction > 0)
+    first, second = start(work, photo_folder), start(work, other)
+    until(work, lambda: first.progress.fraction > 0)
     bpy.ops.threer.cancel(position=1)
-    until(addon, lambda: second.ended)
+    until(work, lambda: second.ended)
     assert second.job is None
     bpy.ops.threer.cancel(position=0)
-    until(addon, lambda: first.ended)
+    until(work, lambda: first.ended)
     assert gone(first.job.pid)
     assert roots() == list((data_folder / "not imported").iterdir()) == []
-    assert not (shot / "3R results").exists()
+    assert not (photo_folder / "3R results").exists()
     assert not (other / "3R results").exists()
-    assert addon.tick() is None
+    assert work.tick() is None
 
 
-def test_stopping_keeps_a_result_that_is_only_being_improved(addon: ModuleType, shot: Path, tmp_path: Path) -> None:
+def test_stopping_keeps_a_result_that_is_only_being_improved(
+    work: ModuleType, photo_folder: Path, tmp_path: Path
+) -> None:
     Image.new("RGB", (32, 24), (200, 100, 50)).save(tmp_path / "preview.png")
-    (tmp_path / "preview.png").rename(shot / "preview.png")
-    task = start(addon, shot)
-    until(addon, lambda: task.preview is not None and task.progress.keeps)
+    (tmp_path / "preview.png").rename(photo_folder / "preview.png")
+    task = start(work, photo_folder)
+    until(work, lambda: task.preview is not None and task.progress.keeps)
     pictures = part("ui.pictures")
     pictures.icon(task.preview)  # without a window it is no icon, only a picture
-    assert tuple(addon.current().previews[str(task.preview)].image_size) == (32, 24)
+    assert tuple(work.current().previews[str(task.preview)].image_size) == (32, 24)
     bpy.ops.threer.cancel(position=0)
-    until(addon, roots)
+    until(work, roots)
     assert isinstance(task.ended, part("jobs.messages").Done)
 
 
-def test_silence_is_noticed(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_noticed(work: ModuleType, photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = part("ui.queue")
-    task = start(addon, shot)
-    until(addon, lambda: task.progress.fraction > 0)
+    task = start(work, photo_folder)
+    until(work, lambda: task.progress.fraction > 0)
     assert task.silent_seconds is None
     monkeypatch.setattr(jobs, "SILENCE", 0.5)
-    (shot / "silent").touch()
-    until(addon, lambda: task.silent_seconds is not None)
+    (photo_folder / "silent").touch()
+    until(work, lambda: task.silent_seconds is not None)
     bpy.ops.threer.cancel(position=0)
-    until(addon, lambda: task.ended)
+    until(work, lambda: task.ended)
 
 
 def test_disabling_ends_the_job_and_enabling_finds_finished_results(
-    addon: ModuleType, shot: Path, repository: Path
+    work: ModuleType, photo_folder: Path, repository: Path
 ) -> None:
-    finished = start(addon, shot)
-    until(addon, lambda: finished.progress.fraction > 0)
+    finished = start(work, photo_folder)
+    until(work, lambda: finished.progress.fraction > 0)
     bpy.ops.wm.read_homefile()
-    (shot / "go").touch()
-    until(addon, lambda: finished.ended)
-    (shot / "go").unlink()
-    running = start(addon, shot)
-    until(addon, lambda: running.progress.fraction > 0)
-    tick = addon.tick
+    (photo_folder / "go").touch()
+    until(work, lambda: finished.ended)
+    (photo_folder / "go").unlink()
+    running = start(work, photo_folder)
+    until(work, lambda: running.progress.fraction > 0)
+    tick = work.tick
     bpy.ops.preferences.addon_disable(module=ADDON)
     assert gone(running.job.pid)
     assert not bpy.app.timers.is_registered(tick)
-    assert list((shot / "3R results").iterdir()) == [finished.output]
+    assert list((photo_folder / "3R results").iterdir()) == [finished.output]
     enable(repository)
     assert part("ui.work").current().offered == [finished.output]
     bpy.ops.threer.dismiss_result(directory=str(finished.output))
@@ -357,9 +361,9 @@ def test_enabled_twice_and_disabled_leaves_nothing(repository: Path) -> None:
 # Next steps
 
 
-def test_next_steps(shot: Path) -> None:
-    (shot / "go").touch()
-    choose(shot)
+def test_next_steps(photo_folder: Path) -> None:
+    (photo_folder / "go").touch()
+    choose(photo_folder)
     bpy.ops.threer.reconstruct()
     scene = bpy.context.scene
     solved = part("scene.build").solved_cameras(roots()[0])
@@ -381,14 +385,14 @@ def test_next_steps(shot: Path) -> None:
     assert [marker.camera for marker in scene.timeline_markers] == solved
 
 
-def test_clearing_the_cache_keeps_results(shot: Path, data_folder: Path) -> None:
-    (shot / "go").touch()
-    choose(shot)
+def test_clearing_the_cache_keeps_results(photo_folder: Path, data_folder: Path) -> None:
+    (photo_folder / "go").touch()
+    choose(photo_folder)
     bpy.ops.threer.reconstruct()
     assert list((data_folder / "logs").iterdir())
     bpy.ops.threer.clear_cache()
     assert [folder.name for folder in data_folder.iterdir()] == ["not imported"]
-    assert len(list((shot / "3R results").iterdir())) == 1
+    assert len(list((photo_folder / "3R results").iterdir())) == 1
 
 
 @pytest.mark.usefixtures("addon")

@@ -16,7 +16,7 @@ from threer_blender.files import scene_camera_files
 pytest_plugins = ["tests.blender.extension"]
 
 
-def test_a_lens_from_grids_is_used(addon: ModuleType, tmp_path: Path) -> None:
+def test_a_lens_from_grids_is_used(work: ModuleType, tmp_path: Path) -> None:
     for number, view in enumerate(POSES[1:]):
         Image.fromarray(photo(pose(*view))).save(tmp_path / f"{number}.png")
     names = [{"name": f"{number}.png"} for number in range(3)]
@@ -24,12 +24,12 @@ def test_a_lens_from_grids_is_used(addon: ModuleType, tmp_path: Path) -> None:
     options = bpy.context.scene.threer.options_colmap
     bpy.ops.threer.lens_grid(directory=str(tmp_path), files=names)
     bpy.ops.threer.lens_grid(directory=str(tmp_path), files=names)
-    task, second = addon.current().queue.tasks
+    task, second = work.current().queue.tasks
     assert Path(second.request.output) == tmp_path / "lens 3.json"
     assert "Next: lens grid, 3 photos" in drawn("ui.panel", "THREER_PT_main")
     assert options.lens_file == ""
     part("ui.work").finish(task)
-    assert "focal length" in addon.current().success
+    assert "focal length" in work.current().success
     assert options.lens_file == str(tmp_path / "lens 2.json")
     assert Path(options.lens_file).is_file()
     assert (tmp_path / "lens.json").read_text() == "the artist's"
@@ -37,10 +37,10 @@ def test_a_lens_from_grids_is_used(addon: ModuleType, tmp_path: Path) -> None:
     options.lens_file = ""
 
 
-def test_photos_without_corners_are_refused_in_a_sentence(addon: ModuleType, tmp_path: Path) -> None:
+def test_photos_without_corners_are_refused_in_a_sentence(work: ModuleType, tmp_path: Path) -> None:
     Image.fromarray(np.full((HEIGHT, WIDTH, 3), 90, np.uint8)).save(tmp_path / "blank.png")
     bpy.ops.threer.lens_grid(directory=str(tmp_path), files=[{"name": "blank.png"}])
-    (task,) = addon.current().queue.tasks
+    (task,) = work.current().queue.tasks
     with pytest.raises(Exception, match="None of the photos shows the corners"):
         part("ui.work").finish(task)
     assert bpy.context.scene.threer.options_colmap.lens_file == ""
@@ -53,13 +53,13 @@ def test_the_box_holds_what_is_known() -> None:
     assert {"threer.lens_grid", "threer.scene_cameras"} <= set(text.split())
 
 
-def test_without_cameras_of_photos_there_is_no_reference(addon: ModuleType, tmp_path: Path) -> None:
+def test_without_cameras_of_photos_there_is_no_reference(work: ModuleType, tmp_path: Path) -> None:
     Image.fromarray(np.full((HEIGHT, WIDTH, 3), 90, np.uint8)).save(tmp_path / "blank.png")
     bpy.ops.threer.choose_photos(directory=str(tmp_path), files=[{"name": "blank.png"}])
     with pytest.raises(RuntimeError, match="Fewer than two cameras of the scene belong to chosen photos"):
         bpy.ops.threer.scene_cameras()
     bpy.ops.threer.clear_photos()
-    assert addon.current().error
+    assert work.current().error
 
 
 @pytest.mark.usefixtures("addon")

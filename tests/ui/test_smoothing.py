@@ -11,7 +11,7 @@ import pytest
 from tests.blender.drawn import drawn
 from tests.blender.extension import part, roots
 from tests.geometry.shots import synthetic_shots
-from tests.solved_shots import FIRST, FRAMES, plate, result_of
+from tests.solved_shots import FIRST, FRAMES, result_of, write_plate
 from threer_blender import bundle
 
 pytest_plugins = ["tests.blender.extension"]
@@ -25,7 +25,7 @@ def shaken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for pose in poses:
         pose[1, 3] += 0.02 * random.standard_normal()
     shot = synthetic_shots.shot(poses, numbers=np.arange(FIRST, FIRST + FRAMES))
-    return bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
+    return bundle.write(result_of(shot, write_plate(folder / "frames")), folder / "result")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from tests.blender.drawn import drawn
 from tests.blender.extension import part, roots
 from tests.geometry.shots import synthetic_shots
-from tests.solved_shots import FIRST, FRAMES, plate, result_of
+from tests.solved_shots import FIRST, FRAMES, result_of, write_plate
 from threer_blender import bundle
 from threer_blender.files import survey_files
 from threer_blender.model.lens import Distortion
@@ -27,7 +27,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     numbers = np.arange(FIRST, FIRST + FRAMES)
     lens = Distortion("SIMPLE_RADIAL", (-0.1,))
     shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), numbers=numbers, distortion=lens)
-    return bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
+    return bundle.write(result_of(shot, write_plate(folder / "frames")), folder / "result")
 
 
 @pytest.fixture

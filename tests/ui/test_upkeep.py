@@ -85,7 +85,7 @@ def test_from_the_terms_to_the_button(declare: Any, server: Any, data_folder: Pa
         bpy.ops.threer.download_weights(engine="counter")
     with pytest.raises(RuntimeError, match="may not use the internet now"):
         bpy.ops.threer.download_weights(engine="counter", accept=True)
-    assert server.asked == []
+    assert server.requests == []
 
     online()
     bpy.ops.threer.download_weights(engine="counter")  # the terms are accepted once
@@ -109,7 +109,7 @@ def test_a_download_that_fails_is_said_and_goes_on(declare: Any, server: Any, da
     partial = data_folder / "weights" / ".threer" / "counter.bin.partial"
     partial.write_bytes(CONTENT[:400_000])
     bpy.ops.threer.download_weights(engine="counter")
-    assert server.asked[-1][1]["Range"] == "bytes=400000-"
+    assert server.requests[-1][1]["Range"] == "bytes=400000-"
     assert "not at its address" not in panel()
 
 
@@ -130,7 +130,7 @@ def test_a_file_of_ones_own_is_used_instead_of_a_download(
     bpy.ops.threer.delete_weights(name="counter.bin")
     assert mine.read_bytes() == b"my own"
     assert "threer.download_weights" in panel()
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_hash_that_nobody_published_is_forgotten_on_a_click(declare: Any, data_folder: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_gated_file_needs_the_users_own_token(declare: Any, server: Any, data_
     server.needs_token = "hf_secret"
     with pytest.raises(RuntimeError, match=r"needs your own token: ask for access at https://example\.org/terms"):
         bpy.ops.threer.download_weights(engine="counter", accept=True)
-    assert server.asked == []
+    assert server.requests == []
     preferences().token = "hf_wrong"
     with pytest.raises(RuntimeError, match=r"refused your token \(403\)"):
         bpy.ops.threer.download_weights(engine="counter")

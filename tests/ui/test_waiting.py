@@ -43,22 +43,22 @@ def test_a_line_that_is_no_message_is_a_value_error_whatever_it_holds(line: Any)
         from_line(line)
 
 
-def test_a_worker_that_talks_nonsense_ends_in_a_sentence(addon: ModuleType, shot: Path) -> None:
+def test_a_worker_that_talks_nonsense_ends_in_a_sentence(work: ModuleType, photo_folder: Path) -> None:
     """Each line from a real process, by way of the reader thread."""
     for line in [*LINES[1:8], LINES[14], LINES[28], "x" * 3_000_000, "\x00" * 100]:
-        (shot / "nonsense").write_text(line)
-        task = start(addon, shot)
-        until(addon, lambda task=task: task.ended)
+        (photo_folder / "nonsense").write_text(line)
+        task = start(work, photo_folder)
+        until(work, lambda task=task: task.ended)
         assert isinstance(task.ended, part("jobs.messages").Failed)
         assert "said something unexpected" in task.ended.text or "ended unexpectedly" in task.ended.text
-        assert not (shot / "3R results").exists()
+        assert not (photo_folder / "3R results").exists()
         panel()
-    (shot / "nonsense").unlink()
+    (photo_folder / "nonsense").unlink()
 
 
-def test_a_job_is_tidied_up_on_a_thread(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_is_tidied_up_on_a_thread(work: ModuleType, photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for a process's end and deleting its files is none of the window's work."""
-    (shot / "go").touch()
+    (photo_folder / "go").touch()
     removal, threads = part("files.removal"), []
     discard = removal.discard
 
@@ -67,8 +67,8 @@ def test_a_job_is_tidied_up_on_a_thread(addon: ModuleType, shot: Path, monkeypat
         discard(folder)
 
     monkeypatch.setattr(removal, "discard", heard)
-    task = start(addon, shot)
-    until(addon, lambda: task.ended)
+    task = start(work, photo_folder)
+    until(work, lambda: task.ended)
     assert threads
     assert threading.main_thread() not in threads
 
@@ -92,22 +92,26 @@ def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path: Path) 
     assert gone(begun[0].pid)
 
 
-def test_the_timer_survives_whatever_is_raised(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (shot / "go").touch()
-    task = start(addon, shot)
+def test_the_timer_survives_whatever_is_raised(
+    work: ModuleType, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photo_folder / "go").touch()
+    task = start(work, photo_folder)
 
     def broken() -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(addon.current().queue, "poll", broken)
-        assert addon.tick() == addon.INTERVAL
+        patch.setattr(work.current().queue, "poll", broken)
+        assert work.tick() == work.INTERVAL
     assert "Something went wrong in the extension's queue" in panel()
-    until(addon, lambda: task.ended and not addon.current().arrived)
+    until(work, lambda: task.ended and not work.current().arrived)
     assert isinstance(task.ended, part("jobs.messages").Done)
 
 
-def test_a_start_that_fails_in_any_way_is_said(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_that_fails_in_any_way_is_said(
+    work: ModuleType, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for error in (OSError("no such file"), RuntimeError("boom"), ValueError("x"), MemoryError()):
 
         def broken(*_given: Any, error: Any = error) -> None:
@@ -115,13 +119,15 @@ def test_a_start_that_fails_in_any_way_is_said(addon: ModuleType, shot: Path, mo
 
         with monkeypatch.context() as patch:
             patch.setattr(part("headless"), "begin", broken)
-            task = start(addon, shot)
-            until(addon, lambda task=task: task.ended)
-        assert "process could not be started" in addon.current().error
+            task = start(work, photo_folder)
+            until(work, lambda task=task: task.ended)
+        assert "process could not be started" in work.current().error
         assert panel()
 
 
-def test_a_task_is_cancelled_while_it_starts(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_is_cancelled_while_it_starts(
+    work: ModuleType, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begin = part("headless").begin
 
     def slow(*given: Any) -> Any:
@@ -129,11 +135,11 @@ def test_a_task_is_cancelled_while_it_starts(addon: ModuleType, shot: Path, monk
         return begin(*given)
 
     monkeypatch.setattr(part("headless"), "begin", slow)
-    task = start(addon, shot)
-    addon.tick()
+    task = start(work, photo_folder)
+    work.tick()
     assert task.job is None
-    addon.cancel(task)
-    until(addon, lambda: task.ended)
+    work.cancel(task)
+    until(work, lambda: task.ended)
     assert task.ended.kind == "cancelled"
 
 
@@ -169,7 +175,7 @@ def test_what_drawing_asks_for_is_found_on_a_thread() -> None:
 
 
 @pytest.mark.usefixtures("addon")
-def test_drawing_asks_the_driver_on_a_thread_and_once(monkeypatch: pytest.MonkeyPatch, shot: Path) -> None:
+def test_drawing_asks_the_driver_on_a_thread_and_once(monkeypatch: pytest.MonkeyPatch, photo_folder: Path) -> None:
     work = part("ui.work").current()
     monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
     hardware, threads = part("host.hardware"), []
@@ -179,9 +185,9 @@ def test_drawing_asks_the_driver_on_a_thread_and_once(monkeypatch: pytest.Monkey
         return ()
 
     monkeypatch.setattr(hardware, "graphics_cards", graphics_cards)
-    bpy.ops.threer.choose_photos(directory=str(shot))
+    bpy.ops.threer.choose_photos(directory=str(photo_folder))
     bpy.context.scene.threer.engine = "vggt"
-    (shot.parent / "home" / "weights").mkdir()
+    (photo_folder.parent / "home" / "weights").mkdir()
     for draw in (panel, engines, preferences):
         for _ in range(20):
             draw()

@@ -55,7 +55,7 @@ def left_beside(target: Path) -> list[str]:
 
 
 def ranges(server: Server) -> list[str | None]:
-    return [headers.get("Range") for _, headers in server.asked]
+    return [headers.get("Range") for _, headers in server.requests]
 
 
 def test_whole(server: Server, target: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_complete_part_is_taken_without_the_network(server: Server, target: Pa
     in_our_folder(target, "net.bin.partial").write_bytes(CONTENT)
     fetch(server, target)
     assert target.read_bytes() == CONTENT
-    assert server.asked == []
+    assert server.requests == []
 
 
 def part(server: Server, target: Path, content: bytes) -> None:
@@ -199,7 +199,7 @@ def test_refusals_say_what_to_do(server: Server, target: Path, code: int, more: 
     with pytest.raises(UserError, match=sentence) as refused:
         fetch(server, target, **more)
     assert "hf_secret" not in str(refused.value)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_an_unreachable_server(target: Path) -> None:
@@ -211,14 +211,14 @@ def test_the_token_stays_with_its_host(server: Server, target: Path) -> None:
     with Server() as other:
         server.redirect = other.url.replace("127.0.0.1", "localhost")
         fetch(server, target, token="hf_secret")
-        assert server.asked[0][1]["Authorization"] == "Bearer hf_secret"
-        assert "Authorization" not in other.asked[0][1]
+        assert server.requests[0][1]["Authorization"] == "Bearer hf_secret"
+        assert "Authorization" not in other.requests[0][1]
 
 
 def test_the_token_follows_a_redirect_within_its_host(server: Server, target: Path) -> None:
     server.redirect, server.needs_token = "/moved/net.bin", "hf_secret"
     fetch(server, target, token="hf_secret")
-    assert [path for path, _ in server.asked] == ["/net.bin", "/moved/net.bin"]
+    assert [path for path, _ in server.requests] == ["/net.bin", "/moved/net.bin"]
     assert target.read_bytes() == CONTENT
 
 
@@ -243,7 +243,7 @@ def test_a_file_that_stands_there_is_never_replaced_unless_it_is_ours(
     with pytest.raises(UserError, match="is in the way, and is not the published file; move it away"):
         fetch(server, target)
     assert target.read_bytes() == content
-    assert server.asked == []
+    assert server.requests == []
     expected = RemoteFile(server.url, len(CONTENT), HASH)
     assert download.fetch(expected, target, silent, pause=0.001, ours=True) == HASH
     assert target.read_bytes() == CONTENT
@@ -287,14 +287,14 @@ def test_retries_end_however_little_arrives_each_time(server: Server, target: Pa
     server.breaks = [1] * 10_000
     with pytest.raises(UserError, match="broke off"):
         fetch(server, target)
-    assert len(server.asked) < 10
+    assert len(server.requests) < 10
 
 
 def test_retries_end_where_the_server_cannot_resume(server: Server, target: Path) -> None:
     server.breaks, server.ranges = [500_000] * 10_000, False
     with pytest.raises(UserError, match="broke off"):
         fetch(server, target)
-    assert len(server.asked) < 10
+    assert len(server.requests) < 10
 
 
 CODE = """
@@ -318,7 +318,7 @@ def test_eight_processes_fetch_one_file(server: Server, target: Path, known: boo
     assert outputs == [HASH] * 8
     assert target.read_bytes() == CONTENT
     assert left_beside(target) == ["net.bin"]
-    assert len([headers for _, headers in server.asked if "Range" not in headers]) == 1
+    assert len([headers for _, headers in server.requests if "Range" not in headers]) == 1
 
 
 def test_a_killed_download_lets_the_next_one_in(server: Server, target: Path) -> None:

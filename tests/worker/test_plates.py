@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, JpegImagePlugin
 
-from tests.lensed import DISTORTIONS, HEIGHT, WIDTH, camera, centres, covered, taken, world
+from tests.lensed import DISTORTIONS, HEIGHT, WIDTH, camera, centres, covered, taken, world_points
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.lens import NO_DISTORTION, Distortion
@@ -63,7 +63,7 @@ def test_points_fall_where_the_camera_says(tmp_path: Path, distortion: Distortio
     lensed = camera(distortion)
     ideal = np.stack(np.meshgrid(np.linspace(40, 600, 8), np.linspace(40, 380, 6)), axis=-1).reshape(-1, 2)
     ideal += np.random.default_rng(5).uniform(-5, 5, ideal.shape)
-    points = world(lensed, ideal, np.random.default_rng(6).uniform(1, 9, len(ideal)))
+    points = world_points(lensed, ideal, np.random.default_rng(6).uniform(1, 9, len(ideal)))
     points = points[covered(lensed, ideal, 12)]
     in_photo = lensed.project(points)
     in_plate = replace(lensed, distortion=NO_DISTORTION).project(points)
@@ -82,7 +82,7 @@ def test_points_fall_where_the_camera_says(tmp_path: Path, distortion: Distortio
 def test_straight_lines_are_straight_in_the_plate(tmp_path: Path) -> None:
     """A soft-edged bright bar between two 3D points near the frame's edge, traced column by column."""
     lensed = camera(DISTORTIONS[3])
-    ends = world(lensed, np.array([[30.0, 30.0], [610.0, 55.0]]), np.array([2.0, 7.0]))
+    ends = world_points(lensed, np.array([[30.0, 30.0], [610.0, 55.0]]), np.array([2.0, 7.0]))
     along = ends[0] + np.linspace(0, 1, 4000)[:, None] * (ends[1] - ends[0])
     traced = lensed.project(along)
     row = np.interp(np.arange(WIDTH) + 0.5, traced[:, 0], traced[:, 1])

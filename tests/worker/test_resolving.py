@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.geometry.shots import synthetic_shots
-from tests.solved_shots import FIRST, FRAMES, plate, result_of
+from tests.solved_shots import FIRST, FRAMES, result_of, write_plate
 from threer_blender import bundle
 from threer_blender.geometry.shots import moving_objects
 from threer_blender.jobs.messages import Done, SolveAgain
@@ -34,7 +34,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[synthetic_shots.Sy
     """A shot in which many points walk, and the result that does not know which."""
     folder = tmp_path_factory.mktemp("walked")
     shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), walking=0.3, numbers=np.arange(FIRST, FIRST + FRAMES))
-    return shot, bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
+    return shot, bundle.write(result_of(shot, write_plate(folder / "frames")), folder / "result")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[synthetic_shots.Syn
     """A shot in which nothing moves, and its result."""
     folder = tmp_path_factory.mktemp("clean")
     shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), numbers=np.arange(FIRST, FIRST + FRAMES))
-    return shot, bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
+    return shot, bundle.write(result_of(shot, write_plate(folder / "frames")), folder / "result")
 
 
 def again(folder: Path, output: Path, **asked: Any) -> Reconstruction:
@@ -110,7 +110,7 @@ def test_weights_are_remembered_and_told(clean: tuple[synthetic_shots.SyntheticS
 
 def test_another_shot_of_the_place_stays(clean: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path) -> None:
     before = bundle.read(clean[1])
-    other = str(plate(tmp_path / "other"))
+    other = str(write_plate(tmp_path / "other"))
     names = {photo.name: f"other {photo.frame}" for photo in before.photos}
     photos = [replace(each, name=names[each.name], path=other, sha256=each.sha256[::-1]) for each in before.photos]
     cameras = [replace(camera, photo=names[camera.photo]) for camera in before.cameras]
@@ -127,7 +127,7 @@ def test_another_shot_of_the_place_stays(clean: tuple[synthetic_shots.SyntheticS
 
 def test_a_turning_camera_keeps_its_world_and_renews_its_points(tmp_path: Path) -> None:
     shot = synthetic_shots.shot(synthetic_shots.turning(FRAMES), numbers=np.arange(FIRST, FIRST + FRAMES))
-    before = result_of(shot, plate(tmp_path / "frames"), alone=True)
+    before = result_of(shot, write_plate(tmp_path / "frames"), alone=True)
     assert before.shots[0].tracks is not None
     bundle.write(before, tmp_path / "result")
     after = again(tmp_path / "result", tmp_path / "again", weights={"0": 0.0, "1": 0.0}, bad=[[1001, 1002]])

@@ -10,7 +10,7 @@ import numpy as np
 import pycolmap
 import pytest
 
-from tests import rooms
+from tests import painted_room
 from tests.geometry.sfm.synthetic_matches import silent
 from threer_blender.geometry.features import features, panorama_features
 from threer_blender.geometry.features.database import FeatureSettings, Matched, Search, add_image, read_verified
@@ -55,7 +55,7 @@ def matches_of(cameras: Sequence[Camera], photos: Sequence[Photo], folder: Path)
     """Matches of 600 points on a room's walls, with a quarter of a pixel of noise."""
     random = np.random.default_rng(0)
     directions = random.normal(size=(600, 3))
-    points = directions / np.abs(directions / (rooms.SIZE / 2)).max(axis=1, keepdims=True)
+    points = directions / np.abs(directions / (painted_room.SIZE / 2)).max(axis=1, keepdims=True)
     pixels = [camera.project(points) + random.normal(0, 0.25, (600, 2)) for camera in cameras]
     with np.errstate(invalid="ignore"):
         visible = [
@@ -120,7 +120,7 @@ def test_panoramas_from_one_spot_are_refused(tmp_path: Path, photos: int) -> Non
 
 
 def test_pictures_of_a_room_are_solved(tmp_path: Path) -> None:
-    pictures = {f"round {i}": rooms.panorama(matrix, WIDTH) for i, matrix in enumerate(POSES)}
+    pictures = {f"round {i}": painted_room.panorama(matrix, WIDTH) for i, matrix in enumerate(POSES)}
     chosen = [panorama(i, WIDTH) for i in range(3)]
     matched = features.extract_and_match(
         Search(chosen, lambda each, _side: pictures[each.name], tmp_path, SETTINGS, silent)
@@ -139,7 +139,7 @@ def test_features_lie_all_around_and_none_where_it_is_excluded(tmp_path: Path) -
     options.sift.max_num_features = 3000
     excluded = np.zeros((WIDTH // 2, WIDTH), bool)
     excluded[:, : WIDTH // 4] = True
-    picture: Array = rooms.panorama(POSES[0], WIDTH)
+    picture: Array = painted_room.panorama(POSES[0], WIDTH)
     keypoints, descriptors = panorama_features.find(picture, excluded, tmp_path, options, lambda: None)
     assert len(keypoints) == len(descriptors) > 300
     assert keypoints[:, 0].min() >= WIDTH // 4

@@ -10,7 +10,7 @@ import pytest
 from tests.geometry.sfm.synthetic_matches import FOCAL, HEIGHT, WIDTH, silent, synthetic
 from threer_blender.geometry.features.database import Matched, camera_of
 from threer_blender.geometry.sfm.mapping import MappingSolution, solve
-from threer_blender.model.lens import Distortion, KnownLens
+from threer_blender.model.lens import Distortion, KnownLens, distort
 
 BROWN = Distortion("BROWN", (-0.2, 0.05, -0.01, 0.0, 1e-3, -1e-3))
 
@@ -61,7 +61,5 @@ def test_the_solver_knows_brown_by_another_name(tmp_path: Path) -> None:
     camera = camera_of(known(matched, lens).photos[0], (WIDTH, HEIGHT), 1)
     rays = np.random.default_rng(0).uniform(-0.4, 0.4, (50, 2))
     ours = np.column_stack([rays, np.ones(50)])
-    from threer_blender.model import lens as formulas
-
-    expected = formulas.distort(BROWN, rays) * FOCAL + (WIDTH / 2 + 3, HEIGHT / 2)
+    expected = distort(BROWN, rays) * FOCAL + (WIDTH / 2 + 3, HEIGHT / 2)
     assert camera.img_from_cam(ours) == pytest.approx(expected, abs=1e-9)

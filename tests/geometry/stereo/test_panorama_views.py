@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests import rooms
+from tests import painted_room
 from threer_blender.geometry.stereo import panorama_views
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera
@@ -17,7 +17,7 @@ def test_points_lie_in_the_views_where_the_panorama_shows_them() -> None:
     focal, whole = WIDTH / (2 * np.pi), lens.Distortion(lens.PANORAMA)
     camera = Camera("round", WIDTH, WIDTH // 2, focal, focal, WIDTH / 2, WIDTH / 4, pose, whole)
     points, ids = pose[:3, 3] + random.normal(size=(300, 3)), np.arange(300) + 7
-    picture = rooms.panorama(pose, WIDTH)
+    picture = painted_room.panorama(pose, WIDTH)
     views = panorama_views.cut(camera, picture, points, ids)
     assert set(np.concatenate([view.sparse_ids for view in views])) == set(ids)
     for view in views:
@@ -37,6 +37,6 @@ def test_points_lie_in_the_views_where_the_panorama_shows_them() -> None:
 def test_a_view_sees_another_panorama_of_its_camera_as_its_own() -> None:
     focal, whole = WIDTH / (2 * np.pi), lens.Distortion(lens.PANORAMA)
     camera = Camera("round", WIDTH, WIDTH // 2, focal, focal, WIDTH / 2, WIDTH / 4, np.eye(4), whole)
-    picture = rooms.panorama(np.eye(4), WIDTH)
+    picture = painted_room.panorama(np.eye(4), WIDTH)
     for view in panorama_views.cut(camera, picture, np.zeros((0, 3)), np.zeros(0, int)):
         assert np.abs(panorama_views.view_of(camera, view, picture).astype(int) - view.image).max() <= 1
