@@ -122,6 +122,7 @@ def description(each: Lens) -> dict[str, Any]:
 
 
 def _entry(each: Lens, added: Overscan, maps: tuple[str, str], fits: Sequence[Fit]) -> dict[str, Any]:
+    """The lens's entry in the index. `maps` are the names of its STMaps, that which undistorts first."""
     camera = next(iter(each.cameras.values()))
     render = without_distortion(camera, added)
     render_sensor_width = each.sensor_width * render.width / camera.width if each.sensor_width else None
@@ -146,11 +147,13 @@ def _entry(each: Lens, added: Overscan, maps: tuple[str, str], fits: Sequence[Fi
 
 
 def _distortion(camera: Camera) -> dict[str, Any]:
+    """The solved lens model, and its parameters by name."""
     names = FORMULAS[camera.distortion.model].params
     return {"model": camera.distortion.model, "params": dict(zip(names, camera.distortion.params, strict=True))}
 
 
 def _sentences(each: Lens, added: Overscan, fits: Sequence[Fit]) -> list[str]:
+    """A sentence about the lens's render size, and one about each fitted model."""
     camera = next(iter(each.cameras.values()))
     width, height = added.size(camera)
     lines = [
@@ -164,4 +167,5 @@ def _sentences(each: Lens, added: Overscan, fits: Sequence[Fit]) -> list[str]:
 
 
 def _key(camera: Camera) -> tuple[Any, ...]:
+    """The size and the intrinsics, equal for cameras of one lens."""
     return (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)

@@ -100,6 +100,7 @@ def read(path: Path) -> list[FileLens]:
 
 
 def _lens(entry: dict[str, Any]) -> FileLens:
+    """The lens of an entry in a lens.json. Raises one of `bounded.FAULTS` where the entry is none, or zooms."""
     if entry.get("zooms"):
         raise ValueError("a lens that zooms")
     plate, camera = entry["plate"], entry["camera"]
@@ -130,6 +131,7 @@ def _focal_length(value: Any) -> float:
 def _from_file(
     photos: Sequence[Photo], lenses: Sequence[FileLens], options: Mapping[str, Any], held: bool
 ) -> KnownPhotos:
+    """As `applied`, with the `lenses` of a lens file."""
     known, sentences = [], []
     for photo in photos:
         if photo.panorama:

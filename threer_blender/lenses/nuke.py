@@ -61,6 +61,7 @@ def script(name: str, camera: Camera, size: tuple[int, int], maps: tuple[str, st
 
 
 def _read(name: str, file: str, raw: bool = False) -> str:
+    """A Read node for a `file` beside the script, or for none. A `raw` file holds numbers, not colours."""
     where = f"[file dirname [value root.name]]/{file}" if file else ""
     return _node("Read", inputs=0, file=f'"{where}"', raw="true" if raw else "false", name=name)
 
@@ -96,5 +97,6 @@ def _tde(camera: Camera, fitted: Fit, direction: str) -> str:
 
 
 def _node(kind: str, **knobs: object) -> str:
+    """The text of a node of this kind with these knobs."""
     values = {name: f"{value:.10g}" if isinstance(value, float) else str(value) for name, value in knobs.items()}
     return "\n".join([f"{kind} {{", *(f" {name} {value}" for name, value in values.items()), "}"])

@@ -53,11 +53,13 @@ def _radial(params: Params, points: FloatArray) -> FloatArray:
 
 
 def _opencv(params: Params, points: FloatArray) -> FloatArray:
+    """`params`: k1, k2, p1, p2."""
     k1, k2, p1, p2 = params
     return _brown((k1, k2, 0.0, 0.0, p1, p2), points)
 
 
 def _fisheye(params: Params, points: FloatArray) -> FloatArray:
+    """The distorted radius is a polynomial of the angle between the ray and the optical axis."""
     k1, k2, k3, k4 = params
     radius = np.hypot(points[..., 0], points[..., 1])
     angle = np.arctan(radius)
@@ -74,6 +76,7 @@ def _equirectangular(_params: Params, points: FloatArray) -> FloatArray:
 
 
 def _division(params: Params, points: FloatArray) -> FloatArray:
+    """Distorted points over 1 + k r², r being their radius."""
     (k,) = params
     ideal: FloatArray = points / (1 + k * (points**2).sum(axis=-1, keepdims=True))
     return ideal

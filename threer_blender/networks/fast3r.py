@@ -108,6 +108,7 @@ class Fast3R(nn.Module):
             ]
 
     def _heads(self, layers: Sequence[Tensor], image: Tensor) -> Prediction:
+        """The prediction for one `image` (3, H, W) from four layers of its tokens (1, tokens, dim)."""
         grid = (image.shape[1] // self.config.patch, image.shape[2] // self.config.patch)
         return Prediction(self.downstream_head(layers, grid), self.downstream_head_local(layers, grid))
 

@@ -186,6 +186,7 @@ class MapAnything(nn.Module):
         )
 
     def _dense(self, layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
+        """(views, H, W, 6) the dense head's output, whose channels are RAY, DISTANCE, CONFIDENCE and CLEAR."""
         maps: Tensor = self.dense_head(layers, grid)
         return maps.permute(0, 2, 3, 1)
 

@@ -179,6 +179,7 @@ class VGGT(nn.Module):
         return Prediction(pose, depth[..., 0].exp(), 1 + depth[..., 1].exp(), points, points_confidence, tracks)
 
     def _points(self, layers: Sequence[Tensor], grid: tuple[int, int], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """The point head's points (N, H, W, 3) and their confidences (N, H, W). `size` is (H, W)."""
         raw = a_few_at_a_time(lambda some: self.point_head(some, grid, size), layers)
         logarithmic = raw[..., :3]
         return logarithmic.sign() * logarithmic.abs().expm1(), 1 + raw[..., 3].exp()

@@ -179,6 +179,7 @@ class VGGTOmega(nn.Module):
 
 
 def _rotation(config: VGGTOmegaConfig, images: Tensor, special: int) -> Rotation:
+    """The rotary positions of a view's tokens, of which the first `special` are no patches."""
     rows, columns = images.shape[2] // config.patch, images.shape[3] // config.patch
     return plane_rotation(rows, columns, special, config.blocks.head_dim, ROPE_BASE, images.device)
 

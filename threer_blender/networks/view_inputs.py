@@ -213,6 +213,7 @@ def _bordered(recipes: list[Recipe]) -> list[Recipe]:
 
 
 def _cut(image: Array, box: Box) -> Array:
+    """The part of `image` (h, w, 3) in a box, white where the box reaches beyond the image."""
     left, top, right, bottom = box
     height, width = image.shape[:2]
     cut = image[max(0, top) : min(bottom, height), max(0, left) : min(right, width)]

@@ -51,10 +51,12 @@ def remarks(model: pycolmap.Reconstruction, photos: Sequence[Photo], scale: floa
 
 
 def _named(name: str) -> str:
+    """The subject of a sentence about a known lens with this name, which may be empty."""
     return name or "The known focal length"
 
 
 def _percent(change: float) -> str:
+    """A change of a focal length, a share, as in "1.5% longer"."""
     return f"{abs(change):.1%} {'longer' if change > 0 else 'shorter'}"
 
 

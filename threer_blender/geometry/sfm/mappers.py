@@ -69,6 +69,7 @@ def _relaxed(path: Path, matched: Matched, token: Token, progress: Callable[[], 
 
 
 def _relaxed_options(matched: Matched) -> pycolmap.IncrementalPipelineOptions:
+    """Thresholds below COLMAP's own: angles in degrees, numbers and shares of inliers."""
     options = incremental_options(matched)
     options.triangulation.ignore_two_view_tracks = False
     options.triangulation.min_angle = 0.7

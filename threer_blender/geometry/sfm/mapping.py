@@ -106,6 +106,7 @@ def solve(matched: Matched, report: ReportStage, marks: SurveyMarks | None = Non
 
 
 def _progress(report: ReportStage, before: float, planned: float, registered: float) -> None:
+    """Reports that a mapper has `registered` photos. `before` counts the photos of the mappers before it."""
     report(MAPPING, before + registered, planned)
 
 

@@ -144,6 +144,7 @@ class Training:
         return _displaced(self._views[number].camera_from_world, self._motions[number], self.depth)
 
     def _tensor(self, array: Array) -> Tensor:
+        """The array in single precision on the training's device."""
         return torch.as_tensor(array, dtype=torch.float32, device=self.device)
 
     def poses(self) -> list[FloatArray]:
@@ -280,6 +281,7 @@ class _Sight:
         return ((1 - DSSIM) * (a - b).abs().mean() + DSSIM * (1 - ssim.mean())) / self._share
 
     def _blurred(self, pictures: Tensor) -> Tensor:
+        """Pictures (…, H, W), blurred with SSIM's window."""
         # On the CPU, two products with banded matrices take a tenth of the time of a convolution.
         return self._down @ pictures @ self._across.T
 
