@@ -22,6 +22,7 @@ ROOMS = (
     "pipelines",
     "geometry/splats",
     "geometry/shots",
+    "geometry/shot_lens",
     "geometry/grids",
     "geometry/stereo",
     "geometry/sfm",

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..files.sequence_files import missing
+from ..geometry.shot_lens.known_lens import departure
 from ..geometry.shots import bootstrapping, solver, tracking
 from ..geometry.shots.kinds import Kind
-from ..geometry.shots.known_lens import departure
 from ..geometry.shots.solver import ShotSolution
 from ..geometry.shots.tracking import ShotTracks
 from ..model.arrays import Array, FloatArray

@@ -8,7 +8,8 @@ import pytest
 from threer_blender.geometry.adjustment import shot_adjustment
 from threer_blender.geometry.adjustment.shot_problem import ShotProblem, ShotState
 from threer_blender.geometry.adjustment.tracks import Tracks
-from threer_blender.geometry.shots import kinds, known_lens, moving
+from threer_blender.geometry.shot_lens import known_lens
+from threer_blender.geometry.shots import kinds, moving
 from threer_blender.model.arrays import Array
 from threer_blender.model.lens import KnownLens
 

@@ -27,7 +27,8 @@ from ..adjustment.frame_errors import FrameErrors, measure
 from ..adjustment.shot_adjustment import Adjusted, adjust, split_long
 from ..adjustment.shot_problem import Anchors, Freedom, ShotState
 from ..adjustment.tracks import Tracks
-from . import kinds, known_lens, moving, open_focal, rolling_shutter, rotating, stretches
+from ..shot_lens import known_lens, open_focal
+from . import kinds, moving, rolling_shutter, rotating, stretches
 from .tracking import ShotTracks
 
 LEAST_TRACKS = 30  # of a shot that can be solved

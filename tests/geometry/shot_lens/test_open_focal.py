@@ -7,7 +7,8 @@ import numpy as np
 from tests.geometry.shots import synthetic_shots
 from threer_blender.geometry.adjustment.shot_adjustment import Adjusted, adjust
 from threer_blender.geometry.adjustment.shot_problem import ShotProblem
-from threer_blender.geometry.shots import kinds, moving, open_focal
+from threer_blender.geometry.shot_lens import open_focal
+from threer_blender.geometry.shots import kinds, moving
 from threer_blender.model.arrays import Array
 
 FRAMES = 16

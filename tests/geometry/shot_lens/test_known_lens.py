@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.geometry.shots import synthetic_shots
 from threer_blender.geometry.adjustment.shot_problem import ShotLens
-from threer_blender.geometry.shots import known_lens, solver
+from threer_blender.geometry.shot_lens import known_lens
+from threer_blender.geometry.shots import solver
 from threer_blender.model.lens import Distortion, KnownLens
-
-from . import synthetic_shots
 
 BARREL = Distortion("RADIAL", (-0.2, 0.03))
 
