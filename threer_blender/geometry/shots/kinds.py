@@ -232,8 +232,11 @@ def _sampson(matrix: FloatArray, first: FloatArray, second: FloatArray) -> Float
 
 
 def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turning: Adjusted) -> FloatArray:
-    """(M,) the distances in pixels of the matches of all pairs from the manifold of a rotation: from a pixel to its
-    rotated match, divided as if both frames had half of the squared error."""
+    """(M,) the distances in pixels of the matches of all pairs from the manifold of a rotation.
+
+    That is the distance from a pixel of the second frame to its rotated match, over √(1 + s²): errors in the first
+    frame are magnified by the factor s of a zoom.
+    """
     state, shot_lens = turning.state, turning.lens
     focals = shot_lens.focal * np.exp(state.lens[0] + state.log_zooms)[:, None]
     distortion, centre = shot_lens.distortion(state.lens), state.lens[1:3]
@@ -244,7 +247,7 @@ def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turnin
         local = rays[first] @ (state.rotations[there] @ state.rotations[here].T).T
         ideal = local[:, :2] / np.where(local[:, 2:] > 1e-9, local[:, 2:], np.nan)
         off = lens.distort(distortion, ideal) * focals[there] + centre - tracks.pixels[second]
-        scale = float(focals[there, 0] / focals[here, 0])
+        scale = float(focals[there, 0] / focals[here, 0])  # s
         errors.append(np.nan_to_num(np.linalg.norm(off, axis=1) / np.sqrt(1 + scale**2), nan=np.inf))
     return np.concatenate(errors)
 

@@ -61,6 +61,7 @@ def adjust(
     inlier_indices, chosen = np.arange(len(tracks.point)), tracks
     for _ in range(1 if len(state.speeds) else ROUNDS):
         of_spline = spline_speeds(chosen, numbers, state)
+        # The adjustment knows constant speeds alone. What the spline displaces beyond these is taken away before.
         bend = displacements(chosen, numbers, shot_lens, state, share)
         bend -= displacements_at_speeds(chosen, shot_lens, state, of_spline, share)
         straight = replace(chosen, pixels=chosen.pixels - bend)
@@ -69,6 +70,7 @@ def adjust(
         adjusted = shot_adjustment.adjust(straight, frames, shot_lens, rolling, begin, check)
         inlier_indices = inlier_indices[adjusted.inliers]
         chosen, state = replace(adjusted.tracks, pixels=tracks.pixels[inlier_indices]), adjusted.state
+    # The displacements at the solved speeds are taken away as well: that leaves the tracks of a global shutter.
     straight = adjusted.tracks
     off = displacements_at_speeds(straight, shot_lens, state, state.speeds, share)
     inliers = np.zeros(len(tracks.point), np.bool_)
@@ -111,6 +113,7 @@ def estimated(
     of_spline = spline_speeds(rolling.tracks, numbers[frames], rolling.state)
     rolling = with_speeds(rolling.tracks, rolling.state, first / USUAL_SHARE * of_spline)
     second, spread = _share(rolling, numbers[frames])
+    # Steps fall as a geometric series, from `first` by the factor `remaining`.
     remaining = min(max((second - first) / first, 0.0), MOST_DAMPING)
     share = first + (second - first) / (1 - remaining)
     spread = float(np.hypot(first_spread, spread)) / (1 - remaining)
