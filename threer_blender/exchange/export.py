@@ -66,9 +66,9 @@ def write(
 ) -> list[str]:
     """Writes `folder`, whole or not at all, and returns sentences about what is in it.
 
-    `bundle_folder` is where the result's plates are. `format_id` is a key of FORMATS. Raises UserError where the format
-    or a choice is unknown, there is nothing to write, a picture is gone, or the folder holds files that no export
-    made, or cannot be written.
+    `bundle_folder` is where the result's undistorted plates are. `format_id` is a key of FORMATS. Raises UserError
+    where the format or a choice is unknown, there is nothing to write, a picture is gone, or the folder holds files
+    that no export made, or cannot be written.
     """
     if format_id not in FORMATS:
         raise UserError(f"There is no format {format_id}; there are {', '.join(FORMATS)}.")

@@ -19,7 +19,7 @@ class View:
     """A solved camera and its picture without distortion.
 
     `name` is the name of the exported file, which begins with the photo's number, from 1. `source` is the file with the
-    picture; None for a frame of a film that has no plate.
+    picture; None for a frame of a film that has no undistorted plate.
     """
 
     camera: Camera
@@ -30,7 +30,7 @@ class View:
 def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
     """The cameras of a result with their pictures, in the order of the photos, without panoramas.
 
-    `bundle_folder` is where the plates are. Raises UserError where a picture is gone.
+    `bundle_folder` is where the undistorted plates are. Raises UserError where a picture is gone.
     """
     pictured = []
     for number, photo in enumerate(reconstruction.photos, start=1):
@@ -51,7 +51,8 @@ def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
 def copy(several: list[View], folder: Path) -> str:
     """Copies the pictures into `folder`/FOLDER, which must not exist yet.
 
-    Frames of films without plates are not copied. Returns a sentence about them, or "" where there are none.
+    Frames of films without undistorted plates are not copied. Returns a sentence about them, or "" where there are
+    none.
     """
     (folder / FOLDER).mkdir()
     for view in several:

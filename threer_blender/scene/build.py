@@ -38,9 +38,9 @@ def build(
 ) -> bpy.types.Object:
     """Puts `reconstruction` into `scene` (by default the current one) and returns its root empty.
 
-    `bundle_folder` is where the cameras' plates are. Render settings and frame range are set only where the scene was
-    empty; `cameras.use_camera` sets them on request. Raises UserError where there are no cameras. Whatever is raised,
-    the scene and all of Blender's data are then as before.
+    `bundle_folder` is where the cameras' undistorted plates are. Render settings and frame range are set only where the
+    scene was empty; `cameras.use_camera` sets them on request. Raises UserError where there are no cameras. Whatever is
+    raised, the scene and all of Blender's data are then as before.
     """
     scene = scene or bpy.context.scene
     if not reconstruction.cameras:

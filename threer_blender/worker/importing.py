@@ -107,7 +107,7 @@ def _notes(solve: Solve, located: Located) -> list[str]:
 
 
 def _with_plates(result: Reconstruction, folder: Path, report: MessageReport) -> list[Camera]:
-    """The cameras, with plates for those whose photos are there and need one."""
+    """The cameras, with undistorted plates for those whose photos are there and need one."""
     cameras = []
     for number, (photo, camera) in enumerate(zip(result.photos, result.cameras, strict=True)):
         report(UNDISTORTING, number, len(result.cameras))
