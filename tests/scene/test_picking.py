@@ -40,6 +40,16 @@ def test_the_front_most_surface_then_the_nearest_in_the_picture(matrix: Any) -> 
     assert picking.pick(world[:0], matrix, SIZE, mouse, 14) == -1
 
 
+def test_a_floor_at_a_low_angle_is_picked_under_the_mouse() -> None:
+    z = -np.arange(3.0, 6.0, 0.01)
+    floor = np.stack([np.zeros_like(z), np.full_like(z, -0.05), z], axis=1)
+    matrix = perspective()
+    mouse = on_screen(matrix, floor[150])
+    nearest = on_screen(matrix, floor[0]) - mouse
+    assert np.hypot(*nearest) < 14  # where the frontmost point of the floor is near the mouse, too
+    assert picking.pick(floor, matrix, SIZE, mouse, 14) == 150
+
+
 def test_points_behind_the_view_are_not_picked() -> None:
     matrix = perspective()
     behind = np.array([(0.0, 0.0, 4.0)])

@@ -50,6 +50,10 @@ def test_what_is_replaced_is_named(root: Any) -> None:
     ready.set_up(scene, root, comp_shot)
     assert mine.name in bpy.data.objects
     assert [step for step in ready.plan(scene, root) if step.replaces] == []
+    assert scene.cycles.samples == ready.SAMPLES
+    scene.cycles.samples = 500  # of the artist, who renders with Cycles now
+    ready.set_up(scene, root, comp_shot)
+    assert scene.cycles.samples == 500
 
 
 def test_a_camera_that_says_nothing_of_its_solve_is_named(root: Any) -> None:

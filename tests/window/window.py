@@ -13,6 +13,7 @@ from typing import Any
 
 SIZE = (1600, 900)
 SHARED = "/mnt/shared"  # where the window's side sees the folder that both sides share
+F12 = "96"  # its code, since xdotool holds Alt down for its name: Blender renders the sequencer for Alt F12, or nothing
 PRIVATE_MOUNTS = f"""
 set -e
 mkdir -p "$0/proc" "$0/dev/shm" "$0{SHARED}"
@@ -107,7 +108,7 @@ class Window:
 
     def key(self, name: str) -> None:
         """Presses a key, by X's name for it, where the pointer is."""
-        self.run("xdotool", "key", name)
+        self.run("xdotool", "key", name.replace("F12", F12))
         time.sleep(0.5)
 
     def hover(self, x: float, y: float) -> None:
