@@ -50,6 +50,14 @@ def test_a_floor_at_a_low_angle_is_picked_under_the_mouse() -> None:
     assert picking.pick(floor, matrix, SIZE, mouse, 14) == 150
 
 
+def test_what_is_under_the_mouse_goes_before_what_is_in_front_beside_it() -> None:
+    matrix, stone, floor = perspective(), (0.0, 0.0, -4.0), (0.06, 0.0, -5.0)
+    world, mouse = np.array([stone, floor]), on_screen(perspective(), floor)
+    assert 5 < np.hypot(*(on_screen(matrix, stone) - mouse)) < 14
+    assert picking.pick(world, matrix, SIZE, mouse, 14) == 1
+    assert picking.pick(world[:1], matrix, SIZE, mouse, 14) == 0
+
+
 def test_points_behind_the_view_are_not_picked() -> None:
     matrix = perspective()
     behind = np.array([(0.0, 0.0, 4.0)])

@@ -13,6 +13,7 @@ from . import identity, look, points
 from .splats.splats import is_splats, opacities
 
 RADIUS = 14.0  # pixels around the mouse, at Blender's interface scale 1
+CLOSE = 1 / 3  # of the radius: where points are that near to the mouse, those farther from it do not count
 # The largest gap in depth within a surface, as a share of the frontmost point's depth or an orthographic view's width.
 SURFACE = 0.03
 CHUNK = 1 << 20  # points that are projected at a time
@@ -24,8 +25,9 @@ def pick(world: Array, perspective: FloatArray, size: tuple[int, int], mouse: Se
 
     `perspective` (4, 4) is the region's perspective matrix: clip space from Blender's world. `mouse` and `radius` are
     in pixels of a region of this `size` (width, height), from its lower left corner. Of the points within the radius,
-    only the frontmost surface counts: those without a gap in depth between them, so that a floor that is seen at a low
-    angle is one. Of that, the point nearest to the mouse in the picture is picked.
+    or within a third of it where there are some, only the frontmost surface counts: those without a gap in depth
+    between them, so that a floor that is seen at a low angle is one. Of that, the point nearest to the mouse in the
+    picture is picked.
     """
     to_clip = np.asarray(perspective, np.float32)
     is_perspective = bool(to_clip[3, :3].any())
@@ -41,6 +43,8 @@ def pick(world: Array, perspective: FloatArray, size: tuple[int, int], mouse: Se
     if not any(len(index) for index, _, _ in candidates):
         return -1
     index, distance, depth = (np.concatenate(each) for each in zip(*candidates, strict=True))
+    if (close := distance <= CLOSE * radius).any():
+        index, distance, depth = index[close], distance[close], depth[close]
     depths = np.sort(depth)
     widest = SURFACE * (float(depths[0]) if is_perspective else 2 / float(np.linalg.norm(to_clip[0, :3])))
     back = depths[np.append(np.diff(depths) > widest, True).argmax()]
