@@ -42,6 +42,10 @@ def test_a_stroke_gives_many_points_and_is_taken_back_whole() -> None:
     assert picks.release()
     assert len(picks.points) == 6  # one each 20 pixels
     assert np.allclose(np.array(picks.points)[:, 1], -0.5)
+    quick = Picks("Ground", "three points on the ground", 3, more=True)
+    quick.click(rows, VIEW, REGION, (200, 150), 10)
+    quick.drag(rows, VIEW, REGION, (300, 150), 10)  # faster than Blender draws
+    assert quick.points == picks.points
     picks.drag(rows, VIEW, REGION, (250, 250), 10)  # no button is held
     assert len(picks.points) == 6
     picks.click(rows, VIEW, REGION, (30, 30), 10)

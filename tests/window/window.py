@@ -118,14 +118,15 @@ class Window:
         self._mouse("mousemove", int(x), int(y))
         time.sleep(0.3)
 
-    def drag(self, start: tuple[int, int], end: tuple[int, int], button: int) -> None:
-        """Drags with a button held."""
+    def drag(self, start: tuple[int, int], *others: tuple[int, int], button: int) -> None:
+        """Drags from `start` to the others, one after the other, with a button held."""
         self.hover(*start)
         self._mouse("mousedown", button)
-        for step in range(1, 11):
-            at = (int(a + (b - a) * step / 10) for a, b in zip(start, end, strict=True))
-            self._mouse("mousemove", *at)
-            time.sleep(0.05)
+        for here, there in itertools.pairwise((start, *others)):
+            for step in range(1, 11):
+                at = (int(a + (b - a) * step / 10) for a, b in zip(here, there, strict=True))
+                self._mouse("mousemove", *at)
+                time.sleep(0.05)
         self._mouse("mouseup", button)
         time.sleep(0.5)
 

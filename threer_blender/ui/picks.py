@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -22,6 +21,7 @@ from . import summary
 from .buttons import HIDDEN, OfResult
 
 NAVIGATION = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM", "NDOF_MOTION", "HOME"}
+MOVES = {"MOUSEMOVE", "INBETWEEN_MOUSEMOVE"}  # the latter where the mouse is faster than Blender draws
 MARK = (1.0, 0.6, 0.1, 1.0)
 MARK_SIZE = 5.0  # pixels from the middle to the end, at Blender's interface scale 1
 NO_POINT = "No point there: click on the cloud, the splats or a mesh of the result"
@@ -74,14 +74,16 @@ class Picks:
             self.note = NO_POINT
 
     def drag(self, world: Array, perspective: Any, region: tuple[int, int], mouse: Any, radius: float) -> None:
-        """Adds a point as `click` does where the mouse was dragged two radii on from the last. A miss adds none."""
-        if self.brush is None or not self.more or math.dist(self.brush, mouse) < 2 * radius:
+        """Adds points as `click` does, one each two radii on the way that the mouse was dragged. A miss adds none."""
+        if self.brush is None or not self.more:
             return
-        index = picking.pick(world, np.array(perspective), region, mouse, radius)
-        self.brush = mouse
-        if index >= 0:
-            self.points.append(tuple(map(float, world[index])))
-            self.brushed, self.note = True, ""
+        start, way = np.array(self.brush, float), np.subtract(mouse, self.brush)
+        for step in range(1, int(np.linalg.norm(way) / (2 * radius)) + 1):
+            self.brush = start + way * min(1.0, step * 2 * radius / float(np.linalg.norm(way)))
+            index = picking.pick(world, np.array(perspective), region, self.brush, radius)
+            if index >= 0:
+                self.points.append(tuple(map(float, world[index])))
+                self.brushed, self.note = True, ""
 
     def release(self) -> bool:
         """Called when the button is let go. Returns whether a drag has given points, and there are enough now."""
@@ -163,7 +165,7 @@ class Picker(OfResult):
         types = picks.typed and picks.is_complete
         if event.type in NAVIGATION or event.alt or (event.type.startswith("NUMPAD_") and not types):
             return {"PASS_THROUGH"}
-        if event.type == "MOUSEMOVE":
+        if event.type in MOVES:
             self._pick(context, event, picks.drag)
             return {"RUNNING_MODAL"}
         if event.type == "LEFTMOUSE" and event.value == "RELEASE" and picks.release() and not event.shift:
