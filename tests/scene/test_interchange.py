@@ -9,9 +9,10 @@ import pytest
 from tests.exchange import handed
 from threer_blender.exchange import content
 from threer_blender.exchange.content import Z_UP, Choice
+from threer_blender.model.directions import OPENCV_FROM_OPENGL
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Reconstruction
-from threer_blender.scene import axes, cameras, interchange
+from threer_blender.scene import cameras, interchange
 
 # The file of the shot, and those of the photos by their size. The first size has pixels that are not square.
 FILES = ("camera0001_stra_e_von_3_exr", "cameras_640x480_1.020833", "cameras_480x640")
@@ -49,7 +50,7 @@ def test_blender_reads_the_same_cameras(form: str, tmp_path: Path) -> None:
             bpy.context.scene.frame_set(number)
             bpy.context.view_layer.update()
             evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
-            pose = np.array(evaluated.matrix_world.normalized()) @ axes.OPENCV_FROM_BLENDER
+            pose = np.array(evaluated.matrix_world.normalized()) @ OPENCV_FROM_OPENGL
             assert np.allclose(pose, camera.world_from_camera, atol=1e-6)
             optics, data = cameras.optics(camera, None), evaluated.data
             assert (data.shift_x, data.shift_y) == pytest.approx((optics["shift_x"], optics["shift_y"]), abs=1e-6)

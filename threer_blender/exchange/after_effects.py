@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .content import Content, digits
+from .content import Content, digits, thinned
 from .nuke_camera import poses
 from .tracks import Track
 
 SCRIPT = "cameras.jsx"
 EULER_ORDER = "XYZ"  # of the factors, leftmost first: R = Rx Ry Rz
-MOST_NULLS = 100
-SECONDS = 10.0  # of a composition of photos
+MOST_NULLS = 100  # points in each composition
+PHOTOS_SECONDS = 10.0  # how long a composition of photos lasts
 HEAD = """// Run in After Effects: File > Scripts > Run Script File.
 (function () {
   app.beginUndoGroup("3R cameras");
@@ -52,9 +52,7 @@ TAIL = """  app.endUndoGroup();
 def write(content: Content, folder: Path) -> list[str]:
     """Writes the script into `folder`. Returns a sentence about principal points that are lost, if any are."""
     lines = [HEAD]
-    points = np.empty((0, 3))
-    if content.cloud is not None:
-        points = content.cloud.positions[:: max(1, -(-len(content.cloud) // MOST_NULLS))]
+    points = np.empty((0, 3)) if content.cloud is None else thinned(content.cloud, MOST_NULLS)
     for group in _compositions(content.tracks):
         first = min(next(iter(track.cameras)) for track in group)
         lines.append(_composition(group, first))
@@ -87,13 +85,14 @@ def _composition(group: list[Track], first: int) -> str:
     camera, rate = group[0].first, float(group[0].frame_rate)
     is_moving = len(group[0].cameras) > 1
     name = group[0].name if is_moving else f"photos {camera.width} x {camera.height}"
-    seconds = (max(group[0].cameras) - first + 1) / rate if is_moving else SECONDS
+    seconds = (max(group[0].cameras) - first + 1) / rate if is_moving else PHOTOS_SECONDS
     size = f"{camera.width}, {camera.height}, {digits(camera.fy / camera.fx)}, {digits(seconds)}, {digits(rate)}"
     start = f"  comp.displayStartTime = {digits(first / rate)};\n" if is_moving else ""
     return f"  comp = app.project.items.addComp({_text(name)}, {size});\n{start}"
 
 
 def _offset(track: Track) -> float:
+    """How far a track's principal point is from the picture's middle, in pixels."""
     camera = track.first
     return float(np.hypot(camera.cx - camera.width / 2, camera.cy - camera.height / 2))
 

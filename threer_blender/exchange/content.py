@@ -20,8 +20,7 @@ AXES: dict[str, FloatArray] = {
     Y_UP: np.diag([1.0, -1.0, -1.0]),
     Z_UP: np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
 }
-OPENGL_CAMERA = np.diag([1.0, -1.0, -1.0])  # camera axes x right, y up, z backwards <-> ours
-LARGEST_SCALE = 1e9
+LARGEST_SCALE = 1e9  # units of the file for one of the solve; the smallest is its inverse
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,13 @@ def content(reconstruction: Reconstruction, views: list[View], file_from_ours: F
     )
 
 
+def thinned(cloud: PointCloud, most: int) -> FloatArray:
+    """(N, 3) the positions of every k-th point of a cloud, with the smallest k that leaves at most `most`."""
+    step = max(1, -(-len(cloud) // most))  # rounded up
+    positions: FloatArray = cloud.positions[::step]
+    return positions
+
+
 def digits(*values: float) -> str:
-    """The numbers as text, with all their digits and with spaces between, such as every program reads."""
+    """The numbers as text, with all their digits and with spaces between."""
     return " ".join(repr(float(value)) for value in values)

@@ -75,19 +75,19 @@ def write(
     chosen = FORMATS[format_id]
     panoramas = sum(camera.distortion.is_panorama for camera in reconstruction.cameras)
     if not chosen.alone and len(reconstruction.cameras) == panoramas:
-        named = "has panoramas alone, which these programs cannot use" if panoramas else "has no cameras to export"
-        raise UserError(f"This result {named}.")
+        reason = "has panoramas alone, which these programs cannot use" if panoramas else "has no cameras to export"
+        raise UserError(f"This result {reason}.")
     moved, file_from_ours = content.in_world(reconstruction, choice.axes or chosen.axes, choice.scale or chosen.scale)
     views = pictures.views(moved, bundle_folder) if chosen.pictures else []
     handed = content.content(moved, views, file_from_ours, choice)
     with whole_folder.replacing(folder) as new:
         sentences = chosen.write(handed, new.path)
-        absent = pictures.copy(views, new.path) if views else ""
+        uncopied = pictures.copy(views, new.path) if views else ""
     counts = {"points": len(moved.cloud or ()), "splats": len(moved.gaussians or ())}
     cameras = len(views) if chosen.pictures else len(handed.tracks)
-    both = f"{cameras} cameras and {counts['points']:,} points"
-    holds = f"{counts[chosen.alone]:,} {chosen.alone}" if chosen.alone else both
+    cameras_and_points = f"{cameras} cameras and {counts['points']:,} points"
+    holds = f"{counts[chosen.alone]:,} {chosen.alone}" if chosen.alone else cameras_and_points
     written = f"{holds} as {chosen.label} in {new.place}"
     counted = f"{panoramas} {'panorama was' if panoramas == 1 else 'panoramas were'}"
     skipped = f"{counted} left out: these programs take photos alone." if panoramas and not chosen.alone else ""
-    return [written, *sentences, *filter(None, (absent, skipped)), *new.sentences("the files")]
+    return [written, *sentences, *filter(None, (uncopied, skipped)), *new.sentences("the files")]

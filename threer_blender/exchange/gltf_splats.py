@@ -17,12 +17,13 @@ import numpy as np
 from ..model.arrays import Array
 from ..model.errors import UserError
 from ..model.reconstruction import Gaussians
-from ..model.spherical_harmonics import C0
+from ..model.spherical_harmonics import C0, degree_of
 from .content import Content
 
 SPLATS = "splats.glb"
 EXTENSION = "KHR_gaussian_splatting"
-FLOAT, ARRAY_BUFFER, POINTS = 5126, 34962, 0
+FLOAT, ARRAY_BUFFER, POINTS = 5126, 34962, 0  # glTF's numbers of a type, a buffer's target and a mode
+# Numbers of a row -> glTF's name.
 KINDS = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
 HIGHEST_DEGREE = 3  # of the extension's harmonics
 LARGEST = 2**32 - 1  # bytes of a binary glTF
@@ -37,7 +38,7 @@ def write(content: Content, folder: Path) -> list[str]:
     size = sum(values.nbytes for values in arrays.values())
     text = json.dumps(_scene(arrays), separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 4)
-    total = 12 + 8 + len(text) + 8 + size
+    total = 12 + 8 + len(text) + 8 + size  # the file's header, then two chunks with a header each
     if total > LARGEST:
         raise UserError("These splats are more than a binary glTF holds, which is 4 GB; write them as PLY or SPZ.")
     with (folder / SPLATS).open("wb") as file:
@@ -51,8 +52,8 @@ def write(content: Content, folder: Path) -> list[str]:
 
 def _attributes(gaussians: Gaussians) -> dict[str, Array]:
     """The attributes (N, 1 to 4) by their names in the file."""
-    color = np.clip(gaussians.sh[:, 0] * C0 + 0.5, 0, 1)
-    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    srgb = np.clip(gaussians.sh[:, 0] * C0 + 0.5, 0, 1)
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1, as glTF wants
     attributes = {
         "POSITION": gaussians.means,
         "COLOR_0": np.concatenate([linear, gaussians.opacities[:, None]], axis=1),
@@ -60,8 +61,8 @@ def _attributes(gaussians: Gaussians) -> dict[str, Array]:
         f"{EXTENSION}:SCALE": gaussians.scales,
         f"{EXTENSION}:OPACITY": gaussians.opacities[:, None],
     }
-    degrees = min(round(gaussians.sh.shape[1] ** 0.5) - 1, HIGHEST_DEGREE)
-    for degree in range(degrees + 1):
+    highest = min(degree_of(gaussians.sh), HIGHEST_DEGREE)
+    for degree in range(highest + 1):
         for number in range(2 * degree + 1):
             attributes[f"{EXTENSION}:SH_DEGREE_{degree}_COEF_{number}"] = gaussians.sh[:, degree**2 + number]
     return attributes

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..model.arrays import FloatArray
-from .content import Content, digits
+from .content import Content, digits, thinned
 from .nuke_camera import poses
 from .tracks import Track, identifier
 
@@ -20,6 +20,7 @@ SCENE = "cameras.ma"
 INCH = 25.4  # mm
 MOST_LOCATORS = 1000
 EULER_ORDER = "ZYX"  # of the factors, leftmost first: R = Rz Ry Rx, which Maya calls xyz
+# Frames a second -> Maya's name.
 RATES = {24: "film", 25: "pal", 30: "ntsc", 48: "show", 50: "palf", 60: "ntscf"}
 HEAD = """//Maya ASCII 2018 scene
 requires maya "2018";
@@ -36,7 +37,7 @@ def write(content: Content, folder: Path) -> list[str]:
         lines += _camera(track, identifier(number, track.name))
     picked = 0
     if content.cloud is not None:
-        positions = content.cloud.positions[:: max(1, -(-len(content.cloud) // MOST_LOCATORS))]
+        positions = thinned(content.cloud, MOST_LOCATORS)
         picked = len(positions)
         lines.append('createNode transform -n "points";\n')
         for number, position in enumerate(positions):

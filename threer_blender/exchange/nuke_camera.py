@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from ..model.arrays import FloatArray
-from .content import OPENGL_CAMERA, Content, digits
+from ..model.directions import OPENCV_FROM_OPENGL
+from .content import Content, digits
 from .tracks import Track, angles, identifier
 
 EULER_ORDER = "YXZ"  # of the factors, leftmost first: R = Ry Rx Rz, which Nuke calls ZXY
+OPENGL_AXES = OPENCV_FROM_OPENGL[:3, :3]
 SCRIPT, PHOTOS = "cameras.nk", "photos.chan"
 
 
@@ -33,22 +35,24 @@ def write(content: Content, folder: Path) -> list[str]:
         together = Track("photos", {number: track.first for number, track in enumerate(stills, start=1)})
         (folder / PHOTOS).write_text(_chan(together), "ascii")
     (folder / SCRIPT).write_text("".join(nodes), "utf-8")
-    lost = any(
+    is_off_centre = any(
         max(abs(camera.cx - camera.width / 2), abs(camera.cy - camera.height / 2)) > 0.01
         for camera in (track.first for track in content.tracks)
     )
-    return ["A .chan holds no principal point off the middle; cameras.nk does."] if lost else []
+    return ["A .chan holds no principal point off the middle; cameras.nk does."] if is_off_centre else []
 
 
-def poses(track: Track, order: str, camera_axes: FloatArray = OPENGL_CAMERA) -> tuple[FloatArray, FloatArray]:
+def poses(
+    track: Track, order: str, camera_axes: FloatArray = OPENCV_FROM_OPENGL[:3, :3]
+) -> tuple[FloatArray, FloatArray]:
     """Positions (N, 3) and angles (N, 3) in degrees about x, y and z, for a track's N frames.
 
     `order` is as in `tracks.angles`. `camera_axes` (3, 3) takes the program's camera axes to ours.
     """
     matrices = np.array([camera.world_from_camera for camera in track.cameras.values()])
-    turned = angles(matrices[:, :3, :3] @ camera_axes, order)
+    euler_angles = angles(matrices[:, :3, :3] @ camera_axes, order)
     columns = [order.index(axis) for axis in "XYZ"]
-    return matrices[:, :3, 3], turned[:, columns]
+    return matrices[:, :3, 3], euler_angles[:, columns]
 
 
 def _chan(track: Track) -> str:
@@ -57,8 +61,8 @@ def _chan(track: Track) -> str:
     for number, position, rotation, camera in zip(
         track.cameras, positions, rotations, track.cameras.values(), strict=True
     ):
-        view = np.degrees(2 * np.arctan(camera.height / 2 / camera.fy))
-        lines.append("\t".join([str(number), *map(digits, (*position, *rotation, view))]))
+        angle_of_view = np.degrees(2 * np.arctan(camera.height / 2 / camera.fy))
+        lines.append("\t".join([str(number), *map(digits, (*position, *rotation, angle_of_view))]))
     return "\n".join(lines) + "\n"
 
 
@@ -66,7 +70,7 @@ def _node(track: Track, name: str, number: int) -> str:
     """A camera node, its knobs keyed where it moves."""
     positions, rotations = poses(track, EULER_ORDER)
     backs = [track.film_back(frame) for frame in track.cameras]
-    offsets = np.array([(-2 * back.centre_x / back.width, -2 * back.centre_y / back.width) for back in backs])
+    translations = np.array([(-2 * back.centre_x / back.width, -2 * back.centre_y / back.width) for back in backs])
     focal = np.array([[back.focal] for back in backs])
     knobs = [
         "inputs 0",
@@ -76,7 +80,7 @@ def _node(track: Track, name: str, number: int) -> str:
         f"focal {_curves(track, focal)}",
         f"haperture {digits(backs[0].width)}",
         f"vaperture {digits(backs[0].height)}",
-        f"win_translate {_curves(track, offsets)}",
+        f"win_translate {_curves(track, translations)}",
         f"name {name}",
         f'label "{_quoted(track.name)}"',
         f"xpos {120 * number}",

@@ -17,7 +17,7 @@ LAS_POINT = np.dtype(
     [("position", "<i4", 3), ("intensity", "<u2"), ("flags", "u1"), ("class", "u1"), ("angle", "i1"), ("user", "u1")]
     + [("source", "<u2"), ("color", "<u2", 3)]
 )
-LAS_HEADER = 227
+LAS_HEADER = 227  # bytes
 STEPS = 2e9  # LAS stores a coordinate as a number of steps, at most so many
 
 
@@ -45,11 +45,11 @@ def write_las(cloud: PointCloud, path: Path) -> None:
     rows["position"] = np.rint((positions - low) / step)
     rows["flags"] = 0b1001  # the first return of one
     rows["color"] = cloud.colors.astype(np.uint16) * 257
-    header = bytearray(LAS_HEADER)
+    header = bytearray(LAS_HEADER)  # the fields' places: ASPRS LAS 1.2, section "Public header block"
     header[:4], header[24:26] = b"LASF", bytes((1, 2))
     header[58:73] = b"threer_blender "
-    struct.pack_into("<HII", header, 94, LAS_HEADER, LAS_HEADER, 0)
-    struct.pack_into("<BHII", header, 104, 2, LAS_POINT.itemsize, len(rows), len(rows))
+    struct.pack_into("<HII", header, 94, LAS_HEADER, LAS_HEADER, 0)  # its size, where points begin, no records
+    struct.pack_into("<BHII", header, 104, 2, LAS_POINT.itemsize, len(rows), len(rows))  # format 2; all, first returns
     struct.pack_into("<6d", header, 131, step, step, step, *low)
     struct.pack_into("<6d", header, 179, *np.stack([high, low], axis=1).ravel())
     path.write_bytes(bytes(header) + rows.tobytes())

@@ -14,7 +14,7 @@ from ..model.lens import NO_DISTORTION
 from ..model.reconstruction import Camera, Reconstruction
 
 STILL_RATE = Fraction(24)  # frames a second, where there are only photos
-EVEN = ("XYZ", "YZX", "ZXY")  # the orders of axes that are even permutations: some signs in `angles` depend on it
+EVEN = ("XYZ", "YZX", "ZXY")  # the orders of axes that are even permutations: a sign in `angles` depends on it
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def tracks(reconstruction: Reconstruction, first_frame: int | None = None) -> li
         photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
         cameras = {number + offset: _ideal(shot.plate_camera(number)) for number in sorted(shot.cameras)}
         filmed.append(Track(shot.video, cameras, shot.frame_rate, photo.sensor_width))
-    shots = {shot.path for shot in reconstruction.shots}
+    shot_paths = {shot.path for shot in reconstruction.shots}
     stills = []
     for photo in reconstruction.photos:
         camera = reconstruction.camera(photo.name)
-        if camera is not None and photo.path not in shots and not camera.distortion.is_panorama:
+        if camera is not None and photo.path not in shot_paths and not camera.distortion.is_panorama:
             stills.append(Track(photo.name, {first_frame or 1: _ideal(camera)}, sensor_width=photo.sensor_width))
     return [*filmed, *stills]
 
@@ -73,6 +73,7 @@ def angles(rotations: FloatArray, order: str) -> FloatArray:
 
     "YXZ" stands for R = Ry Rx Rz. Neighbouring angles never differ by more than 180 degrees.
     """
+    # With R = Ri(outer) Rj(middle) Rk(inner), R[i, k] is sin(middle), or -sin(middle) where the order is not even.
     i, j, k = ("XYZ".index(axis) for axis in order)
     sign = 1.0 if order in EVEN else -1.0
     sine = np.clip(sign * rotations[:, i, k], -1, 1)

@@ -10,8 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..model.directions import OPENCV_FROM_OPENGL
 from . import point_writers
-from .content import OPENGL_CAMERA, Content
+from .content import Content
 from .pictures import FOLDER, View
 
 INDEX = "transforms.json"
@@ -30,8 +31,7 @@ def write(content: Content, folder: Path) -> list[str]:
 
 def _frame(view: View) -> dict[str, Any]:
     camera = view.camera
-    pose = camera.world_from_camera.copy()
-    pose[:3, :3] = pose[:3, :3] @ OPENGL_CAMERA
+    pose = camera.world_from_camera @ OPENCV_FROM_OPENGL
     return {
         "file_path": f"{FOLDER}/{view.name}",
         "w": camera.width,

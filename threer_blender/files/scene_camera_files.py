@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from ..model.arrays import FloatArray
+from ..model.directions import OPENCV_FROM_OPENGL
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera
 from . import bounded, checked, whole_file
 
 FITS = ("AUTO", "HORIZONTAL", "VERTICAL")
-BLENDER_FROM_OPENCV = np.diag((1.0, -1.0, -1.0, 1.0))  # axes of a camera; the matrix is its own inverse
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _world_from_camera(matrix_world: FloatArray) -> FloatArray:
     world_from_blender = matrix_world.astype(np.float64)
     left, _, right = np.linalg.svd(world_from_blender[:3, :3])
     world_from_blender[:3, :3] = left @ right  # the nearest rotation
-    world_from_camera: FloatArray = world_from_blender @ BLENDER_FROM_OPENCV
+    world_from_camera: FloatArray = world_from_blender @ OPENCV_FROM_OPENGL  # its own inverse
     return world_from_camera
 
 

@@ -1,4 +1,4 @@
-"""[S] Directions: the median of many, and which way is up for cameras that are held level. numpy."""
+"""[S] Directions: axes of cameras and worlds, the median of many, and up for cameras that are held level. numpy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import numpy as np
 
 from .arrays import FloatArray
 
+# Our camera axes (x right, y down, z forward) from OpenGL's and Blender's (x right, y up, z backward); its own inverse.
+OPENCV_FROM_OPENGL = np.diag((1.0, -1.0, -1.0, 1.0))
+UP_IS_MINUS_Y = (0.0, -1.0, 0.0)  # up in a world whose y points down, as in most files of splats
 MEAN_UP_WEIGHT = 0.02  # of the cameras' mean up, against level horizons; it matters where all cameras look one way
 
 

@@ -14,16 +14,11 @@ import numpy as np
 from mathutils import Matrix
 
 from ..model.arrays import Array, FloatArray
-from ..model.directions import geometric_median, level_up
+from ..model.directions import OPENCV_FROM_OPENGL, UP_IS_MINUS_Y, geometric_median, level_up
 from ..model.reconstruction import Camera, Reconstruction
 
-# OpenCV camera axes (x right, y down, z forward) from Blender camera axes (x right, y up, z backward).
-OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))
-
 # The rotation to Blender's world (z up) from a world with y down and z forward, such as that of splat files.
-UPRIGHT = Matrix(((1, 0, 0, 0), (0, 0, 1, 0), (0, -1, 0, 0), (0, 0, 0, 1)))
-
-DOWN_IS_Y = (0.0, -1.0, 0.0)  # up in such a world
+BLENDER_FROM_Y_DOWN = Matrix(((1, 0, 0, 0), (0, 0, 1, 0), (0, -1, 0, 0), (0, 0, 0, 1)))
 
 HANDY_DISTANCE = 5.0  # metres from camera to points, where the reconstruction is not metric
 GROUND_PERCENTILE = 2.0  # of the points' heights: the ground, where nothing better is known; points below are noise
@@ -34,25 +29,26 @@ FLOOR_SHARE = 0.05  # of all points: fewer make no floor
 
 def camera_matrix(camera: Camera) -> Matrix:
     """The local matrix, under the root, of a Blender camera that looks as `camera` does."""
-    return Matrix((camera.world_from_camera @ OPENCV_FROM_BLENDER).tolist())
+    return Matrix((camera.world_from_camera @ OPENCV_FROM_OPENGL).tolist())
 
 
 def world_from_camera(obj: Any) -> FloatArray:
     """(4, 4) the pose of a Blender camera under its root, as a Reconstruction has it."""
-    matrix: FloatArray = np.array(obj.matrix_basis.normalized()) @ OPENCV_FROM_BLENDER
+    matrix: FloatArray = np.array(obj.matrix_basis.normalized()) @ OPENCV_FROM_OPENGL
     return matrix
 
 
-def upright(up: Sequence[float]) -> Matrix:
+def blender_from_world(up: Sequence[float]) -> Matrix:
     """The rotation to Blender's world from a world whose up is the unit vector `up`.
 
-    It is UPRIGHT after the smallest rotation that takes `up` to minus y.
+    It is BLENDER_FROM_Y_DOWN after the smallest rotation that takes `up` to minus y.
     """
-    half = np.add(up, DOWN_IS_Y)
-    rotation = np.diag((1.0, -1.0, -1.0))  # where y is up
-    if half.any():  # 180 degrees about the vector halfway, then about y: free of rounding where `up` is along an axis
+    half = np.add(up, UP_IS_MINUS_Y)
+    rotation = np.diag((1.0, -1.0, -1.0))  # for an `up` along y: 180 degrees about x
+    # Else 180 degrees about the vector halfway, then about y. It is free of rounding where `up` is along an axis.
+    if half.any():
         rotation = np.diag((-1.0, 1.0, -1.0)) @ (np.outer(half, half) * (2 / (half @ half)) - np.eye(3))
-    return UPRIGHT @ Matrix(rotation.tolist()).to_4x4()
+    return BLENDER_FROM_Y_DOWN @ Matrix(rotation.tolist()).to_4x4()
 
 
 def sampled_points(reconstruction: Reconstruction) -> tuple[Array, Array]:
@@ -84,10 +80,10 @@ def up_direction(cameras: list[Camera]) -> FloatArray:
     rotations = np.array([camera.world_from_camera[:3, :3] for camera in cameras])
     ups, rights = -rotations[:, :, 1], rotations[:, :, 0]
     mean = geometric_median(ups)
-    upright = ups @ mean > 0.5
-    mean = ups[upright].mean(axis=0) if upright.any() else mean
+    agreeing = ups @ mean > 0.5
+    mean = ups[agreeing].mean(axis=0) if agreeing.any() else mean
     mean /= np.linalg.norm(mean)
-    rights = rights[upright] if upright.any() else rights
+    rights = rights[agreeing] if agreeing.any() else rights
     return level_up(rights.T @ rights / len(rights), mean)[0]
 
 
@@ -127,10 +123,10 @@ def root_matrix(reconstruction: Reconstruction) -> Matrix:
     rotation = np.array((np.cross(forward, up), forward, up))
 
     marks = points if len(points) else np.array([camera.world_from_camera[:3, 3] for camera in cameras])
-    turned = marks @ rotation.T
+    level_marks = marks @ rotation.T  # z up, unscaled
     ground = None if upright is None else upright.ground
-    height = np.percentile(turned[:, 2], GROUND_PERCENTILE) if ground is None else ground
-    origin = np.append(np.median(turned[:, :2], axis=0), height)
+    height = np.percentile(level_marks[:, 2], GROUND_PERCENTILE) if ground is None else ground
+    origin = np.append(np.median(level_marks[:, :2], axis=0), height)
 
     scale = 1.0
     distances = [np.median(depths) for camera in cameras if len(depths := visible_depths(camera, points))]

@@ -40,7 +40,7 @@ def in_scene(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstr
     So what another program makes from it comes back to the same place on import. Raises UserError where the artist has
     scaled the root unevenly or mirrored it.
     """
-    in_blender = np.array(axes.UPRIGHT.inverted() @ root.matrix_world)
+    in_blender = np.array(axes.BLENDER_FROM_Y_DOWN.inverted() @ root.matrix_world)
     return transformed(under(root, reconstruction), in_blender)
 
 

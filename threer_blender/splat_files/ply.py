@@ -14,13 +14,13 @@ import numpy as np
 
 from ..files.bounded import Damaged
 from ..model.arrays import Array, FloatArray
+from ..model.directions import UP_IS_MINUS_Y
 from ..model.errors import quoted
 from ..model.reconstruction import Gaussians
 from . import ply_compressed, ply_tables, splatt3r
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, Element, columns
 from .reading import (
     FLAT_THICKNESS,
-    UP_IS_MINUS_Y,
     Reading,
     SplatFile,
     check_count,

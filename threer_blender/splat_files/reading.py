@@ -11,12 +11,12 @@ import numpy as np
 from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.arrays import Array, FloatArray
+from ..model.directions import UP_IS_MINUS_Y
 from ..model.errors import quoted
 from ..model.reconstruction import Gaussians
 from ..model.spherical_harmonics import C0, COEFFICIENTS, MAX_DEGREE
 
 STORED_COEFFICIENTS = (*COEFFICIENTS, 25)  # degree -> coefficients of spherical harmonics that a file may have
-UP_IS_MINUS_Y = (0.0, -1.0, 0.0)  # the direction of up where y points down, as in nearly all files
 FLAT_THICKNESS = 1e-6  # the third standard deviation of a splat whose file gives it only two
 FAR = 8.0  # times the splats' extent: further from zero, float32 would round positions visibly
 

@@ -24,7 +24,7 @@ from threer_blender.scene import codecs as blenders
 from threer_blender.scene.splats import files, nodes, splats
 from threer_blender.ui import work
 
-UPRIGHT = np.array(axes.UPRIGHT)
+UPRIGHT = np.array(axes.BLENDER_FROM_Y_DOWN)
 
 
 @pytest.mark.parametrize("ending", [".ply", ".spz"])

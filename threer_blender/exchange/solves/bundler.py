@@ -16,10 +16,12 @@ import numpy as np
 from ...files import bounded
 from ...files.bounded import Damaged
 from ...model.arrays import Array, FloatArray
+from ...model.directions import OPENCV_FROM_OPENGL
 from ...model.quaternions import matrices_from_wxyz
 from . import lens_models
-from .solve import UP_IS_Y_CAMERA, Lens, Points, Solve, View, points, pose, pose_of_world, unit_quaternion
+from .solve import Lens, Points, Solve, View, points, pose, pose_from_extrinsics, unit_quaternion
 
+CAMERA_NUMBERS = 15  # of a camera in bundle.out: focal length, two radial terms, rotation (9), translation (3)
 BUNDLER = re.compile(rb"\s*#\s*Bundle file v0\.[0-9]+")
 NVM = b"NVM_V3"
 LISTS = ("list.txt", "list.rd.txt", "../list.txt", "image_list.txt")  # of the photos, beside bundle.out
@@ -29,11 +31,11 @@ CUT = "is cut off, or not what it says it is; get it again"
 def read_bundler(path: Path) -> Solve:
     """The cameras and points of bundle.out. Cameras whose focal length is 0 are unregistered. Raises Damaged."""
     tokens = _numbers(bounded.content(path), BUNDLER)
-    count, size = (int(value) for value in tokens[:2])
-    if not 0 <= 15 * count <= len(tokens) or not 0 <= size <= len(tokens):
+    count, point_count = (int(value) for value in tokens[:2])
+    if not 0 <= CAMERA_NUMBERS * count <= len(tokens) or not 0 <= point_count <= len(tokens):
         raise Damaged(CUT)
-    rows = tokens[2 : 2 + 15 * count].reshape(count, 15)
-    cloud, extents = _bundler_points(tokens[2 + 15 * count :], size, count)
+    rows = tokens[2 : 2 + CAMERA_NUMBERS * count].reshape(count, CAMERA_NUMBERS)
+    cloud, extents = _bundler_points(tokens[2 + CAMERA_NUMBERS * count :], point_count, count)
     names, notes = _photos_of(path, count)
     views: list[View] = []
     unregistered, view_of = [], np.full(count + 1, -1, np.int32)  # index -1, no camera, reads the last element: -1
@@ -43,8 +45,8 @@ def read_bundler(path: Path) -> Solve:
             continue
         view_of[number] = len(views)
         lens = Lens(row[0], row[0], distortion=lens_models.brown(row[1:3]))
-        turned = UP_IS_Y_CAMERA @ row[3:12].reshape(3, 3)
-        matrix = pose_of_world(turned, UP_IS_Y_CAMERA @ row[12:15])
+        camera_from_world = OPENCV_FROM_OPENGL[:3, :3] @ np.column_stack([row[3:12].reshape(3, 3), row[12:15]])
+        matrix = pose_from_extrinsics(camera_from_world[:, :3], camera_from_world[:, 3])
         views.append(View(names[number], lens, matrix, _extent(extents[number])))
     if cloud is not None:
         cloud = replace(cloud, view=view_of[cloud.view])
@@ -58,17 +60,19 @@ def _numbers(data: bytes, head: re.Pattern[bytes]) -> FloatArray:
     return np.array(text.split(), np.float64)
 
 
-def _bundler_points(tokens: FloatArray, size: int, cameras: int) -> tuple[Points | None, FloatArray]:
-    """The points, each with the number of a camera that saw it as its view, and each camera's extent.
+def _bundler_points(tokens: FloatArray, count: int, cameras: int) -> tuple[Points | None, FloatArray]:
+    """The `count` points, each with the number of a camera that saw it as its view, and each camera's extent.
 
-    The extents (cameras, 2) are the largest coordinates that a camera measured from its picture's middle.
+    In `tokens`, a point is its position (3), its colour (3), the length of its track, and four numbers for each camera
+    that saw it: the camera, the feature, x and y. The extents (cameras, 2) are the largest coordinates that a camera
+    measured from its picture's middle, in pixels.
     """
-    rows = np.empty((size, 6))
-    owners = np.zeros(size, np.int64)
-    lengths = np.empty(size, np.int64)
+    rows = np.empty((count, 6))
+    owners = np.zeros(count, np.int64)
+    lengths = np.empty(count, np.int64)
     extents = np.zeros((cameras, 2))
     offset = 0
-    for row in range(size):
+    for row in range(count):
         rows[row] = tokens[offset : offset + 6]
         lengths[row] = length = int(tokens[offset + 6])
         track = tokens[offset + 7 : offset + 7 + 4 * length].reshape(length, 4)
@@ -120,10 +124,10 @@ def read_nvm(path: Path) -> Solve:
     views = [_nvm_view(next(rest), shared) for _ in range(int(next(rest)))]
     if not views:
         raise Damaged("holds no camera; export it again")
-    size = int(next(rest, "0"))
+    point_count = int(next(rest, "0"))
     rows, owners, lengths = [], [], []
     highest, lowest = np.zeros((len(views), 2)), np.zeros((len(views), 2))
-    for _ in range(size):
+    for _ in range(point_count):
         fields = next(rest).split()
         length = int(fields[6])
         track = np.array(fields[7 : 7 + 4 * length], np.float64).reshape(length, 4)
@@ -155,14 +159,17 @@ def _with_extents(views: list[View], highest: FloatArray, lowest: FloatArray) ->
 
 
 def _nvm_view(line: str, shared: list[str]) -> View:
-    """A line of NVM: name, focal length, quaternion wxyz (world to camera), centre, radial term, 0."""
+    """The view in a line of NVM: name, focal length, quaternion wxyz (world to camera), centre, radial term, 0.
+
+    `shared` are the numbers of the one lens of all photos, empty where each has its own.
+    """
     name, *fields = line.rsplit(maxsplit=10)
     values = [float(field) for field in fields]
     if len(values) != 10:
         raise Damaged(CUT)
     lens = Lens(values[0], values[0])
     if shared:
-        fx, cx, fy, cy = (float(value) for value in shared[:4])
+        fx, cx, fy, cy = (float(value) for value in shared[:4])  # in this order
         lens = Lens(fx, fy, (cx, cy), centred=False)
     radial = values[8]
     if radial:

@@ -21,7 +21,7 @@ from ...model.quaternions import matrices_from_wxyz
 from .solve import Points, points, unit_quaternion
 
 SIGNATURE = b"ASTM-E57"
-HEADER = struct.Struct("<8sIIQQQQ")
+HEADER = struct.Struct("<8sIIQQQQ")  # signature, version (2), file's length, XML's place and length, page's size
 SECTION = struct.Struct("<8xQQQ")  # of a scan's points: its length, where its packets begin, where its index does
 DATA_PACKET = 1
 LARGEST_PAGE = 1 << 20
@@ -122,11 +122,11 @@ def _scan(scan: ElementTree.Element, data: bytes, page: int) -> tuple[FloatArray
         for field, stream in zip(fields, streams, strict=True)
         if field.name in (*CARTESIAN, *SPHERICAL, *INVALID, *COLOR)
     }
-    positions = _positions(columns) @ _rotation(scan).T + _numbers(scan, "pose/translation", "xyz", 0.0)
+    positions = _positions(columns) @ _rotation(scan).T + _numbers(scan, "pose/translation", "xyz")
     colors = np.full((count, 3), 128, np.uint8)
     if set(COLOR) <= set(columns):
-        limits = {field.name: field for field in fields}
-        colors = np.stack([_byte(columns[name], limits[name]) for name in COLOR], axis=1)
+        by_name = {field.name: field for field in fields}
+        colors = np.stack([_byte(columns[name], by_name[name]) for name in COLOR], axis=1)
     valid = np.ones(count, bool)
     for name in INVALID:
         valid &= columns.get(name, np.zeros(count, np.int64)) == 0
@@ -155,7 +155,7 @@ def _streams(data: bytes, page: int, begin: int, count: int) -> list[bytes]:
     offset = (packets // page - begin // page) * useful + packets % page - begin % page
     pieces: list[list[bytes]] = [[] for _ in range(count)]
     while SECTION.size <= offset < len(section):
-        kind, _, last, streams = struct.unpack_from("<BBHH", section, offset)
+        kind, _, length_less_one, streams = struct.unpack_from("<BBHH", section, offset)
         if kind == DATA_PACKET:
             if streams != count:
                 raise Damaged(CUT)
@@ -164,7 +164,7 @@ def _streams(data: bytes, page: int, begin: int, count: int) -> list[bytes]:
             for piece, size in zip(pieces, sizes, strict=True):
                 piece.append(section[place : place + size])
                 place += size
-        offset += last + 1
+        offset += length_less_one + 1
     return [b"".join(piece) for piece in pieces]
 
 
@@ -174,14 +174,16 @@ def _integers(stream: bytes, bits: int, count: int) -> Array:
         return np.zeros(count, np.int64)
     if bits in (8, 16, 32, 64):
         return np.frombuffer(stream, f"<u{bits // 8}", count).astype(np.int64)
-    first = np.arange(count, dtype=np.int64) * bits
+    # A number begins at any bit of its first byte, so it reaches into one byte more than its bits would fill.
+    first = np.arange(count, dtype=np.int64) * bits  # its first bit in the stream
     padded = np.frombuffer(stream[: (count * bits + 7) // 8] + bytes(9), np.uint8)
     values = np.zeros(count, np.uint64)
     for byte in range((bits + 7) // 8 + 1):
         part = padded[first // 8 + byte].astype(np.uint64)
         shift = 8 * byte - first % 8
-        left = np.left_shift(part, np.clip(shift, 0, 63).astype(np.uint64))
-        values |= np.where(shift >= 64, 0, np.where(shift >= 0, left, part >> np.clip(-shift, 0, 7).astype(np.uint64)))
+        raised = np.left_shift(part, np.clip(shift, 0, 63).astype(np.uint64))
+        lowered = part >> np.clip(-shift, 0, 7).astype(np.uint64)
+        values |= np.where(shift >= 64, 0, np.where(shift >= 0, raised, lowered))
     return (values & np.uint64((1 << bits) - 1)).astype(np.int64)
 
 
@@ -208,13 +210,13 @@ def _rotation(scan: ElementTree.Element) -> FloatArray:
     """(3, 3) rotation from the scanner's frame to the file's."""
     if scan.find("pose/rotation") is None:
         return np.eye(3)
-    rotation: FloatArray = matrices_from_wxyz(unit_quaternion(_numbers(scan, "pose/rotation", "wxyz", 0.0)))
+    rotation: FloatArray = matrices_from_wxyz(unit_quaternion(_numbers(scan, "pose/rotation", "wxyz")))
     return rotation
 
 
-def _numbers(scan: ElementTree.Element, place: str, names: str, absent: float) -> FloatArray:
-    """The numbers `names` of the structure at `place`; `absent` for those that are not there."""
-    values = [float(scan.findtext(f"{place}/{name}") or absent) for name in names]
+def _numbers(scan: ElementTree.Element, place: str, names: str) -> FloatArray:
+    """The numbers whose names are the letters of `names`, in the structure at `place`; 0 for those that are absent."""
+    values = [float(scan.findtext(f"{place}/{name}") or 0) for name in names]
     if not all(map(math.isfinite, values)):
         raise Damaged(CUT)
     return np.array(values)

@@ -24,39 +24,54 @@ except ImportError:  # Blenders without the wheels; LAZ is refused there
 
 SIGNATURE = b"LASF"
 VLR = struct.Struct("<2x16sHH32x")  # the header of a variable length record: user, number, length
-LASZIP = (b"laszip encoded", 22204)
+LASZIP = (b"laszip encoded", 22204)  # the user and the number of LASzip's record
+LASZIP_ITEMS = 32  # the byte of LASzip's record at which the items of a point begin, with their number
 UNKNOWN_PLACE = -1  # instead of the place of the table of chunks; the end of the file has it then
-CHUNK = 16  # bytes of memory that an entry of that table takes
+CHUNK_ENTRY = 16  # bytes of memory that an entry of the table of chunks takes
 # LAZ's number of an item of the point -> how many layers it has. The item EXTRA_BYTES has one for each of its bytes.
 EXTRA_BYTES, LAYERS = 14, {10: 9, 11: 1, 12: 2, 13: 1}
 CUT = "is cut off or damaged; get it again"
+SHORTEST_HEADER, LONGEST_HEADER = 227, 375  # bytes, of LAS 1.0 and of LAS 1.4
 BLOCK = 1_000_000  # points that are taken at once
 COMPRESSED = 0x80  # the bit in the number of the points' format that LAZ sets
 # The number of a point's format -> where its colour begins, three 16-bit numbers: ASPRS LAS 1.4, tables 7 to 17.
 COLORS = {2: 20, 3: 28, 5: 28, 7: 30, 8: 30, 10: 30}
-SIZES = {0: 20, 1: 28, 2: 26, 3: 34, 4: 57, 5: 63, 6: 30, 7: 36, 8: 38, 9: 59, 10: 67}
+SIZES = {  # the number of a point's format -> its bytes
+    0: 20,
+    1: 28,
+    2: 26,
+    3: 34,
+    4: 57,
+    5: 63,
+    6: 30,
+    7: 36,
+    8: 38,
+    9: 59,
+    10: 67,
+}
 
 
 def read(path: Path) -> Points | None:
     """The points of a LAS or LAZ file, in the file's own units; None where it has none. Raises Damaged, and OSError."""
     with bounded.open_regular(path) as file:
-        header = file.read(375)
-        if len(header) < 227:
+        header = file.read(LONGEST_HEADER)
+        if len(header) < SHORTEST_HEADER:
             raise Damaged("is cut off: it ends within its header; get it again")
         record = _record(header, file.seek(0, os.SEEK_END))
-        raw = np.empty((record.count, 3), "<i4")
-        deep = np.empty((record.count, 3), "<u2")
+        steps = np.empty((record.count, 3), "<i4")
+        colors_16_bit = np.empty((record.count, 3), "<u2")
         done = 0
         for rows in _blocks(file, header, record):
             part = slice(done, done := done + len(rows))
-            raw[part] = np.ascontiguousarray(rows[:, :12]).view("<i4")
+            steps[part] = np.ascontiguousarray(rows[:, :12]).view("<i4")
             if record.color is not None:
-                deep[part] = np.ascontiguousarray(rows[:, record.color : record.color + 6]).view("<u2")
+                colors_16_bit[part] = np.ascontiguousarray(rows[:, record.color : record.color + 6]).view("<u2")
     scale, offset = struct.unpack_from("<3d", header, 131), struct.unpack_from("<3d", header, 155)
     colors = None
     if record.color is not None and record.count:
-        colors = (deep >> 8 if deep.max() > 255 else deep).astype(np.uint8)  # some programs write 8 bits
-    return points(raw * np.array(scale) + offset, colors)
+        has_16_bits = colors_16_bit.max() > 255  # some programs write 8
+        colors = (colors_16_bit >> 8 if has_16_bits else colors_16_bit).astype(np.uint8)
+    return points(steps * np.array(scale) + offset, colors)
 
 
 @dataclass(frozen=True)
@@ -110,8 +125,8 @@ def _blocks(file: BinaryIO, header: bytes, record: Record) -> Iterator[Array]:
 def _check_chunks(file: BinaryIO, record: Record, vlr: bytes) -> None:
     """Raises Damaged where the chunks of a LAZ claim more memory than the file can hold.
 
-    A table at its end lists them. Of the formats 6 and later, each chunk begins with one whole point and the sizes of
-    its layers. Source: the LAZ specification 1.4 R1 of rapidlasso.
+    A table at its end lists them. Of the formats 6 and later, each chunk begins with one whole point, the number of its
+    points (4 bytes) and the sizes of its layers (4 bytes each). Source: the LAZ specification 1.4 R1 of rapidlasso.
     """
     length = file.seek(0, os.SEEK_END)
     file.seek(record.begin)
@@ -123,9 +138,9 @@ def _check_chunks(file: BinaryIO, record: Record, vlr: bytes) -> None:
         raise Damaged(CUT)
     file.seek(place)
     _, count = struct.unpack("<II", file.read(8))
-    bounded.check(count * CHUNK, length)
-    (items,) = struct.unpack_from("<H", vlr, 32)
-    kinds = [struct.unpack_from("<HH", vlr, 34 + 6 * item) for item in range(items)]
+    bounded.check(count * CHUNK_ENTRY, length)
+    (items,) = struct.unpack_from("<H", vlr, LASZIP_ITEMS)
+    kinds = [struct.unpack_from("<HH", vlr, LASZIP_ITEMS + 2 + 6 * item) for item in range(items)]
     layers = sum(size if kind == EXTRA_BYTES else LAYERS.get(kind, 0) for kind, size in kinds)
     if not layers:
         return

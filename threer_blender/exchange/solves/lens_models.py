@@ -20,6 +20,7 @@ from .solve import PIXEL, Lens
 Formula = Callable[[FloatArray], FloatArray]
 GRID = 33  # points along each side of the picture, where a lens is fitted
 ASSUMED_SIDE = 1.2  # the picture's side in focal lengths, where the file does not say its size
+ASSUMED_PIXELS = 1000  # the picture's larger side, where the file does not say it
 EXACT = 1e-4  # pixels: a smaller residual is not worth a sentence
 WIDEST = 1.45  # radians from the axis, where a fisheye is fitted
 
@@ -61,8 +62,8 @@ def fitted(lens: Lens, name: str, formula: Formula, model: str = "BROWN", undist
     if usable.sum() < GRID:
         raise Damaged(f"has a lens ({name}) whose numbers no lens has; export it again")
     params = _least_squares(model, ideal[usable], distorted[usable])
-    pixels = max(lens.width, lens.height) or 1000  # some usual size, where nothing says it
-    focal = lens.focal_x if lens.unit == PIXEL else lens.focal_x * pixels
+    side = max(lens.width, lens.height) or ASSUMED_PIXELS
+    focal = lens.focal_x if lens.unit == PIXEL else lens.focal_x * side  # in pixels
     error = FORMULAS[model].evaluate(params, ideal[usable]) - distorted[usable]
     distance = np.linalg.norm(error, axis=1) * focal
     note = ""
@@ -85,7 +86,10 @@ def _frame(lens: Lens) -> FloatArray:
 
 
 def _ideal_grid(frame: FloatArray, model: str) -> FloatArray:
-    """Ideal points (N, 2) whose distorted ones cover the whole picture."""
+    """Ideal points (N, 2) whose distorted ones cover the whole picture.
+
+    They reach beyond it by half or more, since a lens may draw points inwards.
+    """
     reach = float(np.linalg.norm(frame, axis=1).max())
     if model == "OPENCV_FISHEYE":
         radius = np.tan(np.linspace(1e-3, min(1.5 * reach, WIDEST), 2 * GRID))
@@ -181,10 +185,10 @@ def with_model(lens: Lens, model: str, k: dict[str, float]) -> Lens:
 
 def _rational(k: dict[str, float], points: FloatArray) -> FloatArray:
     square = (points**2).sum(axis=1, keepdims=True)
-    above = 1 + square * (k["k1"] + square * (k["k2"] + square * k["k3"]))
-    below = 1 + square * (k["k4"] + square * (k["k5"] + square * k["k6"]))
-    plain: FloatArray = points * above / below
-    return plain + _tangential(k["p2"], k["p1"], points)
+    numerator = 1 + square * (k["k1"] + square * (k["k2"] + square * k["k3"]))
+    denominator = 1 + square * (k["k4"] + square * (k["k5"] + square * k["k6"]))
+    radial: FloatArray = points * numerator / denominator
+    return radial + _tangential(k["p2"], k["p1"], points)
 
 
 def _tangential(across: float, down: float, points: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ from ...files.bounded import Damaged
 from . import lens_models
 from .solve import Lens, Points, Solve, View, points, pose
 
-ROW_SIZE = 32  # bytes of a point in memory: three float64 and one int64
+ROW_SIZE = 32  # bytes of a point in memory, three float64 and one int64; a lens or a pose takes no less
 CENTRED_SINCE = (1, 2, 0)
 # AliceVision's names for its distortion models, lower case.
 RADIAL, BROWN, FISHEYE = ("radial", "radialk1", "radialk3", "radial1", "radial3"), "brown", "fisheye4"
@@ -74,8 +74,8 @@ def _lens(entry: dict[str, Any], version: tuple[int, ...]) -> Lens:
     if kind in RADIAL:
         return replace(lens, distortion=lens_models.brown(params))
     if kind == BROWN:
-        *radial, first, second = params
-        return replace(lens, distortion=lens_models.brown(radial, first, second))
+        *radial, p1, p2 = params
+        return replace(lens, distortion=lens_models.brown(radial, p1, p2))
     if kind == FISHEYE:
         return replace(lens, distortion=lens_models.fisheye(*params))
     raise Damaged(f"has a lens of the model {kind[:40]}, which is not read here")
@@ -96,8 +96,10 @@ def _focal(entry: dict[str, Any], width: int) -> tuple[float, float]:
 
 
 def is_baf(head: bytes) -> bool:
-    """Whether a file begins as a .baf: three counts, then a lens: focal length, principal point and up to nine
-    more numbers."""
+    """Whether a file begins as a .baf: three counts, then a lens.
+
+    The lens is a focal length, a principal point and up to nine more numbers.
+    """
     lines = head.decode("ascii", "replace").splitlines()[:4]
     return len(lines) == 4 and all(line.strip().isdecimal() for line in lines[:3]) and 3 <= len(lines[3].split()) <= 12
 

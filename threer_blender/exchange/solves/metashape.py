@@ -2,13 +2,14 @@
 
 Source: Metashape's manual, "Camera models": u = width/2 + cx + x' f + x' b1 + y' b2, v = height/2 + cy + y' f, with
 Brown's terms, of which P1 and P2 are in the opposite order to OpenCV's. Camera axes are ours. A camera's transform is
-in its chunk's frame. The transform of its component, or else of the chunk, takes that to the world and to metres.
+in its chunk's frame. The transform of its component, or else of the chunk, takes that frame to the world and to metres.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -20,9 +21,19 @@ from ...model.lens import Distortion, distort
 from . import lens_models
 from .solve import Lens, Solve, View, pose
 
-FRAME, FISHEYE = "frame", "fisheye"
-UNMOVED = (1.0, np.eye(3), np.zeros(3))
+FRAME, FISHEYE = "frame", "fisheye"  # the types of sensors that are read
 Element = ElementTree.Element
+
+
+class _Similarity(NamedTuple):
+    """The transform from a chunk's frame to the world: first `scale` and `rotation` (3, 3), then `translation` (3,)."""
+
+    scale: float
+    rotation: FloatArray
+    translation: FloatArray
+
+
+IDENTITY = _Similarity(1.0, np.eye(3), np.zeros(3))
 
 
 def read(path: Path) -> Solve:
@@ -38,8 +49,8 @@ def read(path: Path) -> Solve:
     if chunk is None:
         raise Damaged("holds no cameras; use File > Export > Export Cameras in Metashape")
     lenses = {sensor.get("id", ""): lens for sensor in chunk.iter("sensor") if (lens := _lens(sensor)) is not None}
-    worlds = {each.get("id", ""): _similarity(each.find("transform")) for each in chunk.iter("component")}
-    whole = _similarity(chunk.find("transform"))
+    of_components = {each.get("id", ""): _similarity(each.find("transform")) for each in chunk.iter("component")}
+    of_chunk = _similarity(chunk.find("transform"))
     views, unregistered = [], []
     for camera in chunk.iter("camera"):
         name, transform = camera.get("label", ""), camera.findtext("transform")
@@ -47,17 +58,17 @@ def read(path: Path) -> Solve:
         if transform is None or sensor not in lenses:
             unregistered.append(name)
             continue
-        scale, rotation, translation = worlds.get(camera.get("component_id", "")) or whole or UNMOVED
+        scale, rotation, translation = of_components.get(camera.get("component_id", "")) or of_chunk or IDENTITY
         matrix = np.array(transform.split(), np.float64).reshape(4, 4)
         centre = scale * rotation @ matrix[:3, 3] + translation
         views.append(View(name, lenses[sensor], pose(rotation @ matrix[:3, :3], centre)))
     # A scale other than 1 is taken for a size that somebody gave the chunk.
-    located = any(world[0] != 1.0 for world in (*worlds.values(), whole) if world is not None)
-    return Solve("Metashape", views, metric=located, unregistered=unregistered)
+    metric = any(each.scale != 1.0 for each in (*of_components.values(), of_chunk) if each is not None)
+    return Solve("Metashape", views, metric=metric, unregistered=unregistered)
 
 
-def _similarity(transform: Element | None) -> tuple[float, FloatArray, FloatArray] | None:
-    """Scale, rotation (3, 3) and translation (3,) from a component or chunk to the world; None where it says none."""
+def _similarity(transform: Element | None) -> _Similarity | None:
+    """The transform of a component or chunk; None where it has none."""
     if transform is None or transform.find("rotation") is None:
         return None
     scale = float(transform.findtext("scale", "1"))
@@ -65,7 +76,7 @@ def _similarity(transform: Element | None) -> tuple[float, FloatArray, FloatArra
     translation = np.array(transform.findtext("translation", "0 0 0").split(), np.float64).reshape(3)
     if not (np.isfinite([scale, *translation]).all() and scale > 0):
         raise Damaged("has a chunk whose place in the world holds no numbers; export it again")
-    return scale, pose(rotation, translation)[:3, :3], translation
+    return _Similarity(scale, pose(rotation, translation)[:3, :3], translation)
 
 
 def _lens(sensor: Element) -> Lens | None:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from ...files import bounded, checked
-from .solve import SIDE, Lens, Solve, View, pose, pose_of_world
+from .solve import SIDE, Lens, Solve, View, pose, pose_from_extrinsics
 
 KIND = "PinholeCameraTrajectory"
 # Every number ends at a space, so no file can be matched in many ways, which would take for ever.
 LOG = re.compile(rb"\s*\d+\s+\d+\s+-?\d+[ \t\r]*\n\s*(?:[-+.\deE]+\s+){16}")
 NAMELESS = "An Open3D trajectory names no photos: its cameras are numbered."
 GUESSED_FOCAL = 1.0  # of the larger side, where the file has no lens
+GUESSED_SIZE = (1920, 1080)  # pixels, where the file has none
 
 
 def matches(parsed: Any) -> bool:
@@ -32,27 +33,28 @@ def solve(data: dict[str, Any]) -> Solve:
     views = []
     for number, entry in enumerate(data["parameters"]):
         matrix = np.array(entry["extrinsic"], np.float64).reshape(4, 4).T
-        inner = entry["intrinsic"]
-        k = np.array(inner["intrinsic_matrix"], np.float64).reshape(3, 3).T
+        intrinsic = entry["intrinsic"]
+        k = np.array(intrinsic["intrinsic_matrix"], np.float64).reshape(3, 3).T
         lens = Lens(
             float(k[0, 0]),
             float(k[1, 1]),
             (float(k[0, 2]) + 0.5, float(k[1, 2]) + 0.5),
             centred=False,
-            width=checked.size(inner["width"]),
-            height=checked.size(inner["height"]),
+            width=checked.size(intrinsic["width"]),
+            height=checked.size(intrinsic["height"]),
         )
-        views.append(View(f"camera {number:04d}", lens, pose_of_world(matrix[:3, :3], matrix[:3, 3])))
+        views.append(View(f"camera {number:04d}", lens, pose_from_extrinsics(matrix[:3, :3], matrix[:3, 3])))
     return Solve("Open3D", views, notes=[NAMELESS])
 
 
 def read_log(path: Path) -> Solve:
     """The poses of a .log. The lens is a guess, and a note says so."""
+    # Each pose is three whole numbers and a matrix of 4 × 4.
     tokens = np.array(bounded.content(path).split(), np.float64)
     rows = tokens[: len(tokens) // 19 * 19].reshape(-1, 19)[:, 3:].reshape(-1, 4, 4)
     lens = Lens(GUESSED_FOCAL, GUESSED_FOCAL, unit=SIDE)
     views = [
-        View(f"camera {number:04d}", lens, pose(matrix[:3, :3], matrix[:3, 3]), (1920, 1080))
+        View(f"camera {number:04d}", lens, pose(matrix[:3, :3], matrix[:3, 3]), GUESSED_SIZE)
         for number, matrix in enumerate(rows)
     ]
     notes = [NAMELESS, "A .log holds no lens: the focal length is a guess of one picture's width."]

@@ -77,8 +77,8 @@ def _lens(data: dict[str, Any]) -> Lens:
     if "fisheye" in data:
         return replace(lens, distortion=lens_models.fisheye(*data["fisheye"]))
     if "disto_t2" in data:
-        *radial, first, second = (float(value) for value in data["disto_t2"])
-        return replace(lens, distortion=lens_models.brown(radial, first, second))
+        *radial, p1, p2 = (float(value) for value in data["disto_t2"])
+        return replace(lens, distortion=lens_models.brown(radial, p1, p2))
     for name in ("disto_k1", "disto_k3"):
         if name in data:
             return replace(lens, distortion=lens_models.brown([float(value) for value in data[name]]))

@@ -14,7 +14,7 @@ import numpy as np
 from ...files import checked
 from ...files.bounded import Damaged
 from . import lens_models
-from .solve import SIDE, Lens, Points, Solve, View, points, pose_of_world, rotation_from_vector
+from .solve import SIDE, Lens, Points, Solve, View, points, pose_from_extrinsics, rotation_from_vector
 
 PERSPECTIVE, FISHEYE, OPENCV_FISHEYE = ("perspective", "simple_radial", "radial", "brown"), "fisheye", "fisheye_opencv"
 
@@ -34,7 +34,7 @@ def solve(models: list[dict[str, Any]]) -> Solve:
         camera = checked.typed(shot["camera"], str)
         if camera not in lenses:
             raise Damaged(f"has a photo with the camera {camera[:60]}, which is not there; export it again")
-        matrix = pose_of_world(rotation_from_vector(shot["rotation"]), np.array(shot["translation"], np.float64))
+        matrix = pose_from_extrinsics(rotation_from_vector(shot["rotation"]), np.array(shot["translation"], np.float64))
         views.append(View(name, lenses[camera], matrix))
     others = [name for model in models if model is not largest for name in model["shots"]]
     notes = [f"The file has {len(models)} separate models; the largest was read."] if len(models) > 1 else []

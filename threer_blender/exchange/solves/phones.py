@@ -14,7 +14,7 @@ import numpy as np
 from ...files import bounded, checked
 from ...files.bounded import Damaged
 from ...model.quaternions import matrices_from_wxyz
-from .solve import Lens, Solve, View, pose_of_opengl, unit_quaternion
+from .solve import Lens, Solve, View, pose_from_opengl, unit_quaternion
 
 KEYFRAMES = "keyframes"
 POLYCAM = (("corrected_cameras", "corrected_images"), ("cameras", "images"))  # poses that Polycam adjusted come first
@@ -49,7 +49,7 @@ def read_polycam(path: Path) -> Solve:
             width=checked.size(data["width"]),
             height=checked.size(data["height"]),
         )
-        views.append(View(f"{images}/{file.stem}.jpg", lens, pose_of_opengl(matrix)))
+        views.append(View(f"{images}/{file.stem}.jpg", lens, pose_from_opengl(matrix)))
     return Solve("Polycam", views, metric=True)
 
 
@@ -59,12 +59,12 @@ def is_record3d(parsed: Any) -> bool:
 
 
 def record3d(data: dict[str, Any]) -> Solve:
-    """The frames of a Record3D export. K is written column by column. A pose is a quaternion xyzw and a position."""
-    matrix = np.array(data["K"], np.float64).reshape(3, 3).T
+    """The frames of a Record3D export, whose K stands column by column. A pose is a quaternion xyzw and a position."""
+    k = np.array(data["K"], np.float64).reshape(3, 3).T
     lens = Lens(
-        float(matrix[0, 0]),
-        float(matrix[1, 1]),
-        (float(matrix[0, 2]), float(matrix[1, 2])),
+        float(k[0, 0]),
+        float(k[1, 1]),
+        (float(k[0, 2]), float(k[1, 2])),
         centred=False,
         width=checked.size(data["w"]),
         height=checked.size(data["h"]),
@@ -74,7 +74,7 @@ def record3d(data: dict[str, Any]) -> Solve:
         if len(values) != 7:
             raise Damaged("has a pose that is not seven numbers; export it again")
         x, y, z, w = unit_quaternion(values[:4])
-        world = np.eye(4)
-        world[:3, :3], world[:3, 3] = matrices_from_wxyz(np.array([w, x, y, z])), values[4:]
-        views.append(View(f"rgb/{number}.jpg", lens, pose_of_opengl(world)))
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = matrices_from_wxyz(np.array([w, x, y, z])), values[4:]
+        views.append(View(f"rgb/{number}.jpg", lens, pose_from_opengl(matrix)))
     return Solve("Record3D", views, metric=True)

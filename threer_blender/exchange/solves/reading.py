@@ -41,14 +41,16 @@ LISTED = (
     "(XML), RealityCapture (CSV), Polycam, Record3D, Open3D, PLY, LAS, LAZ and E57"
 )
 DAMAGED = "is cut off or damaged; export it again"
+# The names of the file in a folder that is the solve, the likeliest first.
 IN_FOLDER = (
     *transforms.NAMES, "reconstruction.json", "sfm_data.json", "cameras.sfm", "sfm.sfm", "cameras.xml", "bundle.out",
     "bundle/bundle.out", "bundle.rd.out", phones.RECORD3D,
 )  # fmt: skip
-ENDINGS = (".nvm", ".sfm", ".xml", ".csv", ".out", ".json")  # of the one file in a folder that is looked for
-ALEMBIC = b"Ogawa"
-BEHIND = 0.5  # the axes are wrong where a larger share of points lies behind the cameras that saw them
-SAMPLED = 4000  # points that this check looks at
+# Where no such file is there, the only file in the folder with one of these endings is the solve.
+ENDINGS = (".nvm", ".sfm", ".xml", ".csv", ".out", ".json")
+ALEMBIC = b"Ogawa"  # the beginning of Alembic files
+MOST_BEHIND = 0.5  # the axes are wrong where a larger share of points lies behind the cameras that saw them
+SAMPLED = 4000  # points that this check looks at, or up to twice as many, where there are so many
 
 
 @dataclass(frozen=True)
@@ -208,13 +210,13 @@ def _check(solve: Solve) -> None:
         matrices = poses[owners[owners >= 0]]
         offset = positions[owners >= 0] - matrices[:, :3, 3]
         behind = float((np.einsum("ij,ij->i", offset, matrices[:, :3, 2]) <= 0).mean())
-        if behind > BEHIND:
+        if behind > MOST_BEHIND:
             raise Damaged(
                 f"has {behind:.0%} of its points behind the cameras that saw them: its axes are mirrored or turned; "
                 "export it again"
             )
         return
-    # No point says which camera saw it: compare some of the points with some of the cameras.
+    # No point says which camera saw it: compare up to 500 of the points with up to 100 of the cameras.
     offset = positions[None, :500] - poses[:100, None, :3, 3]
     ahead = np.einsum("cij,cj->ci", offset, poses[:100, :3, 2]) > 0
     if not ahead.any():

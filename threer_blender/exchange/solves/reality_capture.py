@@ -16,7 +16,7 @@ import numpy as np
 from ...files.bounded import Damaged
 from ...model.arrays import FloatArray
 from . import lens_models
-from .solve import SIDE, Lens, Solve, View, pose_of_opengl
+from .solve import SIDE, Lens, Solve, View, pose_from_opengl
 
 NEEDED = ("name", "x", "y", "alt", "heading", "pitch", "roll")
 FILM = 36.0  # mm along the larger side
@@ -65,7 +65,7 @@ def _view(row: dict[str, str]) -> View:
     matrix = np.eye(4)
     matrix[:3, :3] = _about("z", -value["heading"]) @ _about("x", value["pitch"]) @ _about("y", value["roll"])
     matrix[:3, 3] = value["x"], value["y"], value["alt"]
-    return View(row["name"].replace("\\", "/"), lens, pose_of_opengl(matrix))
+    return View(row["name"].replace("\\", "/"), lens, pose_from_opengl(matrix))
 
 
 def _about(axis: str, degrees: float) -> FloatArray:

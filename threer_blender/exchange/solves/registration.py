@@ -11,10 +11,10 @@ from ...model.arrays import Array, FloatArray
 from ...model.lens import Distortion
 from ...model.lens_formulas import FORMULAS
 from ...model.reconstruction import Camera, Photo, PointCloud, Reconstruction, Unregistered
-from .solve import Lens, Points, Solve, View, moved
+from .solve import Lens, Points, Solve, View, relative_to
 
-ROUNDED = 1.5  # pixels by which a smaller copy of a photo may miss the solved one's proportions
-LOST = 1e-5  # of the scene's size: where float32 rounds positions by more, they are counted from a nearby offset
+MOST_ROUNDED = 1.5  # pixels of the solved photo by which a smaller copy may miss its proportions
+LARGEST_ROUNDING = 1e-5  # of the scene's size: where float32 rounds positions by more, they count from a near origin
 # EXIF's orientations that rotate a stored picture by 90 degrees -> the displayed picture's axes from the stored one's.
 QUARTER_TURNS = {6: np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), 8: np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])}
 MISSING = "Its photo was not there."
@@ -36,7 +36,7 @@ def reconstruction(solve: Solve, pictured: list[Pictured], notes: list[str]) -> 
     Other photos are unregistered. `pictured` are the views of `solve`, in its order. A photo whose proportions are not
     those of the solved one is not used. `notes` go at the end of the result's notes.
     """
-    solve, offset_notes = _near(solve)
+    solve, origin_notes = _near_zero(solve)
     photos: list[Photo] = []
     cameras: list[Camera] = []
     photo_of = np.full(len(pictured), -1, np.int64)
@@ -46,7 +46,7 @@ def reconstruction(solve: Solve, pictured: list[Pictured], notes: list[str]) -> 
     misfits = []
     sizes = {(each.photo.width, each.photo.height) for each in pictured if each.photo is not None}
     usual = sizes.pop() if len(sizes) == 1 else (0, 0)
-    for number, (each, view) in enumerate(zip(pictured, solve.views, strict=True)):  # `_near` has not moved `each.view`
+    for number, (each, view) in enumerate(zip(pictured, solve.views, strict=True)):  # `each.view` is not near zero
         camera = None if each.photo is None else _in_photo(view, each.photo, each.orientation)
         photo = each.photo
         if camera is None:
@@ -72,7 +72,7 @@ def reconstruction(solve: Solve, pictured: list[Pictured], notes: list[str]) -> 
         metric=solve.metric,
         confidence_meaning="how many photos saw a point, where the file says it",
         unregistered=unregistered,
-        notes=[*solve.notes, *offset_notes, *_lens_notes(solve), *notes],
+        notes=[*solve.notes, *origin_notes, *_lens_notes(solve), *notes],
     )
 
 
@@ -108,7 +108,7 @@ def _in_photo(view: View, photo: Photo, orientation: int) -> Camera | None:
 
 
 def _fits(lens: Lens, width: int, height: int) -> bool:
-    return abs(width / lens.width - height / lens.height) * max(lens.width, lens.height) <= ROUNDED
+    return abs(width / lens.width - height / lens.height) * max(lens.width, lens.height) <= MOST_ROUNDED
 
 
 def _camera(view: View, name: str, size: tuple[int, int]) -> Camera:
@@ -164,8 +164,8 @@ def _absent(view: View, usual: tuple[int, int]) -> Photo | None:
 # ------------------------------------------------------------------ points
 
 
-def _near(solve: Solve) -> tuple[Solve, list[str]]:
-    """The solve, and notes. Coordinates so large that float32 would round them are counted from an offset."""
+def _near_zero(solve: Solve) -> tuple[Solve, list[str]]:
+    """The solve, and notes. Coordinates so large that float32 would round them count from an origin near them."""
     blocks = [np.array([view.world_from_camera[:3, 3] for view in solve.views]).reshape(-1, 3)]
     if solve.points is not None:
         blocks.append(solve.points.positions)
@@ -173,11 +173,11 @@ def _near(solve: Solve) -> tuple[Solve, list[str]]:
     centre = np.median(positions, axis=0)
     extent = float(np.quantile(np.abs(positions - centre), 0.9, axis=0).max())
     rounding = float(np.spacing(np.float32(np.abs(centre).max())))
-    offset = np.round(centre)
-    if rounding <= LOST * extent or not offset.any():
+    origin = np.round(centre)
+    if rounding <= LARGEST_ROUNDING * extent or not origin.any():
         return solve, []
-    return moved(solve, offset), [
-        f"Its coordinates lie far from zero: they count from ({offset[0]:.0f}, {offset[1]:.0f}, {offset[2]:.0f}) now."
+    return relative_to(origin, solve), [
+        f"Its coordinates lie far from zero: they count from ({origin[0]:.0f}, {origin[1]:.0f}, {origin[2]:.0f}) now."
     ]
 
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from ...files.bounded import Damaged
 from ...model.arrays import Array, FloatArray
+from ...model.directions import OPENCV_FROM_OPENGL
 from ...model.lens import NO_DISTORTION, Distortion
 
 LARGEST_SIDE = 10**6  # pixels
-PIXEL, SIDE, WIDTH = "pixel", "larger side", "width"
-NOT_RIGID = 1e-3  # the largest deviation of Rᵀ R from the identity with which a matrix counts as a rotation
-UP_IS_Y_CAMERA = np.diag([1.0, -1.0, -1.0])  # OpenGL's camera axes (x right, y up, z backwards) <-> ours
+PIXEL, SIDE, WIDTH = "pixel", "larger side", "width"  # the units of a Lens: the last two are the picture's
+RIGID_WITHIN = 1e-3  # the largest deviation of Rᵀ R from the identity with which a matrix counts as a rotation
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def pose(rotation: Array, centre: Array) -> FloatArray:
     rotation, centre = np.asarray(rotation, np.float64).reshape(3, 3), np.asarray(centre, np.float64).reshape(3)
     if not (np.isfinite(rotation).all() and np.isfinite(centre).all()):
         raise Damaged("has a camera whose pose holds no numbers; export it again")
-    if np.abs(rotation.T @ rotation - np.eye(3)).max() > NOT_RIGID:
+    if np.abs(rotation.T @ rotation - np.eye(3)).max() > RIGID_WITHIN:
         raise Damaged("has a camera whose rotation is none; export it again")
     if np.linalg.det(rotation) < 0:
         raise Damaged("has a camera that is mirrored: its axes are left-handed; export it with right-handed axes")
@@ -149,18 +149,18 @@ def pose(rotation: Array, centre: Array) -> FloatArray:
     return matrix
 
 
-def pose_of_world(rotation: Array, translation: Array) -> FloatArray:
+def pose_from_extrinsics(rotation: Array, translation: Array) -> FloatArray:
     """`world_from_camera` (4, 4) from `rotation` (3, 3) and `translation` (3,), which take the world to the camera.
 
     Raises as `pose` does.
     """
-    turned = np.asarray(rotation, np.float64).reshape(3, 3).T
+    world_from_camera = np.asarray(rotation, np.float64).reshape(3, 3).T
     with np.errstate(all="ignore"):
-        centre = -turned @ np.asarray(translation, np.float64).reshape(3)
-    return pose(turned, centre)
+        centre = -world_from_camera @ np.asarray(translation, np.float64).reshape(3)
+    return pose(world_from_camera, centre)
 
 
-def pose_of_opengl(matrix: Array) -> FloatArray:
+def pose_from_opengl(matrix: Array) -> FloatArray:
     """`world_from_camera` (4, 4) from the matrix, (3, 4) or (4, 4), of a camera with OpenGL's axes.
 
     These are x right, y up, z backwards. A scale within the rotation, as in instant-ngp's files, is taken out. Raises
@@ -173,7 +173,7 @@ def pose_of_opengl(matrix: Array) -> FloatArray:
     with np.errstate(all="ignore"):
         scale = np.cbrt(np.linalg.det(rotation)) if np.isfinite(rotation).all() else 0.0
     rotation = rotation / scale if scale > 0 else rotation
-    return pose(rotation @ UP_IS_Y_CAMERA, matrix[:3, 3])
+    return pose(rotation @ OPENCV_FROM_OPENGL[:3, :3], matrix[:3, 3])
 
 
 def unit_quaternion(values: Sequence[float] | Array) -> FloatArray:
@@ -200,12 +200,12 @@ def rotation_from_vector(vector: Sequence[float]) -> FloatArray:
     return matrix
 
 
-def moved(solve: Solve, offset: FloatArray) -> Solve:
-    """The solve with `offset` (3,) subtracted from all positions."""
+def relative_to(origin: FloatArray, solve: Solve) -> Solve:
+    """The solve with `origin` (3,) subtracted from all positions."""
     views = []
     for view in solve.views:
         matrix = view.world_from_camera.copy()
-        matrix[:3, 3] -= offset
+        matrix[:3, 3] -= origin
         views.append(replace(view, world_from_camera=matrix))
-    cloud = None if solve.points is None else replace(solve.points, positions=solve.points.positions - offset)
+    cloud = None if solve.points is None else replace(solve.points, positions=solve.points.positions - origin)
     return replace(solve, views=views, points=cloud)

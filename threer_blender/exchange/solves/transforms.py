@@ -16,7 +16,7 @@ import numpy as np
 from ...files import bounded, checked
 from ...files.bounded import Damaged
 from . import lens_models, ply
-from .solve import WIDTH, Lens, Solve, View, pose_of_opengl
+from .solve import WIDTH, Lens, Solve, View, pose_from_opengl
 
 NAMES = ("transforms.json", "transforms_train.json")
 PINHOLE, POLYNOMIAL, FISHEYE = range(3)
@@ -30,7 +30,9 @@ MODELS = {
     "OPENCV_FISHEYE": FISHEYE,
 }
 RADIAL = ("k1", "k2", "k3", "k4")
-LENS = ("camera_model", "w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", *RADIAL, "p1", "p2")
+MODEL = "camera_model"
+# The values of a lens, which stand in each frame or once for all.
+LENS = (MODEL, "w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", *RADIAL, "p1", "p2")
 
 
 def matches(index: Any) -> bool:
@@ -50,7 +52,7 @@ def solve(index: dict[str, Any], folder: Path) -> Solve:
             lenses[key] = _lens(values)
         matrix = np.array(frame["transform_matrix"], np.float64)
         name = checked.typed(frame.get("file_path"), str).removeprefix("./")
-        views.append(View(name, lenses[key], pose_of_opengl(matrix)))
+        views.append(View(name, lenses[key], pose_from_opengl(matrix)))
     cloud, notes = None, []
     if isinstance(index.get("ply_file_path"), str):
         path = bounded.inside(folder, index["ply_file_path"].removeprefix("./"))
@@ -63,24 +65,26 @@ def solve(index: dict[str, Any], folder: Path) -> Solve:
 
 def _lens(values: dict[str, Any]) -> Lens:
     """The lens of a frame. Where the file gives no size, the lens is for pictures of any size."""
-    numbers = {name: checked.number(value) for name, value in values.items() if value is not None and name != LENS[0]}
+    numbers = {name: checked.number(value) for name, value in values.items() if value is not None and name != MODEL}
     width, height = round(numbers.get("w", 0)), round(numbers.get("h", 0))
     if "fl_x" in numbers:
         lens = Lens(numbers["fl_x"], numbers.get("fl_y", numbers["fl_x"]), width=width, height=height)
     elif "camera_angle_x" in numbers:
-        across = 0.5 / np.tan(0.5 * numbers["camera_angle_x"])  # focal length over the width
+        widths = 0.5 / np.tan(0.5 * numbers["camera_angle_x"])  # the focal length in widths of the picture
         if width:
-            down = 0.5 * height / np.tan(0.5 * numbers["camera_angle_y"]) if "camera_angle_y" in numbers else None
-            lens = Lens(across * width, down or across * width, width=width, height=height)
+            focal_x = focal_y = widths * width
+            if "camera_angle_y" in numbers:
+                focal_y = 0.5 * height / np.tan(0.5 * numbers["camera_angle_y"]) or focal_x
+            lens = Lens(focal_x, focal_y, width=width, height=height)
         else:
-            lens = Lens(across, across, unit=WIDTH)
+            lens = Lens(widths, widths, unit=WIDTH)
     else:
         raise Damaged("gives its cameras neither a focal length nor an angle; export it again")
     if "cx" in numbers and "cy" in numbers and lens.unit != WIDTH:
         lens = replace(lens, centre=(numbers["cx"], numbers["cy"]), centred=False)
-    model = MODELS.get(str(values[LENS[0]] or "OPENCV").upper())
+    model = MODELS.get(str(values[MODEL] or "OPENCV").upper())
     if model is None:
-        raise Damaged(f"has cameras of the model {values[LENS[0]]!s:.40}, which no camera with one lens has")
+        raise Damaged(f"has cameras of the model {values[MODEL]!s:.40}, which no camera with one lens has")
     radial = [numbers.get(name, 0.0) for name in RADIAL]
     if model == FISHEYE:
         return replace(lens, distortion=lens_models.fisheye(*radial))

@@ -32,7 +32,7 @@ def import_file(
         name = path.parent.name if path.suffix == ".json" else path.stem
         geometry = splats.new_geometry(name, read.gaussians, as_mesh=not points.has_point_clouds())
         obj = splats.new_object(name, geometry)
-        obj.matrix_world = axes.upright(read.up) @ Matrix.Translation(read.origin)
+        obj.matrix_world = axes.blender_from_world(read.up) @ Matrix.Translation(read.origin)
         if read.antialiased:
             obj[ANTIALIASED] = True
         scene.collection.objects.link(obj)
@@ -46,7 +46,7 @@ def export_file(obj: bpy.types.Object | None, path: str | Path) -> None:
     """
     if obj is None or not splats.is_splats(obj):
         raise UserError("Make an object with splats the active one, then export it.")
-    matrix = np.array(axes.UPRIGHT.inverted() @ obj.matrix_world)
+    matrix = np.array(axes.BLENDER_FROM_Y_DOWN.inverted() @ obj.matrix_world)
     origin = matrix[:3, 3].copy()
     matrix[:3, 3] = 0
     gaussians = transformed(splats.read(obj.data), matrix)
