@@ -230,7 +230,7 @@ def test_a_lens_that_blender_cannot_hold_is_not_undone(filmed: Any, tmp_path: Pa
     distorted = replace(filmed.shots[0], cameras={n: replace(c, distortion=squeezed) for n, c in FRAMES.items()})
     root = build.build(replace(filmed, shots=[distorted]), tmp_path)
     (background,) = moving(root).data.background_images
-    assert background.clip[shots.RESIDUAL] > shots.MOST_RESIDUAL
+    assert background.clip[shots.LENS_RESIDUAL] > shots.MOST_RESIDUAL
     assert not background.clip_user.use_render_undistorted
 
 

@@ -28,7 +28,7 @@ KEYS = [
     identity.SOLVE, identity.ROLE, build.STALE, build.CHOSEN, build.NOTES, build.BUNDLE, build.INDEX,
     shot_errors.FACTS, shot_errors.SUSPICIOUS, shot_errors.DETAILS, cameras.ERROR, cameras.ERROR_BEFORE,
     cameras.WIDTH, cameras.HEIGHT, cameras.PIXEL_ASPECT, cameras.PHOTO, cameras.FRAME, cameras.FRAMES,
-    cameras.FRAME_RATE, cameras.FIRST_FRAME, build.UPRIGHT, identity.ANTIALIASED, layers.SOLVED, shots.RESIDUAL,
+    cameras.FRAME_RATE, cameras.FIRST_FRAME, build.UPRIGHT, identity.ANTIALIASED, layers.SOLVED, shots.LENS_RESIDUAL,
     shots.SMOOTHING, tracks.BAD, world.WORLD,
 ]  # fmt: skip
 

@@ -17,8 +17,10 @@ from ..model.errors import UserError
 NEAR = 0.03  # of the picks' extent: points this near to a pick belong to the surface that was picked
 ON_A_LINE = 0.05  # of the picks' extent along their line: picks that are no wider across it lie on a line
 ITERATIONS = 20  # of the robust fit of the plane
+SIGMA_OF_MEDIAN = 1.4826  # the standard deviation of a normal distribution, in median absolute deviations
+TUKEY = 4.685  # standard deviations at which Tukey's biweight falls to zero, for 95 % efficiency
 MOST_NEAR = 5000  # points near a pick that are looked at
-FLAT = 0.02  # sine of an angle: lines nearer to the horizon tell no direction
+LEAST_SINE = 0.02  # of the angle between the horizon and the plane through a line and the camera, to tell a direction
 AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
 COLLINEAR = "The points lie on one line: choose three that span a triangle on the ground."
 SAME_PLACE = "The two points are one: choose two that are farther from each other."
@@ -51,19 +53,21 @@ def plane_through(picks: FloatArray, points: FloatArray) -> Plane:
     # Small weights of the picks hold the plane where the points near one of them are all outliers.
     surface, shares = np.concatenate([surface, picks]), np.concatenate([shares, np.full(len(picks), 1e-3)])
     for _ in range(ITERATIONS):
-        off = np.abs((surface - plane.centre) @ plane.normal)
-        spread = max(1.4826 * _weighted_median(off, shares), 1e-9 * float(extents[0]))
-        weights = shares * np.maximum(0, 1 - (off / (4.685 * spread)) ** 2) ** 2
+        distances = np.abs((surface - plane.centre) @ plane.normal)
+        sigma = max(SIGMA_OF_MEDIAN * _weighted_median(distances, shares), 1e-9 * float(extents[0]))
+        weights = shares * np.maximum(0, 1 - (distances / (TUKEY * sigma)) ** 2) ** 2
         plane = _fitted(surface, weights)
     return plane
 
 
 def _near(points: FloatArray, pick: FloatArray, radius: float) -> FloatArray:
+    """(N, 3) at most MOST_NEAR of the points in the cube about `pick` whose sides are twice the `radius`."""
     inside = points[np.abs(points - pick).max(-1, initial=0.0) < radius]
     return np.asarray(inside[:: len(inside) // MOST_NEAR + 1], np.float64)
 
 
 def _fitted(points: FloatArray, weights: FloatArray) -> Plane:
+    """The plane with the least weighted sum of squared distances from the points."""
     centre = weights @ points / weights.sum()
     offsets = (points - centre) * np.sqrt(weights)[:, None]
     return Plane(np.linalg.eigh(offsets.T @ offsets)[1][:, 0], centre)
@@ -71,8 +75,8 @@ def _fitted(points: FloatArray, weights: FloatArray) -> Plane:
 
 def _weighted_median(values: FloatArray, weights: FloatArray) -> float:
     order = np.argsort(values)
-    reached = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
+    cumulative = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(cumulative, cumulative[-1] / 2)])
 
 
 def grounded(root: FloatArray, plane: Plane, above: FloatArray | None = None) -> FloatArray:
@@ -124,7 +128,7 @@ def line_on_plate(centre: FloatArray, start: FloatArray, end: FloatArray, uprigh
         direction: FloatArray = up - normal[2] * normal
     else:
         direction = np.cross(normal, up)
-    if np.linalg.norm(direction) < FLAT:
+    if np.linalg.norm(direction) < LEAST_SINE:
         raise UserError("This line could have any direction: draw one well above or below the horizon.")
     return direction / np.linalg.norm(direction)
 

@@ -22,7 +22,7 @@ BLENDER_FROM_Y_DOWN = Matrix(((1, 0, 0, 0), (0, 0, 1, 0), (0, -1, 0, 0), (0, 0, 
 
 HANDY_DISTANCE = 5.0  # metres from camera to points, where the reconstruction is not metric
 GROUND_PERCENTILE = 2.0  # of the points' heights: the ground, where nothing better is known; points below are noise
-SAMPLED_POINTS = 20_000
+SAMPLED_POINTS = 20_000  # of the cloud, picked evenly; up to twice as many where the division leaves a rest
 FLOOR_CONES = (15.0, 10.0, 5.0)  # degrees about up, within which normals count as those of a floor
 FLOOR_SHARE = 0.05  # of all points: fewer make no floor
 

@@ -54,19 +54,20 @@ def build(
         root = existing.get(ROOT) or _new_root(reconstruction)
         if ROOT not in existing:
             changes.mark(root, **{UPRIGHT: upright_sentence(reconstruction)})
-        moved = world.root_from_solved(reconstruction, existing, root)
-        changes.mark(root, **{world.WORLD: None if moved is None else moved.ravel().tolist()})
+        root_from_solved = world.root_from_solved(reconstruction, existing, root)
+        numbers = None if root_from_solved is None else root_from_solved.ravel().tolist()
+        changes.mark(root, **{world.WORLD: numbers})
         maps = reconstruction.pointmaps  # the scene has no use for their points: moving those would hold Blender up
         reconstruction = replace(world.under(root, replace(reconstruction, pointmaps=[])), pointmaps=maps)
         camera_objects = _cameras(changes, reconstruction, Path(bundle_folder), existing, root)
         makers = _makers(reconstruction).items()
-        shapes = {role: _with_geometry(changes, existing.get(role), root, *make) for role, make in makers}
+        shapes = {role: _with_geometry(changes, existing.get(role), root, *each) for role, each in makers}
         filmed = _shots(changes, reconstruction, Path(bundle_folder), existing, root)
-        followed = tracks.renewed(changes, reconstruction, existing)
+        tracked = tracks.renewed(changes, reconstruction, existing)
         surveyed = survey.show(changes, reconstruction, existing)
         for obj in surveyed.values():
             _adopt(changes, obj, root)
-        ours = {ROOT: root, **camera_objects, **filmed, **followed, **surveyed, **shapes}
+        ours = {ROOT: root, **camera_objects, **filmed, **tracked, **surveyed, **shapes}
         for role, obj in ours.items():
             changes.mark(obj, **{SOLVE: solve, ROLE: role, STALE: False})
         if CLOUD in ours and (SPLATS in ours) != (SPLATS in existing):  # splats hide the cloud: both show the same
@@ -155,8 +156,8 @@ def _cameras(
         if obj is None:
             obj = cameras.new_camera(photo)
             obj.data.display_size = size
-        clip = cameras.clip_range(axes.visible_depths(camera, sample), scale)
-        cameras.set_solved(changes, obj, camera, photo, axes.camera_matrix(camera), clip)
+        clipping = cameras.clip_range(axes.visible_depths(camera, sample), scale)
+        cameras.set_solved(changes, obj, camera, photo, axes.camera_matrix(camera), clipping)
         picture = picture_of(camera, photo, bundle)
         if picture.is_file():
             cameras.background(changes, obj.data, camera, picture)

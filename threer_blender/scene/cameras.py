@@ -20,11 +20,15 @@ from .changes import Changes
 
 WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"
 FRAME = "threer_frame"  # of a camera whose photo is a frame of a shot: the frame's number
-PHOTO, ERROR, ERROR_BEFORE = "threer_photo", "threer_reprojection_error", "threer_error_before"
+PHOTO = "threer_photo"  # on a camera and on its picture or clip: the photo's or the shot's name
+# On a camera: its mean reprojection error in pixels, and the one before refinement.
+ERROR, ERROR_BEFORE = "threer_reprojection_error", "threer_error_before"
 # On a shot's camera: the number of frames, the frames per second, and the number of the first frame.
 FRAMES, FRAME_RATE, FIRST_FRAME = "threer_frames", "threer_frame_rate", "threer_first_frame"
 
 LAST_FRAME = 1_048_574  # the largest frame number of a Blender scene
+
+KEYED_OPTICS = ("lens", "shift_x", "shift_y")  # those of `optics` that are keyed where a shot changes them
 
 DEFAULT_SENSOR = 36.0  # mm along the larger side, full frame, where EXIF says nothing
 
@@ -110,7 +114,7 @@ def stored_path(path: Path) -> str:
 def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture: Path) -> None:
     """Shows `picture`, the undistorted upright photo, behind everything in the camera's view, filling the frame."""
     with_images = (each for each in data.background_images if each.image)
-    ours = next((each for each in with_images if PHOTO in each.image), None)
+    plate = next((each for each in with_images if PHOTO in each.image), None)
     known = set(bpy.data.images)
     image = bpy.data.images.load(str(picture), check_existing=True)
     if image in known:
@@ -118,13 +122,13 @@ def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture
     changes.mark(image, **{PHOTO: camera.photo})
     # FIT fills the frame only where the picture has the frame's proportions, pixel aspect included.
     changes.set(image, filepath=stored_path(picture), display_aspect=(1.0, pixel_aspect(camera)))
-    if ours is None:
-        ours = data.background_images.new()
-        ours.alpha = 1.0
-        changes.on_failure(lambda: data.background_images.remove(ours))
-    elif ours.image != image:
-        changes.release(ours.image)
-    changes.set(ours, source="IMAGE", image=image, frame_method="FIT")
+    if plate is None:
+        plate = data.background_images.new()
+        plate.alpha = 1.0
+        changes.on_failure(lambda: data.background_images.remove(plate))
+    elif plate.image != image:
+        changes.release(plate.image)
+    changes.set(plate, source="IMAGE", image=image, frame_method="FIT")
     changes.set(data, show_background_images=True)
 
 
@@ -135,15 +139,17 @@ def new_camera(photo: Photo) -> bpy.types.Object:
     return bpy.data.objects.new(photo.name, data)
 
 
-def set_solved(changes: Changes, obj: bpy.types.Object, camera: Camera, photo: Photo, matrix: Any, clip: Any) -> None:
+def set_solved(
+    changes: Changes, obj: bpy.types.Object, camera: Camera, photo: Photo, matrix: Any, clipping: Any
+) -> None:
     """Sets the camera object `obj` to the solved `camera` of `photo`.
 
-    `matrix` is its local matrix under the root (`axes.camera_matrix`), and `clip` are attributes from `clip_range`.
+    `matrix` is its local matrix under the root (`axes.camera_matrix`), and `clipping` are attributes from `clip_range`.
     """
     location, rotation, _ = matrix.decompose()
     changes.set(obj, rotation_mode="XYZ", location=location, scale=(1.0, 1.0, 1.0))
     changes.set(obj, rotation_euler=rotation.to_euler("XYZ"))
-    changes.set(obj.data, **optics(camera, photo.sensor_width), **clip)
+    changes.set(obj.data, **optics(camera, photo.sensor_width), **clipping)
     if camera.distortion.is_panorama:
         _see_all_around(changes, obj.data)
     changes.mark(

@@ -19,13 +19,13 @@ from .splats import look as splat_look
 
 
 def save_new(
-    reconstruction: Reconstruction, bundle_folder: Path, blend: Path, named: tuple[Path, Path] | None = None
+    reconstruction: Reconstruction, bundle_folder: Path, blend: Path, final: tuple[Path, Path] | None = None
 ) -> bpy.types.Object:
     """Builds `reconstruction` in a new file and saves that as `blend`. Returns the root.
 
     The scene is ours alone, so its colour management is set to show the photos' colours, or the splats'. All paths in
-    the file are relative to it. `named` are the final paths of the bundle and the .blend, where they will be moved
-    there later: the file's paths are right then. Raises UserError where the file cannot be written.
+    the file are relative to it. `final` are the paths of the bundle and of the .blend to which they will be moved
+    later: the file's paths are right then. Raises UserError where the file cannot be written.
     """
     bpy.ops.wm.read_homefile(use_empty=True)
     scene = bpy.context.scene
@@ -34,7 +34,7 @@ def save_new(
         look.match_photo_colors(scene)
     else:
         splat_look.set_up_rendering(scene)
-    final_bundle, final_blend = named or (bundle_folder, blend)
+    final_bundle, final_blend = final or (bundle_folder, blend)
 
     def relative(path: str) -> str:
         file = Path(bpy.path.abspath(path))

@@ -24,7 +24,6 @@ from ..model.errors import UserError
 from ..model.reconstruction import PointCloud, Reconstruction
 from . import axes, cameras, points
 
-KEYED = ("lens", "shift_x", "shift_y")
 NAME = "3R export"
 
 
@@ -32,7 +31,7 @@ NAME = "3R export"
 class BlenderFormat:
     """A format that Blender writes, by `write(path, first frame, last frame, options)`.
 
-    `axes` maps the worlds that its files can have, the default first, to the exporter's options for them.
+    `axes` maps the axes that its files can have, the default first, to the exporter's options for them.
     """
 
     suffix: str
@@ -179,7 +178,7 @@ def _camera(track: Track, name: str) -> bpy.types.Object:
         if len(track.cameras) > 1:
             obj.keyframe_insert("location", frame=number)
             obj.keyframe_insert("rotation_quaternion", frame=number)
-            for attribute in KEYED:
+            for attribute in cameras.KEYED_OPTICS:
                 data.keyframe_insert(attribute, frame=number)
         else:
             obj.matrix_world = matrix  # FBX reads it, and without animation nothing else updates it

@@ -1,6 +1,6 @@
 """[S] Lengths of things that are the same everywhere: their names, as an artist types them, and metres.
 
-It is the long side of what has sides, and the diameter of what is round.
+The length of a rectangle is its long side, and that of a ball or disc is its diameter.
 """
 
 from __future__ import annotations

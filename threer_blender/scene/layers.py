@@ -36,11 +36,11 @@ def renewed(changes: Changes, owner: bpy.types.ID) -> Iterator[None]:
     if data is None:
         return
     changes.set(data, **before)
-    theirs = active is not None and not active.get(SOLVED) and bool(strips)
+    artist_animates = active is not None and not active.get(SOLVED)
     for strip in strips if made is not None else []:
         _renew(changes, strip, made)
     if strips:
-        changes.set(data, action=active if theirs else None)
+        changes.set(data, action=active if artist_animates else None)
     elif active is not None:
         _replaced(changes, active, made)
 

@@ -84,9 +84,9 @@ def node_group(from_mesh: bool) -> bpy.types.NodeTree:
 
 
 def _fill(from_mesh: bool, tree: bpy.types.NodeTree) -> None:
-    interface(tree.interface)
+    add_sockets(tree.interface)
     given, result = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
-    confidence, base = _attribute(tree, "confidence", "FLOAT"), _attribute(tree, "radius", "FLOAT")
+    confidence, radius = _attribute(tree, "confidence", "FLOAT"), _attribute(tree, "radius", "FLOAT")
     color = _attribute(tree, "color", "FLOAT_COLOR")
     doubtful = tree.nodes.new("FunctionNodeCompare")
     doubtful.operation = "LESS_THAN"
@@ -94,10 +94,10 @@ def _fill(from_mesh: bool, tree: bpy.types.NodeTree) -> None:
     size = tree.nodes.new("ShaderNodeMath")
     size.operation = "MULTIPLY"
     convert = tree.nodes.new("GeometryNodeMeshToPoints" if from_mesh else "GeometryNodeSetPointRadius")
-    dye = tree.nodes.new("GeometryNodeStoreNamedAttribute")
-    dye.data_type = "BYTE_COLOR"
-    dye.inputs["Name"].default_value = SHADER_COLOR
-    dress = tree.nodes.new("GeometryNodeSetMaterial")
+    store_color = tree.nodes.new("GeometryNodeStoreNamedAttribute")
+    store_color.data_type = "BYTE_COLOR"
+    store_color.inputs["Name"].default_value = SHADER_COLOR
+    set_material = tree.nodes.new("GeometryNodeSetMaterial")
 
     link = tree.links.new
     link(confidence, doubtful.inputs["A"])
@@ -105,22 +105,21 @@ def _fill(from_mesh: bool, tree: bpy.types.NodeTree) -> None:
     link(doubtful.outputs["Result"], delete.inputs["Selection"])
     link(given.outputs["Geometry"], delete.inputs["Geometry"])
     link(delete.outputs["Geometry"], convert.inputs[0])
-    link(base, size.inputs[0])
+    link(radius, size.inputs[0])
     link(given.outputs[RADIUS], size.inputs[1])
     link(size.outputs[0], convert.inputs["Radius"])
-    link(convert.outputs[0], dye.inputs["Geometry"])
-    link(color, dye.inputs["Value"])
-    link(dye.outputs["Geometry"], dress.inputs["Geometry"])
-    link(given.outputs[MATERIAL], dress.inputs["Material"])
-    link(dress.outputs["Geometry"], result.inputs["Geometry"])
-    line = (given, doubtful, delete, convert, dye, dress, result)
-    for column, node in enumerate(line):
+    link(convert.outputs[0], store_color.inputs["Geometry"])
+    link(color, store_color.inputs["Value"])
+    link(store_color.outputs["Geometry"], set_material.inputs["Geometry"])
+    link(given.outputs[MATERIAL], set_material.inputs["Material"])
+    link(set_material.outputs["Geometry"], result.inputs["Geometry"])
+    for column, node in enumerate((given, doubtful, delete, convert, store_color, set_material, result)):
         node.location = (200 * column, 0)
-    for column, node in ((0, confidence.node), (1, base.node), (2, size), (3, color.node)):
+    for column, node in ((0, confidence.node), (1, radius.node), (2, size), (3, color.node)):
         node.location = (200 * column, -300)
 
 
-def interface(interface: Any) -> None:
+def add_sockets(interface: Any) -> None:
     """Adds the inputs and the output of a cloud's modifier to the `interface` of a new node group."""
     interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
     radius = interface.new_socket(RADIUS, in_out="INPUT", socket_type="NodeSocketFloat")
@@ -128,8 +127,8 @@ def interface(interface: Any) -> None:
     radius.default_value, radius.min_value, radius.max_value = 1.0, 0.0, 100.0
     threshold = interface.new_socket(THRESHOLD, in_out="INPUT", socket_type="NodeSocketFloat")
     threshold.description = "Points with a lower confidence than this are hidden"
-    dress = interface.new_socket(MATERIAL, in_out="INPUT", socket_type="NodeSocketMaterial")
-    dress.description = f"Material of the points; it finds their colours in the attribute '{SHADER_COLOR}'"
+    material_socket = interface.new_socket(MATERIAL, in_out="INPUT", socket_type="NodeSocketMaterial")
+    material_socket.description = f"Material of the points; it finds their colours in the attribute '{SHADER_COLOR}'"
     interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
 
 

@@ -12,12 +12,12 @@ OPERATIONS = ("ADD", "SUBTRACT", "MULTIPLY", "DIVIDE")  # as the nodes call them
 
 
 def _operation(name: str) -> Callable[[Field, Operand], Any]:
-    """A method of Field: the operation on it and on the other operand."""
+    """A method of Field: the operation with the Field as its left operand."""
     return lambda field, other: field.tree.calculate(name, field, other)
 
 
 def _reflected(name: str) -> Callable[[Field, Operand], Any]:
-    """The same for a Field that is the right operand."""
+    """A method of Field: the operation with the Field as its right operand."""
     return lambda field, other: field.tree.calculate(name, other, field)
 
 

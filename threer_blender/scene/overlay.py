@@ -24,7 +24,7 @@ from .files import not_written
 from .identity import CLOUD, ROLE
 from .redistortion import IN_GROUPS
 
-POINTS = 1500  # of the cloud
+MOST_POINTS = 1500  # of the cloud
 POINT_SIZE, LINE_SIZE = 2.0, 1.2  # px from the middle to the edge of a point and of a line, at the median depth
 LINES = 21  # of the grid in each direction
 POINT_COLOR, GRID_COLOR = (0.0, 0.9, 1.0), (1.0, 0.25, 0.7)  # linear
@@ -73,14 +73,14 @@ def _draw(scene: bpy.types.Scene, root: bpy.types.Object, camera: bpy.types.Obje
 
 
 def _points(root: bpy.types.Object) -> FloatArray:
-    """(N, 3) at most POINTS of the cloud's points, picked at random, in Blender's world."""
+    """(N, 3) at most MOST_POINTS of the cloud's points, picked at random, in Blender's world."""
     cloud = next((child for child in root.children if child.get(ROLE) == CLOUD), None)
     if cloud is None:
         return np.zeros((0, 3))
     position = cloud.data.attributes["position"].data
     flat = np.empty(3 * len(position), np.float32)
     position.foreach_get("vector", flat)
-    chosen = np.random.default_rng(0).permutation(len(position))[:POINTS]
+    chosen = np.random.default_rng(0).permutation(len(position))[:MOST_POINTS]
     matrix = np.array(cloud.matrix_world)
     points: FloatArray = flat.reshape(-1, 3)[chosen] @ matrix[:3, :3].T + matrix[:3, 3]
     return points
@@ -88,8 +88,8 @@ def _points(root: bpy.types.Object) -> FloatArray:
 
 def _median_depth(points: FloatArray, camera: bpy.types.Object) -> float:
     """The median depth of the points (N, 3) in front of the camera; 1 without such points."""
-    to_camera = np.array(camera.matrix_world.normalized().inverted())
-    depths = -(points @ to_camera[2, :3] + to_camera[2, 3])
+    camera_from_world = np.array(camera.matrix_world.normalized().inverted())
+    depths = -(points @ camera_from_world[2, :3] + camera_from_world[2, 3])  # Blender's camera looks along -z
     return float(np.median(depths[depths > 0])) if (depths > 0).any() else 1.0
 
 
@@ -101,10 +101,11 @@ def _grid(points: FloatArray, half: float) -> tuple[FloatArray, FloatArray]:
     low, high = np.percentile(points[:, :2], (2, 98), axis=0)
     side, middle = float((high - low).max()), (low + high) / 2
     along = np.linspace(-side / 2, side / 2, LINES)
-    # Each strip is cut where the others cross it, so that a lens can bend it.
+    # Each strip is cut where the others cross it, so that a lens can bend it: two vertices (its edges) at each cut.
     ends = np.stack(np.meshgrid(along, along, [-half, half], indexing="ij"), axis=-1).reshape(-1, 3)
     lengthwise = np.stack([ends[:, 1], ends[:, 0] + ends[:, 2], np.zeros(len(ends))], axis=1)
     vertices = np.concatenate([lengthwise, lengthwise[:, [1, 0, 2]]]) + (*middle, 0.0)
+    # The first of the four vertices of each face, which lies between two cuts of a strip.
     first = (np.arange(2 * LINES)[:, None] * LINES + np.arange(LINES - 1)).ravel() * 2
     return vertices, first[:, None] + np.array([0, 1, 3, 2])
 

@@ -62,7 +62,7 @@ def on_ray(perspective: FloatArray, size: tuple[int, int], mouse: Sequence[float
 def visible_points(root: bpy.types.Object) -> FloatArray:
     """(N, 3) float32 in Blender's world: the points, the splats and the vertices of meshes under `root`.
 
-    Without hidden objects, points below the modifier's Confidence Threshold, and splats that are hardly opaque. The
+    Hidden objects, points below the modifier's Confidence Threshold and splats that are hardly opaque are left out. The
     cloud counts even where it is hidden: splats may show the same surfaces in its place, and its points are finer.
     """
     parts = [_points_of(child) for child in root.children_recursive if _counts(child)]
@@ -70,6 +70,7 @@ def visible_points(root: bpy.types.Object) -> FloatArray:
 
 
 def _counts(obj: bpy.types.Object) -> bool:
+    """Whether an object's points can be picked."""
     if obj.type not in ("MESH", "POINTCLOUD"):
         return False
     role = identity.text(obj, identity.ROLE)

@@ -36,7 +36,7 @@ def write(root: bpy.types.Object, path: Path) -> None:
     scene.render.resolution_percentage = max(1, round(100 * HEIGHT / scene.render.resolution_y))
     photo = camera.data.background_images[0].image if camera.data.background_images else None
     rendered = _render(scene)
-    scene.camera = _moved(camera, _target(root, camera))
+    scene.camera = _orbited(camera, _target(root, camera))
     parts = [rendered, _render(scene)]
     if photo is not None:
         parts.insert(0, _pixels(photo, rendered.shape[1], rendered.shape[0]))
@@ -63,12 +63,12 @@ def _target(root: bpy.types.Object, camera: bpy.types.Object) -> Vector:
 
     Without such points it is one unit of the reconstruction away.
     """
-    from_camera = np.array(camera.matrix_basis.inverted())
-    local = _points(root) @ from_camera[:3, :3].T + from_camera[:3, 3]
-    depth = -local[:, 2]
-    central = (depth > 0) & (np.abs(local[:, :2]).max(axis=1) < 0.3 * depth)
-    middle = float(np.median(depth[central])) if central.any() else 1.0
-    return root.matrix_world @ camera.matrix_basis @ Vector((0.0, 0.0, -middle))
+    camera_from_root = np.array(camera.matrix_basis.inverted())
+    local = _points(root) @ camera_from_root[:3, :3].T + camera_from_root[:3, 3]
+    depths = -local[:, 2]  # Blender's camera looks along -z
+    central = (depths > 0) & (np.abs(local[:, :2]).max(axis=1) < 0.3 * depths)
+    depth = float(np.median(depths[central])) if central.any() else 1.0
+    return root.matrix_world @ camera.matrix_basis @ Vector((0.0, 0.0, -depth))
 
 
 def _points(root: bpy.types.Object) -> Array:
@@ -82,16 +82,16 @@ def _points(root: bpy.types.Object) -> Array:
     return flat.reshape(-1, 3)
 
 
-def _moved(camera: bpy.types.Object, target: Vector) -> bpy.types.Object:
+def _orbited(camera: bpy.types.Object, target: Vector) -> bpy.types.Object:
     """A copy of the camera that orbits `target` by ORBIT and RISE and still looks at it."""
-    moved = camera.copy()
-    moved.parent = None
-    bpy.context.scene.collection.objects.link(moved)
+    orbited = camera.copy()
+    orbited.parent = None
+    bpy.context.scene.collection.objects.link(orbited)
     start = camera.matrix_world
     sideways = start.to_3x3().col[0].normalized()
     swing = Matrix.Rotation(ORBIT, 4, "Z") @ Matrix.Rotation(-RISE, 4, sideways)
-    moved.matrix_world = Matrix.Translation(target) @ swing @ Matrix.Translation(-target) @ start
-    return moved
+    orbited.matrix_world = Matrix.Translation(target) @ swing @ Matrix.Translation(-target) @ start
+    return orbited
 
 
 def _render(scene: bpy.types.Scene) -> Array:

@@ -89,7 +89,7 @@ def radii(reconstruction: Reconstruction) -> Array:
                 continue
             rows[index] = camera.camera_from_world[2] * steps[index] / camera.fx * COVERING_RADIUS
     radius = np.empty(len(cloud), np.float32)
-    chunk = 1 << 14  # stays in the processor's cache
+    chunk = 1 << 14  # points at a time, so few that they stay in the processor's cache
     for start in range(0, len(cloud), chunk):
         part = slice(start, start + chunk)
         row = np.take(rows, cloud.photo[part], axis=0)

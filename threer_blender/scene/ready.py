@@ -24,9 +24,10 @@ VIEW = "Standard"
 MARGIN = 1.5  # the ground's side as a multiple of the points' extent
 SUN_STRENGTH = 3.0  # of Blender's sun, in watts per square metre
 SUN_ANGLE = 0.0093  # of Blender's sun, in radians: the angular diameter of the real one
-# About how many photos are searched for the sun, samples along a side of each, and the most pixels of such a photo.
-SKY_PHOTOS, SKY_SIDE, MOST_PIXELS = 8, 64, 30_000_000
-SAMPLED_POINTS = 40_000
+SKY_PHOTOS = 8  # that are searched for the sun, picked evenly; up to twice as many where the division leaves a rest
+SKY_SIDE = 64  # samples along each side of such a photo
+MOST_PIXELS = 30_000_000  # of a photo; a larger one is not searched
+SAMPLED_POINTS = 40_000  # of the cloud, picked evenly; up to twice as many where the division leaves a rest
 
 
 class Step(NamedTuple):
@@ -94,6 +95,7 @@ def _engine_step(scene: bpy.types.Scene) -> Step:
 
 
 def _settings(camera: bpy.types.Object) -> str:
+    """A camera's render size in words, and for a shot also the frames and their rate."""
     text = f"{cameras.solved_number(camera, cameras.WIDTH):.0f} × {cameras.solved_number(camera, cameras.HEIGHT):.0f}"
     if cameras.FRAMES in camera:
         first = cameras.solved_number(camera, cameras.FIRST_FRAME) if cameras.FIRST_FRAME in camera else 1
@@ -103,6 +105,7 @@ def _settings(camera: bpy.types.Object) -> str:
 
 
 def _unless(now: str, wanted: str) -> str:
+    """The setting that a step replaces, in words: `now`, or "" where it is the `wanted` one already."""
     return "" if now == wanted else now
 
 
@@ -114,6 +117,7 @@ def _engine(scene: bpy.types.Scene) -> str:
 
 
 def _view(scene: bpy.types.Scene) -> str:
+    """The view settings that a step replaces, in words; "" where they are VIEW already."""
     view = scene.view_settings
     parts = [view.view_transform, *([view.look] if view.look != "None" else [])]
     parts += [f"exposure {view.exposure:.3g}"] if view.exposure else []
@@ -187,6 +191,7 @@ def _sun(changes: Changes, scene: bpy.types.Scene, root: bpy.types.Object) -> No
 
 
 def _ours(scene: bpy.types.Scene, role: str) -> bpy.types.Object | None:
+    """The scene's object with this role; None where there is none."""
     return next((obj for obj in scene.objects if identity.text(obj, identity.ROLE) == role), None)
 
 

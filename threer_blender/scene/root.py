@@ -26,7 +26,7 @@ def matrix(root: bpy.types.Object) -> FloatArray:
 def place(root: bpy.types.Object, world: FloatArray) -> None:
     """Sets the root's matrix (4, 4). The clip ranges and display sizes of the cameras follow its scale.
 
-    Empties UPRIGHT, the sentence what told which way is up: now the artist has.
+    Empties `build.UPRIGHT`, the sentence on what told which way is up: from now on it is the artist.
     """
     factor = float(np.cbrt(np.linalg.det(world[:3, :3]) / np.linalg.det(matrix(root)[:3, :3])))
     root.matrix_world = Matrix(world.tolist())

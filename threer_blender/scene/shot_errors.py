@@ -22,6 +22,7 @@ from . import cameras, identity, layers, shots
 from .changes import Changes
 from .identity import ROLE, SOLVE
 
+# On a shot's camera, as JSON: facts on the whole shot, reasons to look at frames, and the FrameDetails of all frames.
 FACTS, SUSPICIOUS, DETAILS = "threer_shot_facts", "threer_suspicious", "threer_shot_frames"
 MARKER = "threer_marker"  # on our timeline markers: the shot that they belong to
 DATA_PATH = f'["{cameras.ERROR}"]'
@@ -29,8 +30,11 @@ DATA_PATH = f'["{cameras.ERROR}"]'
 
 @dataclass(frozen=True)
 class FrameDetails:
-    """The number of a frame's tracks that agree with the camera, the share of the picture that they cover, and the
-    spread of solves from other tracks in words, empty where the shot was solved once."""
+    """Measurements of a frame.
+
+    `tracks` is the number of tracks that agree with the camera, and `coverage` the share of the picture that they
+    cover. `spread` says in words how far solves from other tracks differ; it is "" where the shot was solved once.
+    """
 
     tracks: int
     coverage: float
@@ -39,18 +43,20 @@ class FrameDetails:
 
 def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointCloud | None) -> None:
     """Puts a shot's errors on its `camera`: keys in its animation, which must be new, and custom properties."""
-    whole = report(shot, cloud)
-    measured = np.stack([whole.values[name] for name in ("median_error", "inliers", "coverage")], axis=1)
-    known = {int(n): row for n, row in zip(whole.numbers, measured.tolist(), strict=True) if np.isfinite(row).all()}
+    measurements = report(shot, cloud)
+    measured = np.stack([measurements.values[name] for name in ("median_error", "inliers", "coverage")], axis=1)
+    known = {
+        int(n): row for n, row in zip(measurements.numbers, measured.tolist(), strict=True) if np.isfinite(row).all()
+    }
     details = {
-        number: (int(tracks), round(coverage, 3), spread_text(whole, number - shot.first_frame))
+        number: (int(tracks), round(coverage, 3), spread_text(measurements, number - shot.first_frame))
         for number, (_, tracks, coverage) in known.items()
     }
     changes.mark(
         camera,
         **{
-            FACTS: json.dumps([fact for fact in (*facts(whole), *_smoothing(camera, shot, cloud)) if fact[1]]),
-            SUSPICIOUS: json.dumps({number: "; ".join(reasons) for number, reasons in whole.suspicious.items()}),
+            FACTS: json.dumps([fact for fact in (*facts(measurements), *_smoothing(camera, shot, cloud)) if fact[1]]),
+            SUSPICIOUS: json.dumps({number: "; ".join(reasons) for number, reasons in measurements.suspicious.items()}),
             DETAILS: json.dumps(details),
         },
     )
@@ -64,7 +70,7 @@ def _smoothing(camera: bpy.types.Object, shot: Shot, cloud: PointCloud | None) -
     width = shots.smoothing_width(camera)
     if not width:
         return []
-    return [("Smoothed", f"over {width:g} frames: {smoothing.cost(shot, shots.smooth(camera, shot), cloud)}")]
+    return [("Smoothed", f"over {width:g} frames: {smoothing.cost(shot, shots.smoothed(camera, shot), cloud)}")]
 
 
 def overall(camera: bpy.types.Object) -> list[tuple[str, str]]:
@@ -128,7 +134,7 @@ def set_smoothing(camera: bpy.types.Object, shot: Shot, cloud: PointCloud | None
     with Changes() as changes:
         changes.mark(camera, **{shots.SMOOTHING: width or None})
         with layers.renewed(changes, camera):
-            shots.key_poses(camera, shots.smooth(camera, shot))
+            shots.key_poses(camera, shots.smoothed(camera, shot))
             show(changes, camera, shot, cloud)
 
 

@@ -29,10 +29,9 @@ LENSES: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
 }
 STAND_IN = "BROWN"  # fitted to models that Blender lacks; its DIVISION divides by another radius than COLMAP's
 MOST_RESIDUAL = 0.25  # px RMS; a worse fit would mislead
-RESIDUAL = "threer_lens_residual"  # on a clip: px RMS by which its lens differs from the solved one
+LENS_RESIDUAL = "threer_lens_residual"  # on a clip: px RMS by which its lens differs from the solved one
 SMOOTHING = "threer_smoothing"  # on a shot's camera: the width in frames of the smoothing that the artist wants
 MOST_SMOOTHING = 50.0  # frames
-KEYED = ("lens", "shift_x", "shift_y")  # attributes of the camera's data that are keyed where they change
 
 
 def role(shot: Shot) -> str:
@@ -46,19 +45,19 @@ def is_of(obj: bpy.types.Object, shot: Shot) -> bool:
 
 
 def show(
-    changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, clip: dict[str, float], bundle: Path
+    changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, clipping: dict[str, float], bundle: Path
 ) -> None:
     """Sets the camera object `obj`, under its root, to the cameras of a shot, with its plate as the background.
 
-    `photo` is one of the shot's frames, `clip` are attributes from `cameras.clip_range`, and `bundle` is the folder of
-    the result.
+    `photo` is one of the shot's frames, `clipping` are attributes from `cameras.clip_range`, and `bundle` is the
+    folder of the result.
     """
     first = shot.plate_camera(next(iter(shot.cameras)))
-    cameras.set_solved(changes, obj, first, photo, axes.camera_matrix(first), clip)
+    cameras.set_solved(changes, obj, first, photo, axes.camera_matrix(first), clipping)
     changes.set(obj, rotation_mode="QUATERNION")
     changes.mark(obj, **{cameras.FRAMES: shot.frame_count, cameras.FRAME_RATE: float(shot.frame_rate)})
     changes.mark(obj, **{cameras.FIRST_FRAME: shot.first_frame})
-    key_poses(obj, smooth(obj, shot))
+    key_poses(obj, smoothed(obj, shot))
     _key_lens(obj.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)
     plate = plate_of(shot, bundle)
     if sequence_files.exists(plate):
@@ -70,7 +69,7 @@ def smoothing_width(obj: bpy.types.Object) -> float:
     return min(max(identity.number(obj, SMOOTHING) or 0.0, 0.0), MOST_SMOOTHING)
 
 
-def smooth(obj: bpy.types.Object, shot: Shot) -> Shot:
+def smoothed(obj: bpy.types.Object, shot: Shot) -> Shot:
     """The shot with its camera smoothed as the artist wants the camera object `obj`."""
     return smoothing.smoothed(shot, smoothing_width(obj))
 
@@ -103,15 +102,15 @@ def add_overscan(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Pho
         changes.set(obj.data, **cameras.optics(first, sensor_width))
         changes.mark(obj, **{cameras.WIDTH: first.width, cameras.HEIGHT: first.height})
         _key_lens(obj.data, wide, sensor_width)
-    for ours in obj.data.background_images:
-        if ours.clip is not None and cameras.PHOTO in ours.clip:
-            changes.set(ours, scale=max(before.width / first.width, before.height / first.height))
+    for each in obj.data.background_images:
+        if each.clip is not None and cameras.PHOTO in each.clip:
+            changes.set(each, scale=max(before.width / first.width, before.height / first.height))
 
 
 def _key_lens(data: bpy.types.Camera, solved: dict[int, Camera], sensor_width: float | None) -> None:
     """Keys the focal length and the shifts of the `solved` cameras (by frame number), where they change."""
     optics = {number: cameras.optics(camera, sensor_width) for number, camera in solved.items()}
-    for name in KEYED:
+    for name in cameras.KEYED_OPTICS:
         if len({values[name] for values in optics.values()}) > 1:
             for number, values in optics.items():
                 setattr(data, name, values[name])
@@ -123,7 +122,7 @@ def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Ca
 
     Frame 1001 of an image sequence appears at the scene's frame 1001. Where a file is missing, nothing is shown.
     """
-    ours = next((each for each in data.background_images if each.clip and cameras.PHOTO in each.clip), None)
+    background = next((each for each in data.background_images if each.clip and cameras.PHOTO in each.clip), None)
     file = next(iter(sequence_files.frames(plate).values())) if sequence_files.is_pattern(plate) else plate
     film = bpy.data.movieclips.load(str(file))
     film.frame_start = shot.first_frame
@@ -134,14 +133,14 @@ def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Ca
     film.filepath = cameras.stored_path(file)
     film.display_aspect = (1.0, cameras.pixel_aspect(camera))
     undistorted = _describe_lens(film, camera)
-    if ours is None:
-        ours = data.background_images.new()
-        ours.alpha = 1.0
-        changes.on_failure(lambda: data.background_images.remove(ours))
+    if background is None:
+        background = data.background_images.new()
+        background.alpha = 1.0
+        changes.on_failure(lambda: data.background_images.remove(background))
     else:
-        changes.release(ours.clip)
-    changes.set(ours, source="MOVIE_CLIP", clip=film, frame_method="FIT", scale=1.0)
-    changes.set(ours.clip_user, use_render_undistorted=undistorted)
+        changes.release(background.clip)
+    changes.set(background, source="MOVIE_CLIP", clip=film, frame_method="FIT", scale=1.0)
+    changes.set(background.clip_user, use_render_undistorted=undistorted)
     changes.set(data, show_background_images=True)
 
 
@@ -154,7 +153,7 @@ def _describe_lens(film: bpy.types.MovieClip, camera: Camera) -> bool:
     distortion: Distortion = camera.distortion
     if distortion.model not in LENSES and not distortion.is_identity:
         copy = fits.fit(camera, STAND_IN)
-        film[RESIDUAL] = copy.rms
+        film[LENS_RESIDUAL] = copy.rms
         if copy.rms > MOST_RESIDUAL or copy.covered < 1:
             return False
         distortion = copy.distortion

@@ -11,7 +11,7 @@ from ..model.arrays import Array, FloatArray
 GAMMA = 2.2  # sRGB's, nearly
 BURNT = 0.97  # of white: a pixel this bright in all channels shows a light, or the sky around it
 LEAST_PIXELS = 12  # samples of the photos that must be so bright
-LOWEST = 10.0  # degrees over the horizon: a sun is not looked for below
+LOWEST = 10.0  # degrees over the horizon: a sun is not looked for lower than this
 LEAST_CONTRAST = 0.08  # of the mean brightness: the least difference between surfaces that face the light and others
 BINS = 12  # cells along each axis for the normals' directions; full cells count less, so that no floor outvotes walls
 
@@ -49,14 +49,14 @@ def of_surfaces(normals: Array, colors: Array) -> Sun | None:
     cells = np.floor((np.asarray(normals, np.float64) + 1) / 2 * (BINS - 1e-6)).astype(np.int64) @ (1, BINS, BINS**2)
     _, cell, count = np.unique(cells, return_inverse=True, return_counts=True)
     weights = 1 / np.sqrt(count[cell])
-    facts = np.column_stack([np.ones(len(normals)), normals])
-    square = (weights[:, None] * facts).T @ facts / max(weights.sum(), 1e-12)
-    if len(normals) < 100 or np.linalg.eigvalsh(square)[0] < 1e-3:
+    predictors = np.column_stack([np.ones(len(normals)), normals])
+    gram = (weights[:, None] * predictors).T @ predictors / max(weights.sum(), 1e-12)
+    if len(normals) < 100 or np.linalg.eigvalsh(gram)[0] < 1e-3:
         return None
-    constant, *gradient = np.linalg.solve(square, (weights[:, None] * facts).T @ light / weights.sum())
-    size = float(np.linalg.norm(gradient))
-    direction: FloatArray = np.array(gradient) / max(size, 1e-12)
-    if size < LEAST_CONTRAST * constant or direction[2] < np.sin(np.radians(LOWEST)):
+    constant, *gradient = np.linalg.solve(gram, (weights[:, None] * predictors).T @ light / weights.sum())
+    steepness = float(np.linalg.norm(gradient))
+    direction: FloatArray = np.array(gradient) / max(steepness, 1e-12)
+    if steepness < LEAST_CONTRAST * constant or direction[2] < np.sin(np.radians(LOWEST)):
         return None
     return Sun(direction, "the side on which the points are brightest")
 

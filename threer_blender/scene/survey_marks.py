@@ -23,11 +23,14 @@ MARKS = "threer_survey_marks"  # on an object: the photos that show it, and the 
 
 
 def pixel(obj: bpy.types.Object, camera: Camera, place: Any) -> tuple[float, float]:
-    """The pixel of the distorted photo at which the camera object `obj`, solved as `camera`, shows a place (3,) of
-    Blender's world. Raises UserError where that is behind the camera or out of the picture."""
+    """The pixel of the distorted photo at which the camera object `obj`, solved as `camera`, shows a place.
+
+    `place` is (3,) in Blender's world. Raises UserError where it is behind the camera or out of the picture.
+    """
     x, y, z = obj.matrix_world.normalized().inverted() @ Vector(place)
     if z < 0:
-        distorted = lens.distort(camera.distortion, np.array([[x / -z, -y / -z]]))[0]
+        ideal = np.array([[x / -z, -y / -z]])  # Blender's camera looks along -z with y up, ours along z with y down
+        distorted = lens.distort(camera.distortion, ideal)[0]
         u, v = camera.fx * distorted[0] + camera.cx, camera.fy * distorted[1] + camera.cy
         if 0 <= u <= camera.width and 0 <= v <= camera.height:
             return float(u), float(v)
@@ -35,8 +38,11 @@ def pixel(obj: bpy.types.Object, camera: Camera, place: Any) -> tuple[float, flo
 
 
 def point(context: bpy.types.Context) -> bpy.types.Object:
-    """The object that stands at the survey point: the active one, or a new empty at the only selected vertex in Edit
-    Mode. Raises UserError where there is neither."""
+    """The object that stands at the survey point.
+
+    It is the active object, or in Edit Mode a new empty at the only selected vertex. Raises UserError where there is
+    neither.
+    """
     obj = context.object
     if obj is None or obj.type == "CAMERA":
         raise UserError("Select an empty that stands at the survey point first, or a vertex of a scan in Edit Mode.")

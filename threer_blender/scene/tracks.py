@@ -16,13 +16,12 @@ from . import identity, points
 from .changes import Changes
 
 NUMBER, ERROR, WEIGHT = "track", "error", "weight"  # attributes of the vertices
-WORST = 2.0  # px: points with this error or more are red, and points with error 0 are green
+WORST = 2.0  # px: tracks with this error or more are red, and tracks with error 0 are green
 GREY = 90  # of points that are left out, in sRGB
 PIXELS = 3.0  # radius of a point in the shot's pictures
+HEAVY = 10.0  # the weight that Hold gives to a track
+HEAVIEST = 100.0  # the largest weight
 BAD = "threer_bad"  # on a shot's camera: the ranges of bad frames, as first, last, first, last …
-
-
-HEAVY, HEAVIEST = 10.0, 100.0  # the weight that Hold gives to a track, and the largest weight
 
 
 def role(shot: Shot) -> str:
@@ -83,19 +82,19 @@ def renewed(changes: Changes, reconstruction: Reconstruction, existing: dict[str
 def _geometry(shot: Shot) -> bpy.types.Mesh:
     tracks = shot.tracks
     assert tracks is not None
-    there = np.flatnonzero(np.isfinite(tracks.positions).all(axis=1))
-    errors = tracks.errors[there]
-    colors = _colors(errors, tracks.weights[there])
+    numbers = np.flatnonzero(np.isfinite(tracks.positions).all(axis=1))  # of the tracks that have a point
+    errors = tracks.errors[numbers]
+    colors = _colors(errors, tracks.weights[numbers])
     centres = np.array([camera.world_from_camera[:3, 3] for camera in shot.cameras.values()])
     focal = float(np.median([camera.fx for camera in shot.cameras.values()]))
-    positions = np.ascontiguousarray(tracks.positions[there])
+    positions = np.ascontiguousarray(tracks.positions[numbers])
     radius = PIXELS / focal * np.linalg.norm(positions - np.median(centres, axis=0), axis=1)
     zeros = np.zeros_like(positions)
-    cloud = PointCloud(positions, zeros, colors, np.ones(len(there), np.float32), np.zeros(len(there), np.int32))
+    cloud = PointCloud(positions, zeros, colors, np.ones(len(numbers), np.float32), np.zeros(len(numbers), np.int32))
     mesh = points.new_geometry(f"{shot.video} tracks", cloud, radius.astype(np.float32), as_mesh=True)
-    points.write_attribute(mesh, NUMBER, points.INT, there)
+    points.write_attribute(mesh, NUMBER, points.INT, numbers)
     points.write_attribute(mesh, ERROR, points.FLOAT, errors)
-    points.write_attribute(mesh, WEIGHT, points.FLOAT, tracks.weights[there])
+    points.write_attribute(mesh, WEIGHT, points.FLOAT, tracks.weights[numbers])
     return mesh
 
 
@@ -184,8 +183,10 @@ def selected_places(obj: bpy.types.Object) -> Array:
 
 
 def select_near(obj: bpy.types.Object, places: Array, distance: float) -> int:
-    """Selects the vertices of a shot's points that lie within a `distance` of any of the places (N, 3), both in
-    Blender's world, and no others; returns how many. The object is not in Edit Mode."""
+    """Selects the vertices that lie within a `distance` of any of the places (N, 3), and no others. Returns how many.
+
+    `obj` holds a shot's points, and is not in Edit Mode. Places and distance are in Blender's world.
+    """
     tree = KDTree(len(places))
     for index, place in enumerate(places):
         tree.insert(place, index)

@@ -28,7 +28,7 @@ COUNT_HARMONICS = (spherical_harmonics.MAX_DEGREE + 1) ** 2 - 1
 COLOR, PLACE = "splat_color", "splat_place"
 MATRIX = "splat_matrix"  # of a quad, used within the tree alone
 
-BEYOND = 0.65  # of the view's size, from its middle: means further out get the derivative at that place, as in 3DGS
+FURTHEST = 0.65  # of the view's size, from its middle: means further out get the derivative at that place, as in 3DGS
 
 # Inputs of the modifier.
 OPACITY, SIZE, DEGREE, VIEWPORT_POINTS = "Opacity Threshold", "Scale", "SH Degree", "Points in Viewport"
@@ -175,43 +175,46 @@ class _Splats(Formulas):
     def quads(self, points: Any) -> Any:
         """Quads for the scene's camera, the furthest first, since EEVEE blends the faces of a mesh in their order."""
         camera = self.value("GeometryNodeInputActiveCamera")
-        local = self.outputs("GeometryNodeObjectInfo", camera, transform_space="RELATIVE")
-        world = self.outputs("GeometryNodeObjectInfo", camera, transform_space="ORIGINAL")
+        object_from_camera, centre, *_ = self.outputs("GeometryNodeObjectInfo", camera, transform_space="RELATIVE")
+        world_scale = self.outputs("GeometryNodeObjectInfo", camera, transform_space="ORIGINAL")[3]
         view = view_values.fields(self)
-        eye = self.value("FunctionNodeTransformPoint", self.position, self.value("FunctionNodeInvertMatrix", local[0]))
-        depth = -eye.xyz()[2]
-        size = world[3].xyz()[2]  # Blender's cameras see as if they were not scaled
+        camera_from_object = self.value("FunctionNodeInvertMatrix", object_from_camera)
+        mean = self.value("FunctionNodeTransformPoint", self.position, camera_from_object)
+        depth = -mean.xyz()[2]
+        camera_unit = world_scale.xyz()[2]  # Blender's cameras see as if they were not scaled
 
-        points = self.delete(points, self.compare(depth * size, "LESS_EQUAL", view["Near"]))
-        direction = self.value("ShaderNodeVectorMath", self.position - local[1], operation="NORMALIZE")
+        points = self.delete(points, self.compare(depth * camera_unit, "LESS_EQUAL", view["Near"]))
+        direction = self.value("ShaderNodeVectorMath", self.position - centre, operation="NORMALIZE")
         points = self.colored(points, self.color(direction), self.opacity)
-        points = self.store(points, MATRIX, self.quad(eye, depth, size, local[0], view), "FLOAT4X4")
-        rest = [HARMONICS.format(index) for index in range(COUNT_HARMONICS)]
-        points = self.stripped(points, SCALE, ROTATION, BASE, *rest)
+        quad = self.quad(mean, depth, camera_unit, object_from_camera, view)
+        points = self.store(points, MATRIX, quad, "FLOAT4X4")
+        harmonics = [HARMONICS.format(index) for index in range(COUNT_HARMONICS)]
+        points = self.stripped(points, SCALE, ROTATION, BASE, *harmonics)
         points = self.value("GeometryNodeSortElements", points, None, None, -depth, domain="POINT")
-        corner = self.value("GeometryNodeMeshGrid", 2.0, 2.0, 2, 2)
-        corner = self.store(corner, PLACE, self.position, "FLOAT_VECTOR")
-        quads = self.value("GeometryNodeInstanceOnPoints", points, None, corner)
+        square = self.value("GeometryNodeMeshGrid", 2.0, 2.0, 2, 2)  # sides of 2, corners at ±1
+        square = self.store(square, PLACE, self.position, "FLOAT_VECTOR")
+        quads = self.value("GeometryNodeInstanceOnPoints", points, None, square)
         quads = self.value("GeometryNodeSetInstanceTransform", quads, None, self.attribute(MATRIX, "FLOAT4X4"))
         mesh = self.value("GeometryNodeRealizeInstances", self.stripped(quads, MATRIX))
         return self.value("GeometryNodeSetMaterial", mesh, None, self.given[MATERIAL])
 
-    def quad(self, eye: Field, depth: Field, size: Field, camera: Field, view: dict[str, Field]) -> Any:
+    def quad(
+        self, mean: Field, depth: Field, camera_unit: Field, object_from_camera: Field, view: dict[str, Field]
+    ) -> Any:
         """The matrix of a splat's quad, whose corners are at ±1. Its columns are the axes of the ellipse and the mean.
 
-        `eye` is the mean in the camera's axes, and `depth` is its depth there. The matrix `camera` takes the camera's
-        axes to the object's. `size` is the length in Blender's world of one unit of the camera's axes. `view` is from
-        `view_values`.
+        `mean` is in the camera's axes, and `depth` is its depth there. `camera_unit` is the length in Blender's world
+        of one unit of these axes. `view` is from `view_values`.
         """
-        x, y, _ = eye.xyz()
-        flat = view["Orthographic"]
-        near = (1.0 - flat) / depth + flat * size  # the size at depth 1 in the picture of a unit length at the splat
+        x, y, _ = mean.xyz()
+        flat = view["Orthographic"]  # 1 or 0
+        magnification = (1.0 - flat) / depth + flat * camera_unit  # of lengths at the splat, in the picture at depth 1
         slant_x = self.within(x / depth, view["Middle X"], view["Width"]) * (1.0 - flat)
         slant_y = self.within(y / depth, view["Middle Y"], view["Height"]) * (1.0 - flat)
         # The rows of the projection's derivative, times the square root of the covariance.
-        rotation = self.value("FunctionNodeTransposeMatrix", self.value("FunctionNodeInvertMatrix", camera))
-        first = self.times_covariance_root(self.vector(1.0, 0.0, slant_x) * near, rotation)
-        second = self.times_covariance_root(self.vector(0.0, 1.0, slant_y) * near, rotation)
+        rotation = self.value("FunctionNodeTransposeMatrix", self.value("FunctionNodeInvertMatrix", object_from_camera))
+        first = self.times_covariance_root(self.vector(1.0, 0.0, slant_x) * magnification, rotation)
+        second = self.times_covariance_root(self.vector(0.0, 1.0, slant_y) * magnification, rotation)
         blur = view["Width"] * view["Height"] / view["Pixels"] * LOW_PASS
         xx, xy, yy = self.dot(first, first) + blur, self.dot(first, second), self.dot(second, second) + blur
         # det (A Aᵀ + b I) without cancellation: (a₁ × a₂)² is det A Aᵀ.
@@ -222,22 +225,23 @@ class _Splats(Formulas):
         short = determinant / long
         angle = self.calculate("ARCTAN2", xy, half) * 0.5
         cosine, sine = self.calculate("COSINE", angle), self.calculate("SINE", angle)
-        # Where opacity · exp(-r² / 2) falls below 1/255.
-        cut = self.root(self.calculate("LOGARITHM", self.opacity * (1 / ALPHA_LEAST), 2.718281828459045) * 2.0) / near
+        # The r at which opacity · exp(-r² / 2) falls below 1/255, then in lengths at the splat.
+        log_contrast = self.calculate("LOGARITHM", self.opacity * (1 / ALPHA_LEAST), 2.718281828459045)
+        cut = self.root(log_contrast * 2.0) / magnification
         columns = [
             self.vector(cosine, sine, 0.0) * (self.root(long) * cut),
             self.vector(-sine, cosine, 0.0) * (self.root(short) * cut),
             self.vector(0.0, 0.0, self.root(short) * cut),
         ]
-        columns = [self.value("FunctionNodeTransformDirection", column, camera) for column in columns]
+        columns = [self.value("FunctionNodeTransformDirection", column, object_from_camera) for column in columns]
         numbers: list[Any] = []
         for column, last in zip([*columns, self.position], (0.0, 0.0, 0.0, 1.0), strict=True):
             numbers += [*column.xyz(), last]
         return self.value("FunctionNodeCombineMatrix", *numbers)
 
     def within(self, slope: Field, middle: Field, size: Field) -> Any:
-        """`slope`, clamped to BEYOND times the view's `size` from its `middle`."""
-        least, most = middle - size * BEYOND, middle + size * BEYOND
+        """`slope`, clamped to FURTHEST times the view's `size` from its `middle`."""
+        least, most = middle - size * FURTHEST, middle + size * FURTHEST
         return self.calculate("MINIMUM", self.calculate("MAXIMUM", slope, least), most)
 
     def times_covariance_root(self, row: Field, rotation: Field) -> Any:
