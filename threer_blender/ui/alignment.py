@@ -76,8 +76,9 @@ class THREER_OT_axis(Picker, bpy.types.Operator):
         if self.on_plate:
             if context.scene.camera is None:
                 raise UserError("The scene has no camera: look through a solved camera first.")
-            start, picked = np.array(context.scene.camera.matrix_world.translation), (start, end)
-            end = start + alignment.line_on_plate(start, *picked, upright=axis == "Z")
+            centre = np.array(context.scene.camera.matrix_world.translation)
+            direction = alignment.line_on_plate(centre, start, end, upright=axis == "Z")
+            start, end = centre, centre + direction
         roots.place(root, alignment.along_axis(roots.matrix(root), start, end, axis))
 
 
@@ -116,10 +117,10 @@ class THREER_OT_camera_height(OfResult, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         root = _root(context)
-        now = roots.camera_height(root, context.scene.camera)
-        if now <= 0:
+        height = roots.camera_height(root, context.scene.camera)
+        if height <= 0:
             raise UserError("The camera is not over the ground: set the ground first.")
-        roots.place(root, alignment.scaled(roots.matrix(root), now, self.height))
+        roots.place(root, alignment.scaled(roots.matrix(root), height, self.height))
 
 
 class THREER_OT_origin(Picker, bpy.types.Operator):
@@ -171,9 +172,9 @@ class THREER_PT_alignment(WhereResult, Sidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        known = identity.text(_root(context), build.UPRIGHT)[: summary.LONGEST]
-        if known:
-            words.sentence(layout, known, words.columns(context), "INFO")
+        up_sentence = identity.text(_root(context), build.UPRIGHT)[: summary.LONGEST]
+        if up_sentence:
+            words.sentence(layout, up_sentence, words.columns(context), "INFO")
         words.quiet(layout, "Click points of the result in the viewport")
         row = layout.row(align=True)
         row.operator(THREER_OT_ground.bl_idname, icon="MESH_GRID")

@@ -15,7 +15,7 @@ from ..scene import root as roots
 
 AWAY = 2.8  # times the result's radius: from there a viewport shows all of it
 INSIDE = 90.0  # percent of the points that the radius holds: the rest is what strayed
-RAISED = 0.45  # of the distance to the result: by so much the eye is higher than the cameras, to see the ground
+RAISED = 0.45  # of the cameras' distance to the result: the view is from so much higher, to see the ground
 
 GREY = ("WIREFRAME", "SOLID")  # shadings that show no colours of points
 
@@ -77,7 +77,7 @@ def _frame(view: bpy.types.RegionView3D, root: bpy.types.Object) -> None:
 
 
 def _follow(*_: object) -> None:
-    """After undo and redo: a viewport shows materials while the root is there for whose sake it does."""
+    """Called after undo and redo: a changed viewport shows materials while its root exists, else its former shading."""
     existing = {obj.session_uid for obj in bpy.data.objects}
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:

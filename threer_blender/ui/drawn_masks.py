@@ -50,8 +50,8 @@ class THREER_OT_use_drawn_mask(Button, bpy.types.Operator):
         folder = _folder(mask, clip)
         folder.parent.mkdir(parents=True, exist_ok=True)
         count = clip_masks.write(mask, clip, folder)
-        held = properties.options_of(context.scene, properties.engine(context.scene))
-        held.masks, held.masked = str(folder), "white"
+        options = properties.options_of(context.scene, properties.engine(context.scene))
+        options.masks, options.masked = str(folder), "white"
         self.report({"INFO"}, f"{words.count(count, 'mask')} written")
 
 
@@ -61,9 +61,9 @@ def _folder(mask: bpy.types.Mask, clip: bpy.types.MovieClip) -> Path:
     The same mask gets the same folder again, except in an unsaved file: that cannot be told from other unsaved files.
     """
     blend, file = bpy.data.filepath, bpy.path.abspath(clip.filepath)
-    mark = hashlib.sha256("\n".join((mask.name, clip.name, file, blend)).encode("utf-8", "surrogateescape"))
-    begin = " ".join(bpy.path.clean_name(name)[:LONGEST] for name in (mask.name, clip.name))
-    folder = results.place(file, blend) / f"{begin} {mark.hexdigest()[:8]} masks"
+    digest = hashlib.sha256("\n".join((mask.name, clip.name, file, blend)).encode("utf-8", "surrogateescape"))
+    names = " ".join(bpy.path.clean_name(name)[:LONGEST] for name in (mask.name, clip.name))
+    folder = results.place(file, blend) / f"{names} {digest.hexdigest()[:8]} masks"
     return folder if blend else bundle_folder.unused_name(folder)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-MOST = 500  # names that are held at a time
+MOST_VALUES = 500  # that are kept; where there are more, all are dropped
 FRESH = 5.0  # seconds after which a value is computed again
 
 Value = TypeVar("Value")
@@ -30,10 +30,10 @@ class Known:
         if self._at_once:
             return find()
         self._take()
-        if len(self._values) > MOST:
+        if len(self._values) > MOST_VALUES:
             self._values.clear()
-        read_at, value = self._values.get(name, (-FRESH, before))
-        if time.monotonic() - read_at >= FRESH and name not in self._sought:
+        computed_at, value = self._values.get(name, (-FRESH, before))
+        if time.monotonic() - computed_at >= FRESH and name not in self._sought:
             self._sought[name] = self._finder.submit(find)
         return value  # type: ignore[no-any-return]
 
@@ -53,6 +53,7 @@ class Known:
         self._finder.shutdown(wait=False, cancel_futures=True)
 
     def _take(self) -> None:
+        """Takes over the values that the thread has computed."""
         for name, future in list(self._sought.items()):
             if future.done():
                 del self._sought[name]

@@ -87,10 +87,9 @@ class THREER_OT_comp_over_plate(OfResult, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
-        chosen = summary.filming_cameras(root)
-        comp = comp_over_plate(
-            context.scene, root, context.scene.camera if context.scene.camera in chosen else chosen[0]
-        )
+        filming = summary.filming_cameras(root)
+        camera = context.scene.camera if context.scene.camera in filming else filming[0]
+        comp = comp_over_plate(context.scene, root, camera)
         self.report({"INFO"}, f"The compositor saves frames of the plate's size in {quoted(comp)}")
 
 
@@ -114,11 +113,11 @@ def comp_over_plate(scene: bpy.types.Scene, root: bpy.types.Object, camera: bpy.
 
 def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:
     """Draws the button for CG over the plate where the result has a shot, and a button to find a plate that is gone."""
-    filmed = summary.filming_cameras(root)
-    if not filmed:
+    filming = summary.filming_cameras(root)
+    if not filming:
         return
     layout.operator(THREER_OT_comp_over_plate.bl_idname, icon="NODE_COMPOSITING")
-    for camera in filmed:
+    for camera in filming:
         for clip in (each.clip for each in camera.data.background_images if each.clip and cameras.PHOTO in each.clip):
             path = bpy.path.abspath(clip.filepath)
             if not work.seek(("plate", path), partial(sequence_files.exists, path), True):

@@ -8,7 +8,7 @@ import numpy as np
 from ..jobs import results
 from ..jobs.messages import SolveAgain
 from ..model.errors import UserError, quoted
-from ..scene import build, tracks
+from ..scene import build, cameras, tracks
 from ..scene.changes import Changes
 from . import words, work
 from .buttons import registration
@@ -16,7 +16,6 @@ from .panel import Sidebar
 from .smoothing import THREER_OT_smooth_camera
 from .tracking import OfShot, current_shot, filming
 
-LARGEST_FRAME = 1_000_000  # the largest frame number
 MOST_ROWS = 8  # of the list of bad frames
 
 
@@ -140,8 +139,8 @@ class THREER_OT_select_near(_OfTracks, bpy.types.Operator):
             raise UserError("No point is selected: select some in Edit Mode.")
         camera = filming(context)
         assert camera is not None  # as poll says
-        eye = camera.matrix_world.translation
-        distance = self.distance or 0.01 * float(np.median(np.linalg.norm(places - np.array(eye), axis=1)))
+        centre = np.array(camera.matrix_world.translation)
+        distance = self.distance or 0.01 * float(np.median(np.linalg.norm(places - centre, axis=1)))
         if other.mode == "EDIT":
             bpy.ops.object.mode_set(mode="OBJECT")
         count = tracks.select_near(obj, places, distance)
@@ -176,8 +175,8 @@ class THREER_OT_weigh_tracks(_OfTracks, bpy.types.Operator):
             count = tracks.weigh(obj, self.weight)
         if not count:
             raise UserError("No track is selected; select some in Edit Mode, or press Select Worst.")
-        does = {0.0: "left out", 1.0: "used"}.get(self.weight, f"weighed {self.weight:g} times")
-        self.report({"INFO"}, f"{words.count(count, 'track')} {does}; press Solve Again")
+        effect = {0.0: "left out", 1.0: "used"}.get(self.weight, f"weighed {self.weight:g} times")
+        self.report({"INFO"}, f"{words.count(count, 'track')} {effect}; press Solve Again")
 
 
 class THREER_OT_mark_bad(OfShot, bpy.types.Operator):
@@ -187,8 +186,8 @@ class THREER_OT_mark_bad(OfShot, bpy.types.Operator):
     bl_label = "Mark Bad Frames"
     bl_options = {"UNDO", "REGISTER"}
 
-    first: bpy.props.IntProperty(name="First", default=-1, min=-1, max=LARGEST_FRAME)
-    last: bpy.props.IntProperty(name="Last", default=-1, min=-1, max=LARGEST_FRAME)
+    first: bpy.props.IntProperty(name="First", default=-1, min=-1, max=cameras.LAST_FRAME)
+    last: bpy.props.IntProperty(name="Last", default=-1, min=-1, max=cameras.LAST_FRAME)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         scene = context.scene

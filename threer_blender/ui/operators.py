@@ -172,8 +172,8 @@ class THREER_OT_look_through(_Result, bpy.types.Operator):
         solved = [*build.filming_cameras(root), *self.photo_cameras(context)] or build.solved_cameras(root)
         if not solved:
             raise UserError("This reconstruction has no cameras any more; import its result again.")
-        now = solved.index(context.scene.camera) + self.step if context.scene.camera in solved else 0
-        cameras.use_camera(context.scene, solved[now % len(solved)])
+        index = solved.index(context.scene.camera) + self.step if context.scene.camera in solved else 0
+        cameras.use_camera(context.scene, solved[index % len(solved)])
         viewport = _viewport(context)
         if viewport is not None:
             viewport.region_3d.view_perspective = "CAMERA"

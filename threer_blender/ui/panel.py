@@ -56,14 +56,14 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):
         engines.draw_choice(layout, engine)
         _options(layout, scene, engine, basic=True)
         _action(layout, scene, engine, columns)
-        inside = columns - words.BORDER
-        _tasks(layout, inside)
-        _outcome(layout, inside)
+        columns_in_box = columns - words.BORDER
+        _tasks(layout, columns_in_box)
+        _outcome(layout, columns_in_box)
         for folder in work.current().offered:
-            _offer(layout, folder, inside)
+            _offer(layout, folder, columns_in_box)
         root = summary.current_root(scene, context.object)
         if root is not None:
-            _result(layout, context, root, inside)
+            _result(layout, context, root, columns_in_box)
         elif is_splats(context.object):
             _splats(layout, context.object)
 
@@ -132,7 +132,7 @@ def _tasks(layout: Any, columns: int) -> None:
         if position == 0:
             box = layout.box().column()
             box.label(text=task.progress.stage)
-            box.progress(factor=task.progress.fraction, text=_left(task))
+            box.progress(factor=task.progress.fraction, text=_progress_text(task))
             if task.preview is not None:
                 box.template_icon(pictures.icon(task.preview), scale=PREVIEW_SCALE)
             if task.silent_seconds is not None:
@@ -164,7 +164,7 @@ def _title(request: Request) -> str:
     return request.weights if isinstance(request, Download) else "the environment"
 
 
-def _left(task: Task) -> str:
+def _progress_text(task: Task) -> str:
     """The text on the progress bar."""
     percent = f"{task.progress.fraction:.0%}"
     seconds = task.progress.seconds_left
@@ -213,8 +213,8 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
     if result.error is not None:
         before = "" if result.error_before is None else f" ({result.error_before:.1f} before refinement)"
         words.sentence(box, f"Reprojection error {result.error:.2f} px{before}", columns, "NONE")
-    if result.layout:
-        text = f"{words.count(result.layout, 'camera')} of layout quality, not refined"
+    if result.layout_cameras:
+        text = f"{words.count(result.layout_cameras, 'camera')} of layout quality, not refined"
         words.sentence(box, text, columns, "ERROR")
     for note in result.notes[:MOST_NOTES]:
         words.sentence(box, words.brief(note), columns, "INFO")

@@ -37,10 +37,10 @@ class THREER_PG_pick(bpy.types.PropertyGroup):
 class Picks:
     """The clicks so far, independent of any window.
 
-    The artist clicks `wanted` points, `what` says which, or more of them where `more` is true. Where `typed` is true, a
-    length is typed after that. Where `on_plate` is true, a click gives a point in front of the camera that the artist
-    looks through, whether or not something of the result is there. `points` are in Blender's world. `text` is the typed
-    length. `note` is a remark on the last click for the header.
+    The artist clicks `wanted` points, or more of them where `more` is true. `what` says in words which points. Where
+    `typed` is true, a length is typed after that. Where `on_plate` is true, a click gives a point in front of the
+    camera that the artist looks through, whether or not something of the result is there. `points` are in Blender's
+    world. `text` is the typed length. `note` is a remark on the last click for the header.
     """
 
     def __init__(
@@ -119,6 +119,7 @@ class Picker(OfResult):
     `to_click` of a subclass says what to click. Its `run` does the work, from `picks` alone.
     """
 
+    bl_label: str
     bl_options = {"REGISTER", "UNDO"}
 
     picks: bpy.props.CollectionProperty(type=THREER_PG_pick, options=HIDDEN)
@@ -138,8 +139,6 @@ class Picker(OfResult):
         if len(points) < count:
             raise UserError(f"{self.bl_label} needs {count} points: click them in the viewport.")
         return points
-
-    bl_label: str
 
     def invoke(self, context: bpy.types.Context, _event: Any) -> set[str]:
         picks = self.to_click()
@@ -162,8 +161,8 @@ class Picker(OfResult):
 
     def modal(self, context: bpy.types.Context, event: Any) -> set[str]:
         picks = self._clicks
-        types = picks.typed and picks.is_complete
-        if event.type in NAVIGATION or event.alt or (event.type.startswith("NUMPAD_") and not types):
+        is_typing = picks.typed and picks.is_complete
+        if event.type in NAVIGATION or event.alt or (event.type.startswith("NUMPAD_") and not is_typing):
             return {"PASS_THROUGH"}
         if event.type in MOVES:
             self._pick(context, event, picks.drag)
@@ -175,7 +174,7 @@ class Picker(OfResult):
         if event.type in ("ESC", "RIGHTMOUSE"):
             self._end(context)
             return {"CANCELLED"}
-        if event.type == "LEFTMOUSE" and not types:
+        if event.type == "LEFTMOUSE" and not is_typing:
             if not self._pick(context, event, picks.click):
                 return {"PASS_THROUGH"}
             if picks.is_complete and not picks.typed and not (picks.more and event.shift) and not picks.note:
@@ -184,7 +183,7 @@ class Picker(OfResult):
             return self._done(context)
         elif event.type == "BACK_SPACE":
             picks.take_back()
-        elif types and event.unicode.isprintable():
+        elif is_typing and event.unicode.isprintable():
             picks.text += event.unicode
         self._say(context)
         return {"RUNNING_MODAL"}

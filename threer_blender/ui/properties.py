@@ -75,9 +75,9 @@ def option_values(scene: bpy.types.Scene, chosen: Engine, offered: Sequence[Opti
 
     `offered` are the options that can be used here, as `doctor.offered` gives them, where the caller has them already.
     """
-    held = options_of(scene, chosen)
+    properties = options_of(scene, chosen)
     offered = doctor.offered(chosen, work.current().data_folder) if offered is None else offered
-    values = {option.name: getattr(held, option.name) for option in offered}
+    values = {option.name: getattr(properties, option.name) for option in offered}
     return values | {
         option.name: bpy.path.abspath(values[option.name]) for option in offered if option.folder or option.file
     }
@@ -89,23 +89,30 @@ def tooltip(text: str) -> str:
 
 
 def _identifier(text: str) -> str:
+    """The text with _ in place of what may not stand in a name of Python's."""
     return re.sub(r"\W", "_", text)
 
 
 def _property(option: Option) -> Any:
     """The Blender property that an option's declaration asks for."""
-    given: dict[str, Any] = {"name": option.label, "description": tooltip(option.tooltip), "default": option.default}
+    arguments: dict[str, Any] = {
+        "name": option.label,
+        "description": tooltip(option.tooltip),
+        "default": option.default,
+    }
     if option.choices is not None:
-        return bpy.props.EnumProperty(items=[(value, label, "") for value, label in option.choices.items()], **given)
+        return bpy.props.EnumProperty(
+            items=[(value, label, "") for value, label in option.choices.items()], **arguments
+        )
     if isinstance(option.default, bool):
-        return bpy.props.BoolProperty(**given)
+        return bpy.props.BoolProperty(**arguments)
     if isinstance(option.default, str):
-        return bpy.props.StringProperty(subtype=_subtype(option), **given)
+        return bpy.props.StringProperty(subtype=_subtype(option), **arguments)
     bounds = {"min": option.minimum, "max": option.maximum}
-    given |= {name: bound for name, bound in bounds.items() if bound is not None}
+    arguments |= {name: bound for name, bound in bounds.items() if bound is not None}
     if isinstance(option.default, int):
-        return bpy.props.IntProperty(**{name: int(v) if name in bounds else v for name, v in given.items()})
-    return bpy.props.FloatProperty(**given)
+        return bpy.props.IntProperty(**{name: int(v) if name in bounds else v for name, v in arguments.items()})
+    return bpy.props.FloatProperty(**arguments)
 
 
 def _subtype(option: Option) -> str:
@@ -113,6 +120,7 @@ def _subtype(option: Option) -> str:
 
 
 def _group(name: str, annotations: dict[str, Any]) -> type:
+    """A new class of property groups with these properties, by name."""
     return type(name, (bpy.types.PropertyGroup,), {"__annotations__": annotations, "__module__": __name__})
 
 
@@ -120,22 +128,22 @@ def _classes() -> list[type]:
     """The property groups in the order of their registration. The last is that of the scene's settings."""
     engines = registry.engines().values()
     groups = {
-        f"options_{_identifier(known.id)}": _group(
-            f"THREER_PG_options_{_identifier(known.id)}", {option.name: _property(option) for option in known.options}
+        f"options_{_identifier(each.id)}": _group(
+            f"THREER_PG_options_{_identifier(each.id)}", {option.name: _property(option) for option in each.options}
         )
-        for known in engines
+        for each in engines
     }
-    held = {
+    members = {
         "photos": bpy.props.CollectionProperty(type=THREER_PG_photo),
         "engine": bpy.props.EnumProperty(
             name="Engine",
             description="How cameras and points are computed from the photos",
-            items=[(known.id, known.label, tooltip(known.summary)) for known in engines],
+            items=[(each.id, each.label, tooltip(each.summary)) for each in engines],
             default=headless.DEFAULT_ENGINE,
         ),
         **{name: bpy.props.PointerProperty(type=group) for name, group in groups.items()},
     }
-    return [THREER_PG_photo, *groups.values(), _group("THREER_PG_settings", held)]
+    return [THREER_PG_photo, *groups.values(), _group("THREER_PG_settings", members)]
 
 
 _registered: list[type] = []

@@ -22,7 +22,7 @@ class Task:
     """A task of the queue. It waits, then it is `starting`, then its `job` runs, and in the end it has `ended`.
 
     `owner` is any number that the caller wants back with the result. `then` is called once a task without a bundle has
-    finished. `heard` is the time of the worker's last message, by `time.monotonic`.
+    finished. `last_message_at` is the time of the worker's last message, by `time.monotonic`.
     """
 
     request: Request
@@ -34,8 +34,8 @@ class Task:
     warnings: list[Notice] = field(default_factory=list)
     preview: Path | None = None
     ended: Ended | None = None
-    read: Future[Reconstruction] | None = None  # the result, as a thread reads it
-    heard: float = 0.0
+    reading: Future[Reconstruction] | None = None  # the result, as a thread reads it
+    last_message_at: float = 0.0
     then: Callable[[], None] | None = None
 
     @property
@@ -46,12 +46,12 @@ class Task:
     @property
     def silent_seconds(self) -> float | None:
         """The seconds since the worker's last message, where they are more than SILENCE; else None."""
-        silent = time.monotonic() - self.heard
+        silent = time.monotonic() - self.last_message_at
         return silent if self.job is not None and silent > SILENCE else None
 
 
 class Queue:
-    """The tasks that have not ended; the first runs, the others wait. Nothing here blocks but `close`, briefly."""
+    """The tasks that have not ended; the first runs, the others wait. No method blocks but `close`, briefly."""
 
     def __init__(self, data_folder: Path) -> None:
         """`data_folder` is the folder for compiled kernels and logs."""
@@ -69,7 +69,7 @@ class Queue:
         """Starts the first task or reads its messages. Returns the tasks that have ended since the last call."""
         first = next((task for task in self.tasks if task.ended is None), None)
         if first is not None:
-            self._hear(first)
+            self._advance(first)
         ended = [task for task in self.tasks if task.ended is not None]
         self.tasks = [task for task in self.tasks if task.ended is None]
         return ended
@@ -91,15 +91,16 @@ class Queue:
                 task.starting.result().close()
         self.tasks.clear()
 
-    def _hear(self, task: Task) -> None:
+    def _advance(self, task: Task) -> None:
+        """Starts a task, or reads the messages of its worker."""
         if task.starting is None:
             task.starting = self._starter.submit(headless.begin, task.request, self.data_folder)
         if task.job is None and task.starting.done():
-            self._started(task, task.starting)
+            self._take_job(task, task.starting)
         if task.job is None:
             return
         for message in task.job.poll():
-            task.heard = time.monotonic()
+            task.last_message_at = time.monotonic()
             if isinstance(message, Progress):
                 task.progress = message
             elif isinstance(message, Notice):
@@ -109,7 +110,8 @@ class Queue:
         task.ended = task.job.ended
 
     @staticmethod
-    def _started(task: Task, starting: Future[Job]) -> None:
+    def _take_job(task: Task, starting: Future[Job]) -> None:
+        """Gives a task the job that a thread has started, or ends the task where that failed."""
         try:
             task.job = starting.result()
         except UserError as error:
@@ -117,6 +119,6 @@ class Queue:
         except Exception as error:  # the edge of the thread that has started it
             task.ended = Failed(f"The {task.request.noun}'s process could not be started: {cause(error)}.", "bug")
         else:
-            task.heard = time.monotonic()
+            task.last_message_at = time.monotonic()
             if task.cancelled:
                 task.job.cancel()

@@ -35,7 +35,6 @@ def offered(engine: Engine) -> list[Option]:
 
 
 def estimate(engine: Engine, options: Mapping[str, Any], photos: int, frames: int) -> doctor.Estimate | None:
-    """The expected cost of a run with this number of photos, and of frames of shots; None where it is not known, or not
-    known yet."""
+    """The expected cost of a run with so many photos and frames of shots; None where it is not known, or not yet."""
     name = ("estimate", engine.id, tuple(sorted(options.items())), photos, frames)
     return work.seek(name, partial(doctor.estimate, engine, options, photos, frames), None)

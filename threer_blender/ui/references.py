@@ -31,8 +31,8 @@ class THREER_OT_lens_grid(AsksForFiles, bpy.types.Operator):
         if not self.paths:
             raise UserError("No photos were chosen: choose some of a checkerboard or a grid of dots.")
         tasks = work.current().queue.tasks
-        promised = {Path(task.request.output) for task in tasks if isinstance(task.request, Calibrate)}
-        output = str(bundle_folder.unused_name(self.paths[0].with_name(LENS_FILE), promised))
+        outputs = {Path(task.request.output) for task in tasks if isinstance(task.request, Calibrate)}
+        output = str(bundle_folder.unused_name(self.paths[0].with_name(LENS_FILE), outputs))
         owner, engine = context.scene.session_uid, properties.engine(context.scene)
 
         def use() -> None:

@@ -31,8 +31,8 @@ class Summary:
 
     `shots` are those that were filmed. `registered` of the `chosen` photos have cameras; frames of shots do not count.
     `points` and `splats` are counts. `error` is the mean reprojection error of the cameras in pixels, None where none
-    was measured. `error_before` is that of the refined cameras before refinement, None where none was refined. `layout`
-    counts the cameras whose error nobody measured. `notes` are sentences.
+    was measured. `error_before` is that of the refined cameras before refinement, None where none was refined.
+    `layout_cameras` counts the cameras whose error nobody measured. `notes` are sentences.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Summary:
     splats: int
     error: float | None
     error_before: float | None
-    layout: int
+    layout_cameras: int
     notes: list[str]
 
 
@@ -82,7 +82,6 @@ def _summary(root: bpy.types.Object) -> Summary:
         return sum(points(child) for child in root.children if identity.text(child, identity.ROLE) == role)
 
     chosen = identity.number(root, build.CHOSEN)  # None in files of earlier versions
-
     return Summary(
         name=root.name,
         shots=shots,
@@ -92,7 +91,7 @@ def _summary(root: bpy.types.Object) -> Summary:
         splats=points_of(identity.SPLATS),
         error=sum(errors) / len(errors) if errors else None,
         error_before=sum(before) / len(before) if before else None,
-        layout=len(solved) - len(errors),
+        layout_cameras=len(solved) - len(errors),
         notes=identity.text(root, build.NOTES)[:LONGEST].splitlines(),
     )
 

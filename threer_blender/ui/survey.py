@@ -1,8 +1,7 @@
-"""[B] Buttons that mark survey points on the plate, and hand them to the next solve."""
+"""[B] The buttons that mark survey points on the plate, and give them to the next solve."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -35,7 +34,7 @@ def _photo(context: bpy.types.Context) -> tuple[str, Camera, bpy.types.Object]:
     if obj is not None and index is not None and 0 <= index < len(solved.photos):
         camera = solved.camera(solved.photos[int(index)].name)
         if camera is not None:
-            return camera.photo, replace(camera), obj
+            return camera.photo, camera, obj
     raise UserError("The scene's camera was not solved at this frame: look through a solved camera first.")
 
 

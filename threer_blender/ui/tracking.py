@@ -24,7 +24,7 @@ from .panel import Sidebar
 ROW = "threer_shot_row"  # the property of scenes for the chosen row of the list
 ROWS = 8  # of the list
 ERROR_GRAPH = "threer.error_graph"  # the button of `error_graph`
-NUMBER_SHARE = 0.25  # of a row's width
+NUMBER_SHARE = 0.25  # of a row's width, for the frame's number
 
 
 def filming(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -46,9 +46,9 @@ def current_shot(context: bpy.types.Context) -> tuple[Path, int, Shot, bpy.types
     """
     root, camera = summary.current_root(context.scene, context.object), filming(context)
     folder = summary.bundle(root)
-    for number, shot in enumerate(bundle.read(folder).shots):
+    for index, shot in enumerate(bundle.read(folder).shots):
         if shots.is_of(camera, shot):
-            return folder, number, shot, camera
+            return folder, index, shot, camera
     raise UserError(f"The result in {quoted(folder)} is of other shots; import it again.")
 
 

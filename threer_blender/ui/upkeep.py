@@ -26,11 +26,11 @@ class _Upkeep(WhenIdle):
     bl_options = {"INTERNAL"}
 
 
-def _fetch(several: list[Request]) -> None:
+def _fetch(requests: list[Request]) -> None:
     """Puts requests that need the internet into the queue. Raises UserError where Blender may not use it."""
     if not bpy.app.online_access:
         raise UserError("Blender may not use the internet now: allow it in Preferences > System > Network.")
-    tasks = [work.add(request) for request in several]
+    tasks = [work.add(request) for request in requests]
     if bpy.app.background:  # where timers never run
         for task in tasks:
             work.finish(task)

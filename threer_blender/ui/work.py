@@ -29,7 +29,7 @@ from .queue import Queue, Task
 from .scene_facts import SceneFacts
 
 INTERVAL = 0.25  # seconds between two polls of the queue
-NEWS = 0.1  # seconds between two checks for new values that drawing asked for
+VALUE_INTERVAL = 0.1  # seconds between two checks for new values that drawing asked for
 DRAWN_IN = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}  # an area in which we draw -> its region
 BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read the scene in another thread
 
@@ -166,24 +166,24 @@ def tick() -> float | None:
 
 def _is_read(task: Task) -> bool:
     """Whether an arrived result has been read. Without a window it counts as read: waiting for it blocks no one."""
-    return task.read is None or task.read.done() or bpy.app.background
+    return task.reading is None or task.reading.done() or bpy.app.background
 
 
 def seek(name: Hashable, find: Callable[[], Value], before: Value) -> Value:
     """A value for drawing, as `Known.get` gives it. The panel is drawn again once there is a new value."""
     known = current().known
     value = known.get(name, find, before)
-    if known.is_seeking and not bpy.app.timers.is_registered(_news):
-        bpy.app.timers.register(_news, first_interval=NEWS)
+    if known.is_seeking and not bpy.app.timers.is_registered(_redraw_with_values):
+        bpy.app.timers.register(_redraw_with_values, first_interval=VALUE_INTERVAL)
     return value
 
 
-def _news() -> float | None:
+def _redraw_with_values() -> float | None:
     """A timer's function: redraws while a value is being computed, and once when it is there."""
     if _work is None:
         return None
     _redraw()
-    return NEWS if _work.known.is_seeking else None
+    return VALUE_INTERVAL if _work.known.is_seeking else None
 
 
 def import_result(
@@ -215,7 +215,7 @@ def _settle(task: Task) -> None:
     work = current()
     work.known.forget()
     if isinstance(task.ended, Done):
-        task.read = _reader.submit(bundle.read, task.ended.bundle)  # slow: it hashes the whole file
+        task.reading = _reader.submit(bundle.read, task.ended.bundle)  # slow: it hashes the whole file
         work.arrived.append(task)
         return
     _forget(task)
@@ -244,7 +244,7 @@ def _deliver(task: Task) -> None:
     if scene is None or task.output is None:
         return
     try:
-        import_result(task.output, scene, task.read.result() if task.read is not None else None)
+        import_result(task.output, scene, task.reading.result() if task.reading is not None else None)
         _push_undo("Import Reconstruction")
     except UserError as error:
         work.error = str(error)
@@ -273,12 +273,14 @@ def _push_undo(message: str) -> None:
 
 
 def _offer() -> None:
+    """Finds the results that nobody has imported, without those that will go into a scene by themselves."""
     work = current()
-    ours = {task.output for task in [*work.queue.tasks, *work.arrived]}
-    work.offered = [folder for folder in results.waiting(work.data_folder) if folder not in ours]
+    expected = {task.output for task in [*work.queue.tasks, *work.arrived]}
+    work.offered = [folder for folder in results.waiting(work.data_folder) if folder not in expected]
 
 
 def _redraw() -> None:
+    """Has Blender draw again what the add-on draws in."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             for region in area.regions:
