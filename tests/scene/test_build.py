@@ -112,32 +112,6 @@ def test_an_artists_scene_keeps_its_settings(reconstruction: Reconstruction, tmp
     assert [line for line in lines() if line.startswith("Scene") and " users = " not in line] == before
 
 
-@pytest.mark.parametrize("number", range(len(CAMERAS)))
-def test_use_camera(reconstruction: Reconstruction, tmp_path: Path, number: int) -> None:
-    scene = bpy.context.scene
-    obj = build.solved_cameras(build.build(reconstruction, tmp_path))[number]
-    cameras.use_camera(scene, obj)
-    camera, render = CAMERAS[number], scene.render
-    assert scene.camera == obj
-    assert (render.resolution_x, render.resolution_y) == (camera.width, camera.height)
-    assert render.pixel_aspect_y / render.pixel_aspect_x == pytest.approx(camera.fx / camera.fy, rel=1e-6)
-
-
-def test_one_view_per_frame(reconstruction: Reconstruction, tmp_path: Path) -> None:
-    scene = bpy.context.scene
-    solved = build.solved_cameras(build.build(reconstruction, tmp_path))
-    for _ in range(2):  # a second time replaces the first
-        cameras.one_view_per_frame(scene, solved)
-    assert [(m.frame, m.camera) for m in scene.timeline_markers] == list(enumerate(solved, start=1))
-    assert (scene.frame_start, scene.frame_end) == (1, len(solved))
-    scene.frame_set(3)
-    assert scene.camera == solved[2]
-    cameras.use_camera(scene, solved[4])
-    assert scene.frame_current == 5
-    bpy.context.view_layer.update()
-    assert scene.camera == solved[4]
-
-
 NAMES = [
     "a" * 300 + ".jpg",
     "b" * 300 + ".jpg",
@@ -376,7 +350,7 @@ def test_all_or_nothing_after(
     assert lines() == before
 
 
-@pytest.mark.parametrize("name", ["interface", "material", "set_input"])
+@pytest.mark.parametrize("name", ["add_sockets", "material", "set_input"])
 def test_all_or_nothing_within_the_look(
     reconstruction: Reconstruction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""A point lands on the Reconstruction's pixel in Blender, through Blender's own matrices and in its renders."""
+"""Points land on the Reconstruction's pixels in Blender, by its matrices and renders. Scenes render as a camera is."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -129,3 +129,29 @@ def test_a_rendered_marker(photos: list[Photo], tmp_path: Path, number: int) -> 
     centre = np.array([(brightness * columns).sum(), (brightness * rows).sum()]) / brightness.sum()
     assert 3 < brightness.sum() < 15  # about the size that was asked for
     assert np.abs(centre - aim).max() < 0.01
+
+
+@pytest.mark.parametrize("number", range(len(CAMERAS)))
+def test_use_camera(reconstruction: Reconstruction, tmp_path: Path, number: int) -> None:
+    scene = bpy.context.scene
+    obj = build.solved_cameras(build.build(reconstruction, tmp_path))[number]
+    cameras.use_camera(scene, obj)
+    camera, render = CAMERAS[number], scene.render
+    assert scene.camera == obj
+    assert (render.resolution_x, render.resolution_y) == (camera.width, camera.height)
+    assert render.pixel_aspect_y / render.pixel_aspect_x == pytest.approx(camera.fx / camera.fy, rel=1e-6)
+
+
+def test_one_view_per_frame(reconstruction: Reconstruction, tmp_path: Path) -> None:
+    scene = bpy.context.scene
+    solved = build.solved_cameras(build.build(reconstruction, tmp_path))
+    for _ in range(2):  # a second time replaces the first
+        cameras.one_view_per_frame(scene, solved)
+    assert [(m.frame, m.camera) for m in scene.timeline_markers] == list(enumerate(solved, start=1))
+    assert (scene.frame_start, scene.frame_end) == (1, len(solved))
+    scene.frame_set(3)
+    assert scene.camera == solved[2]
+    cameras.use_camera(scene, solved[4])
+    assert scene.frame_current == 5
+    bpy.context.view_layer.update()
+    assert scene.camera == solved[4]
