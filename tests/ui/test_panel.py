@@ -283,7 +283,7 @@ def test_stopping_keeps_a_result_that_is_only_being_improved(
     Image.new("RGB", (32, 24), (200, 100, 50)).save(tmp_path / "preview.png")
     (tmp_path / "preview.png").rename(photo_folder / "preview.png")
     task = start(work, photo_folder)
-    until(work, lambda: task.preview is not None and task.progress.keeps)
+    until(work, lambda: task.preview is not None and task.progress.cancel_delivers)
     pictures = part("ui.pictures")
     pictures.icon(task.preview)  # without a window it is no icon, only a picture
     assert tuple(work.current().previews[str(task.preview)].image_size) == (32, 24)
