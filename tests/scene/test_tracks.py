@@ -35,6 +35,7 @@ def displayed(tmp_path: Path) -> Any:
 def test_tracks_are_vertices_where_they_were_solved(displayed: Any) -> None:
     result, root, obj = displayed
     assert obj.parent == root
+    assert obj.hide_render  # no render shows them over the plate
     np.testing.assert_array_equal(tracks.values(obj, tracks.NUMBER), [0, 1, 3, 4])
     np.testing.assert_allclose(tracks.values(obj, tracks.ERROR), [0.1, 3.0, 0.3, 2.5])
     np.testing.assert_allclose([vertex.co[:] for vertex in obj.data.vertices], PLACES[[0, 1, 3, 4]])

@@ -64,7 +64,9 @@ def show(changes: Changes, obj: bpy.types.Object | None, shot: Shot) -> bpy.type
     """A new object with the tracked points of a shot, or `obj` with these points. The shot must have tracks."""
     geometry = _geometry(shot)
     if obj is None:
-        return points.new_object(f"{shot.video} tracks", geometry, 0.0)
+        obj = points.new_object(f"{shot.video} tracks", geometry, 0.0)
+        obj.hide_render = True  # they are a tool, and no CG
+        return obj
     changes.release(obj.data)
     changes.set(obj, data=geometry)
     return obj
