@@ -63,23 +63,23 @@ def test_the_nuke_script_has_every_input_it_names(tmp_path: Path) -> None:
     variables: dict[str, str] = {}
     inputs: dict[str, list[str]] = {}
     knobs: dict[str, dict[str, str]] = {}
-    for block in (tmp_path / "lenses" / "01_a.nk").read_text().split("\n"):
-        line = block.strip()
+    node: dict[str, str] = {}
+    for text in (tmp_path / "lenses" / "01_a.nk").read_text().split("\n"):
+        line = text.strip()
         if line.startswith("set "):
             variables[line.split()[1]] = stack[-1]
         elif line.startswith("push "):
             stack.append(variables[line.split()[1].lstrip("$")])
         elif line.endswith("{"):
-            knobs["now"] = {}
+            node = {}
         elif line == "}":
-            node = knobs.pop("now")
             name, count = node["name"], int(node["inputs"])
             inputs[name] = [stack.pop() for _ in range(count)]
             knobs[name] = node
             stack.append(name)
         elif line and not line.startswith("#"):
             knob, _, value = line.partition(" ")
-            knobs["now"][knob] = value
+            node[knob] = value
     assert inputs["STMap_undistort"] == ["Read_plate", "Read_undistort"]
     assert inputs["STMap_redistort"] == ["Read_CG", "Read_redistort"]
     assert inputs["CG_over_plate"] == ["Read_plate", "STMap_redistort"]

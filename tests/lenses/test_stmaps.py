@@ -51,9 +51,9 @@ def test_there_and_back(distortion: Distortion) -> None:
     back = places(read(undistort, there), 640, 360)
     assert np.linalg.norm(back - centres(640, 360), axis=-1).max() < 0.02
 
-    plate = places(undistort, 640, 360)
-    inside = (undistort[..., 2] == 1) & (plate > 0.5).all(axis=-1) & (plate < (639.5, 359.5)).all(axis=-1)
-    back = places(read(redistort, np.where(inside[..., None], plate, 1.0)), width, height)
+    in_plate = places(undistort, 640, 360)
+    inside = (undistort[..., 2] == 1) & (in_plate > 0.5).all(axis=-1) & (in_plate < (639.5, 359.5)).all(axis=-1)
+    back = places(read(redistort, np.where(inside[..., None], in_plate, 1.0)), width, height)
     error = np.linalg.norm(back - centres(width, height), axis=-1)
     x, y = np.moveaxis(centres(width, height), -1, 0)
     frame = (np.abs(x - width / 2) < 320) & (np.abs(y - height / 2) < 180)
@@ -68,8 +68,8 @@ def test_the_maps_agree_with_the_cameras() -> None:
     added = overscan([camera])
     ideal = without_distortion(camera, added)
     point = np.array([[0.3, -0.2, 1.0]])
-    plate = places(read(stmaps.undistorting(camera, added), ideal.project(point)), 640, 360)
-    assert plate == pytest.approx(camera.project(point), abs=0.01)
+    in_plate = places(read(stmaps.undistorting(camera, added), ideal.project(point)), 640, 360)
+    assert in_plate == pytest.approx(camera.project(point), abs=0.01)
 
 
 def test_what_the_lens_cannot_show_is_marked() -> None:

@@ -14,9 +14,10 @@ ROTATION = matrices(np.array([[0.3, -0.7, 0.2, 0.61]]) / np.linalg.norm([0.3, -0
 
 
 def matrix(linear: Any, translation: tuple[float, float, float] = (1.0, -2.0, 0.5)) -> Any:
-    actual = np.eye(4)
-    actual[:3, :3], actual[:3, 3] = linear, translation
-    return actual
+    """(4, 4) the affine map with this linear part (3, 3) and translation."""
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = linear, translation
+    return affine
 
 
 @pytest.mark.parametrize(

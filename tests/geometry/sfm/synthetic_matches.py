@@ -10,7 +10,8 @@ from threer_blender.model.arrays import Array
 from threer_blender.model.engine import Stage
 from threer_blender.model.reconstruction import Photo
 
-WIDTH, HEIGHT, DISTANCE = 1024, 768, 3.5
+WIDTH, HEIGHT = 1024, 768
+DISTANCE = 3.5  # of the cameras from the middle of the scene
 FOCAL = 900.0
 SETTINGS = FeatureSettings(long_side=WIDTH, features=400)
 
@@ -50,14 +51,16 @@ def synthetic(
         for index, photo in enumerate(photos):
             add_image(database, index, photo, (WIDTH, HEIGHT), cameras, SETTINGS)
             database.write_keypoints(index + 1, pixels[index].astype(np.float32))
-        guess, every = database.read_camera(1), np.arange(count)
+        guessed_lens, every = database.read_camera(1), np.arange(count)
         options = pycolmap.TwoViewGeometryOptions()
         options.ransac.random_seed = 0
         for i in range(photo_count):
             for j in range(i + 1, photo_count):
                 inside = every[(_inside(pixels[i]) & _inside(pixels[j]))]
                 matches = np.stack([inside, inside], axis=1).astype(np.uint32)
-                geometry = pycolmap.estimate_two_view_geometry(guess, pixels[i], guess, pixels[j], matches, options)
+                geometry = pycolmap.estimate_two_view_geometry(
+                    guessed_lens, pixels[i], guessed_lens, pixels[j], matches, options
+                )
                 database.write_matches(i + 1, j + 1, matches)
                 database.write_two_view_geometry(i + 1, j + 1, geometry)
     return read_verified(

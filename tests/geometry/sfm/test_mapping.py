@@ -269,8 +269,8 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
         registered = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
         return MappingSolution(registered, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
 
-    ways = ((0.0, ""), (0.1, ", finer"), (0.0, ", learned"))
-    passes = [colmap.MatchingPass(match, TINY, (1.0, 1.0), tolerated, again) for tolerated, again in ways]
+    kinds = ((0.0, ""), (0.1, ", finer"), (0.0, ", learned"))  # a pass runs where a larger share is unregistered
+    passes = [colmap.MatchingPass(match, TINY, (1.0, 1.0), tolerated, again) for tolerated, again in kinds]
     seconds = {stage.id: stage.weight for stage in passes[0].plan(len(photos))}
     whole = sum(seconds.values())
     monkeypatch.setattr(colmap, "matching_passes", lambda *_: passes)
@@ -333,9 +333,9 @@ def views_from_one_spot(picture: Array, degrees: list[float], zooms: list[float]
     for angle, zoom in zip(np.radians(degrees), zooms, strict=True):
         rays = np.stack([(x - 399.5) / focal / zoom, (y - 299.5) / focal / zoom, np.ones(x.shape)], axis=-1)
         rotation = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-        turned = rays @ rotation.T
-        u = (turned[..., 0] / turned[..., 2] * focal + width / 2).clip(0, width - 1.001)
-        v = (turned[..., 1] / turned[..., 2] * focal + height / 2).clip(0, height - 1.001)
+        rotated = rays @ rotation.T
+        u = (rotated[..., 0] / rotated[..., 2] * focal + width / 2).clip(0, width - 1.001)
+        v = (rotated[..., 1] / rotated[..., 2] * focal + height / 2).clip(0, height - 1.001)
         i, j = u.astype(int), v.astype(int)
         a, b = (u - i)[..., None], (v - j)[..., None]
         upper = picture[j, i] * (1 - a) + picture[j, i + 1] * a

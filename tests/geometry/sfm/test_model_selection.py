@@ -18,10 +18,12 @@ from threer_blender.model.errors import UserError
 
 
 def pair(unmoved: bool = False, rotated_only: bool = False) -> Pair:
+    """A pair of twenty matches, all in the corner of both photos."""
     return Pair((0, 1), np.zeros((20, 2)), np.zeros((20, 2)), unmoved, rotated_only)
 
 
-def model(name: str, score: float, fault: str = "") -> ScoredModel:
+def scored(name: str, score: float, fault: str = "") -> ScoredModel:
+    """The score of a model that there is not."""
     return ScoredModel(name, None, frozenset({0, 1}), score, 0.5, fault)
 
 
@@ -43,14 +45,14 @@ def test_a_few_hopeless_pairs_are_no_reason_to_refuse() -> None:
 
 
 def test_the_highest_score_without_a_fault_is_chosen() -> None:
-    best = choose([model("a", 0.5), model("b", 0.9, "no parallax"), model("c", 0.7)])
+    best = choose([scored("a", 0.5), scored("b", 0.9, "no parallax"), scored("c", 0.7)])
     assert best is not None
     assert best.candidate == "c"
-    assert choose([model("a", 0.5, "too few points")]) is None
+    assert choose([scored("a", 0.5, "too few points")]) is None
 
 
 def test_of_nearly_equal_scores_the_first_is_chosen() -> None:
-    best = choose([model("exact", 0.7), model("relaxed", 0.7 + TIE / 2)])
+    best = choose([scored("exact", 0.7), scored("relaxed", 0.7 + TIE / 2)])
     assert best is not None
     assert best.candidate == "exact"
 
@@ -59,10 +61,12 @@ SIZES = np.array([(800, 600), (800, 600)])
 
 
 def calibration(focal: float) -> FloatArray:
+    """K (3, 3) of a camera with a picture of SIZES."""
     return np.array([[focal, 0, 400], [0, focal, 300], [0, 0, 1.0]])
 
 
 def rotation(degrees: float) -> FloatArray:
+    """(3, 3) the rotation about y by so many degrees."""
     sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
     return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
 

@@ -5,12 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.geometry.sfm.synthetic_matches import FOCAL, HEIGHT, WIDTH, silent, synthetic
+from tests.geometry.sfm.synthetic_matches import DISTANCE, FOCAL, HEIGHT, WIDTH, silent, synthetic
 from threer_blender.geometry.sfm import mapping
 from threer_blender.geometry.sfm.surveyed import Mark, SurveyMarks
 from threer_blender.model.arrays import Array
-
-DISTANCE = 3.5  # as `synthetic` has it
 
 
 def true_pose(number: int, photos: int) -> tuple[Array, Array]:

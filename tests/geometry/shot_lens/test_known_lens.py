@@ -15,16 +15,18 @@ from threer_blender.model.lens import Distortion, KnownLens
 BARREL = Distortion("RADIAL", (-0.2, 0.03))
 
 
-def turning(shot: synthetic_shots.SyntheticShot, known: KnownLens) -> Any:
+def solve_turning(shot: synthetic_shots.SyntheticShot, known: KnownLens) -> Any:
     return solver.solve_turning(shot.tracks, solver.kind_of(shot.tracks, known), known)
 
 
-def moving(shot: synthetic_shots.SyntheticShot, known: KnownLens) -> Any:
+def solve_moving(shot: synthetic_shots.SyntheticShot, known: KnownLens) -> Any:
     keys = {number: camera for number, camera in shot.cameras.items() if number % 5 == 1}
     return solver.solve_moving(shot.tracks, keys, "", known=known)
 
 
-@pytest.mark.parametrize(("poses", "solve"), [(synthetic_shots.turning(), turning), (synthetic_shots.moving(), moving)])
+@pytest.mark.parametrize(
+    ("poses", "solve"), [(synthetic_shots.turning(), solve_turning), (synthetic_shots.moving(), solve_moving)]
+)
 def test_the_true_lens_stays_and_nothing_is_said(poses: Any, solve: Any) -> None:
     shot = synthetic_shots.shot(poses, distortion=BARREL)
     known = KnownLens(synthetic_shots.FOCAL, (synthetic_shots.WIDTH / 2, synthetic_shots.HEIGHT / 2), BARREL, held=True)
@@ -37,7 +39,9 @@ def test_the_true_lens_stays_and_nothing_is_said(poses: Any, solve: Any) -> None
     assert np.nanmedian(solution.errors.median) < 0.08
 
 
-@pytest.mark.parametrize(("poses", "solve"), [(synthetic_shots.turning(), turning), (synthetic_shots.moving(), moving)])
+@pytest.mark.parametrize(
+    ("poses", "solve"), [(synthetic_shots.turning(), solve_turning), (synthetic_shots.moving(), solve_moving)]
+)
 def test_a_wrong_focal_length_that_is_held_is_said(poses: Any, solve: Any) -> None:
     solution = solve(
         synthetic_shots.shot(poses),

@@ -50,20 +50,20 @@ def shot(
     world = random.uniform([-6, -4, 2], [6, 4, 9], (points, 3))
     walks = random.random(points) < walking
     begins = random.integers(1 - longest, len(poses), points)
-    cameras, rows = {}, []
+    cameras, observed = {}, []
     for index, (pose, focal) in enumerate(zip(poses, focals, strict=True)):
         number = int(numbers[index])
         camera = Camera("", WIDTH, HEIGHT, focal, focal, WIDTH / 2, HEIGHT / 2, pose, distortion)
         cameras[number] = camera
-        there = world + np.outer(walks, [0.05 * index, 0, 0])
-        pixels = camera.project(there)
+        walked = world + np.outer(walks, [0.05 * index, 0, 0])
+        pixels = camera.project(walked)
         if late is not None:
-            pixels = by_rows(camera, there, partial(late, index))
+            pixels = by_rows(camera, walked, partial(late, index))
         pixels = pixels + noise * random.standard_normal(pixels.shape)
         inside = np.all((pixels > 5) & (pixels < (WIDTH - 5, HEIGHT - 5)), axis=1)
         visible = np.flatnonzero(inside & (index >= begins) & (index < begins + longest))
-        rows.append((visible, np.full(len(visible), index), pixels[visible]))
-    point, frame, pixels = (np.concatenate(column) for column in zip(*rows, strict=True))
+        observed.append((visible, np.full(len(visible), index), pixels[visible]))
+    point, frame, pixels = (np.concatenate(column) for column in zip(*observed, strict=True))
     order = np.lexsort((frame, point))
     tracks = Tracks(point[order], frame[order], pixels[order], np.full(len(point), np.nan))
     tracks = tracks.only(np.bincount(point)[tracks.point] >= 3)
@@ -97,7 +97,7 @@ def moving(frames: int = 24) -> Any:
 
 
 def rotation_errors(estimated: Any, true: Any) -> Array:
-    """(N,) degrees by which each camera is turned wrongly, after the one turn of the world that fits all best."""
+    """(N,) degrees by which each camera's rotation is wrong, after the one rotation of the world that fits all best."""
     here = np.array([camera.world_from_camera[:3, :3] for camera in estimated])
     there = np.array([camera.world_from_camera[:3, :3] for camera in true])
     left, _, right = np.linalg.svd(np.einsum("nij,nkj->ik", there, here))

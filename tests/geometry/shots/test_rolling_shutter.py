@@ -63,6 +63,6 @@ def test_the_speed_within_a_frame_may_differ_from_the_one_between_frames() -> No
 
 def test_a_camera_that_rests_loses_nothing_by_its_rows() -> None:
     shot = synthetic_shots.shot([shaking(0)] * 6)
-    state, solved, _ = moving.start(shot.tracks.tracks, shot.tracks.numbers, shot.cameras, np.ones(4))
-    off = rolling_shutter.displacements(shot.tracks.tracks, shot.tracks.numbers, solved, state, READ_OUT)
+    state, lens, _ = moving.start(shot.tracks.tracks, shot.tracks.numbers, shot.cameras, np.ones(4))
+    off = rolling_shutter.displacements(shot.tracks.tracks, shot.tracks.numbers, lens, state, READ_OUT)
     assert np.abs(off).max() < 1e-6

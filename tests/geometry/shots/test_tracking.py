@@ -35,6 +35,7 @@ def filmed() -> Any:
 
 
 def track(pictures: Any, mask: Any = None) -> Any:
+    """The tracks of these pictures as frames 1, 2 …, which are as large as filmed."""
     return tracking.track([Frame(i + 1, picture, mask) for i, picture in enumerate(pictures)], (WIDTH, HEIGHT))
 
 
@@ -85,7 +86,7 @@ def test_masked_pixels_have_no_points(filmed: Any) -> None:
     assert track(filmed, mask).tracks.pixels[:, 0].min() >= 119
 
 
-def test_pixels_are_the_plates(filmed: Any) -> None:
+def test_pixels_are_those_of_the_frames_as_filmed(filmed: Any) -> None:
     small = track(filmed)
     large = tracking.track([Frame(i + 1, picture) for i, picture in enumerate(filmed)], (2 * WIDTH, 2 * HEIGHT))
     assert np.allclose(large.tracks.pixels, 2 * small.tracks.pixels)

@@ -61,6 +61,7 @@ def dense(footprints: Footprints, opacities: Tensor, values: Tensor, smooth: boo
 
 
 def render_dense(inputs: Inputs, smooth: bool = False) -> Picture:
+    """The scene's picture by `dense`."""
     splats = Splats(*(inputs[name] for name in Splats._fields))
     pose = inputs["camera_from_world"]
     footprints = rasteriser.project(splats, pose, inputs["intrinsics"], SIZE)
@@ -83,12 +84,14 @@ def with_gradients(draw: Callable[[Inputs], Picture], inputs: Inputs) -> tuple[P
 
 
 def value(picture: Picture) -> Tensor:
+    """A fixed random sum over the picture's colours and alphas."""
     random = torch.Generator().manual_seed(1)
     weights = torch.rand((SIZE[1], SIZE[0], 4), generator=random, dtype=torch.float64).to(picture.alpha.dtype)
     return (picture.colour * weights[..., :3]).sum() + (picture.alpha * weights[..., 3]).sum()
 
 
 def single(inputs: Inputs) -> Inputs:
+    """The same in single precision."""
     return {name: tensor.float() for name, tensor in inputs.items()}
 
 

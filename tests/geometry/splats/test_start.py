@@ -28,12 +28,14 @@ def of_plane(camera: Camera, normal: tuple[float, float, float] = (0, 0, 1), dis
 
 
 def thinned_map(pointmap: PointMap, by: Camera, spacing: float = 1.0) -> start.ThinnedMap:
+    """The map thinned, with a photo whose red and green tell the column and the row."""
     y, x = np.indices((HEIGHT, WIDTH))
     picture = np.stack([3 * x, 4 * y, 128 + 0 * x], -1).astype(np.uint8)
     return start.thinned_map(by, pointmap, picture, 0.5, spacing)
 
 
 def without(pointmap: PointMap, hole: tuple[slice, slice]) -> PointMap:
+    """The map with untrusted, wrong points in its `hole` (rows, columns)."""
     confidence = pointmap.confidence.copy()
     confidence[hole] = 0
     points = pointmap.points.copy()
@@ -89,7 +91,7 @@ def test_what_a_photo_is_not_sure_of_is_guessed_from_around_it() -> None:
 
 
 def test_what_another_photo_looks_through_is_dropped() -> None:
-    """Photo b guesses a near surface where photo a surely sees the wall behind."""
+    """Photo b guesses a near surface where photo a shows the wall behind with confidence."""
     views = [camera("a"), camera("b", x=0.2)]
     far, near = of_plane(views[0]), of_plane(views[1], distance=2.0)
     near = PointMap("b", near.points, np.full_like(near.confidence, 0.01), near.mask & False, near.photo_from_map)
@@ -111,10 +113,10 @@ def test_a_thinned_map_finds_the_same_pixels() -> None:
 
 
 def test_masked_pixels_make_no_splats() -> None:
-    view, out = camera("a"), np.zeros((HEIGHT, WIDTH), np.bool_)
-    out[:, :30] = True
+    view, mask = camera("a"), np.zeros((HEIGHT, WIDTH), np.bool_)
+    mask[:, :30] = True
     picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    masked = start.thinned_map(view, of_plane(view), picture, 0.5, 1.0, out)
+    masked = start.thinned_map(view, of_plane(view), picture, 0.5, 1.0, mask)
     splats = start.gaussians([masked])
     assert view.project(splats.means)[:, 0].min() > 30  # not even guesses, and none beyond the masked edge
     assert (splats.confidence > 0.5).sum() == (WIDTH - 30) * HEIGHT

@@ -37,6 +37,7 @@ def wall(spacing: float = 0.15) -> Start:
 
 
 def turned(degrees: float, axis: tuple[float, float, float]) -> FloatArray:
+    """(4, 4) the rotation by so many degrees about an axis of any length."""
     x, y, z = np.array(axis) / np.linalg.norm(axis) * math.radians(degrees)
     rotation = torch.linalg.matrix_exp(torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64))
     pose = np.eye(4)
@@ -62,19 +63,20 @@ def noisy(views: list[View]) -> list[View]:
 
 
 def view(pose: FloatArray) -> View:
+    """A black picture from the pose camera_from_world (4, 4)."""
     return View(np.zeros((SIZE[1], SIZE[0], 3), np.float32), np.ones((SIZE[1], SIZE[0]), bool), INTRINSICS, pose)
 
 
 def degrees_between(a: FloatArray, b: FloatArray) -> float:
+    """The angle between the rotations of two poses (4, 4)."""
     return math.degrees(math.acos(min(1.0, (np.trace(a[:3, :3] @ b[:3, :3].T) - 1) / 2)))
 
 
 def pixels_between(a: FloatArray, b: FloatArray, scene: Start) -> float:
-    """Median distance of what two poses see of the scene."""
-    visible = [scene.means @ pose[:3, :3].T + pose[:3, 3] for pose in (a, b)]
-    return float(
-        np.median(np.linalg.norm(INTRINSICS[0] * np.diff([p[:, :2] / p[:, 2:] for p in visible], axis=0), axis=-1))
-    )
+    """The median distance in pixels between the places where two poses, camera from world, show the scene's points."""
+    local = [scene.means @ pose[:3, :3].T + pose[:3, 3] for pose in (a, b)]
+    first, second = (INTRINSICS[0] * points[:, :2] / points[:, 2:] for points in local)
+    return float(np.median(np.linalg.norm(second - first, axis=-1)))
 
 
 def test_colours_are_recovered() -> None:
@@ -103,11 +105,11 @@ def test_what_a_photo_does_not_show_does_not_count() -> None:
     truth = wall()
     views = photos(truth)
     masked = []
-    for view in views:
-        mask, picture = view.mask.copy(), view.picture.copy()
+    for each in views:
+        mask, picture = each.mask.copy(), each.picture.copy()
         mask[:, :20] = False
         picture[:, :20] = 1.0  # an arbitrary colour
-        masked.append(replace(view, mask=mask, picture=picture))
+        masked.append(replace(each, mask=mask, picture=picture))
     training = Training(truth, masked[:1], TrainingSettings(iterations=30, degree=0), CPU)
     for _ in range(30):
         training.step()
@@ -142,7 +144,7 @@ def test_it_ends_when_asked_with_what_there_is() -> None:
 
 
 def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The training photos are noise, so what was there at the only look is better than what is there at the end."""
+    """The training photos are noise, so the state at the only validation is better than that at the end."""
     monkeypatch.setattr(training, "VALIDATE_EVERY", 5)
     truth = wall()
     views = photos(truth)
@@ -154,8 +156,9 @@ def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch
     assert np.array_equal(result.gaussians.sh, watched.gaussians().sh)
 
 
-def test_it_ends_when_the_spared_photo_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The training photos are noise: the more they are learnt, the worse the spared one looks. The best is returned."""
+def test_it_ends_when_the_held_out_photo_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The training photos are noise: the longer the training, the worse the match with the held-out photo. The best
+    state is returned."""
     monkeypatch.setattr(training, "VALIDATE_EVERY", 5)
     truth = wall()
     views = photos(truth)

@@ -23,6 +23,7 @@ def silent(_done: int, _total: int) -> None:
 
 
 def views_of(true_views: list[synthetic.TrueView]) -> list[View]:
+    """The views of the ray-cast world, each with the sparse points that it sees."""
     sparse = synthetic.sparse_points(true_views, 100)
     return [
         View(true_view.image, true_view.intrinsics, true_view.world_from_camera, points, ids)
@@ -36,7 +37,7 @@ def true_views_of(count: int, width: int = 200) -> list[synthetic.TrueView]:
 
 
 @cache
-def solved(count: int) -> list[DepthMap]:
+def depth_maps_of(count: int) -> list[DepthMap]:
     return dense.estimate_depths(views_of(true_views_of(count)), dense.STANDARD, silent)
 
 
@@ -49,7 +50,7 @@ def relative_error(actual: DepthMap, true_view: synthetic.TrueView) -> Array:
 @pytest.mark.parametrize(("count", "retained", "exact"), [(2, 0.80, 0.92), (3, 0.88, 0.88), (5, 0.92, 0.94)])
 def test_trusted_depth_is_true(count: int, retained: float, exact: float) -> None:
     middle = count // 2
-    true_view, actual = true_views_of(count)[middle], solved(count)[middle]
+    true_view, actual = true_views_of(count)[middle], depth_maps_of(count)[middle]
     surface = ~true_view.edge
     trusted = surface & (actual.confidence >= dense.TRUSTED)
     assert trusted.sum() >= retained * surface.sum()
@@ -59,7 +60,7 @@ def test_trusted_depth_is_true(count: int, retained: float, exact: float) -> Non
 
 def test_error_falls_with_confidence() -> None:
     confidence, wrong = [], []
-    for true_view, actual in zip(true_views_of(5), solved(5), strict=True):
+    for true_view, actual in zip(true_views_of(5), depth_maps_of(5), strict=True):
         consistent = actual.confidence > 0
         confidence.append(actual.confidence[consistent])
         wrong.append(relative_error(actual, true_view)[consistent] > 0.03)  # a pixel of parallax
@@ -72,7 +73,7 @@ def test_error_falls_with_confidence() -> None:
 
 
 def test_what_no_view_confirms_is_not_trusted() -> None:
-    for actual in solved(3):
+    for actual in depth_maps_of(3):
         assert np.all(actual.confidence[actual.agreeing == 0] == 0)
         assert np.all(actual.agreeing[actual.confidence > 0] >= 1)
         assert actual.agreeing.max() == 2
@@ -81,7 +82,7 @@ def test_what_no_view_confirms_is_not_trusted() -> None:
 
 
 def test_normals_face_the_camera_and_follow_the_surface() -> None:
-    true_view, actual = true_views_of(5)[2], solved(5)[2]
+    true_view, actual = true_views_of(5)[2], depth_maps_of(5)[2]
     trusted = (actual.confidence > 0.9) & ~true_view.edge
     assert np.allclose(np.linalg.norm(actual.normal, axis=-1), 1, atol=1e-4)
     world = actual.normal @ true_view.world_from_camera[:3, :3].T

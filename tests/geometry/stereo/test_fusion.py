@@ -12,6 +12,7 @@ from threer_blender.model.arrays import Array
 
 @cache
 def world(count: int = 4) -> tuple[list[synthetic.TrueView], list[View], list[DepthMap]]:
+    """True views of the ray-cast world, the same as stereo gets them, and the depths that it estimates."""
     true_views = synthetic.true_views(count, 160, 120, 9)
     sparse = synthetic.sparse_points(true_views, 100)
     views = [
@@ -91,11 +92,11 @@ def test_nothing_seen_is_lost() -> None:
         height, width = true_view.depth.shape
         inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (camera[:, 2] > 0)
         x, y, z = x[inside], y[inside], camera[inside, 2]
-        there = np.abs(z / true_view.depth[y, x] - 1) < 0.05
+        on_surface = np.abs(z / true_view.depth[y, x] - 1) < 0.05
         covered = np.zeros((height + 2, width + 2), bool)
         for dy in range(3):
             for dx in range(3):
-                covered[y[there] + dy, x[there] + dx] = True
+                covered[y[on_surface] + dy, x[on_surface] + dx] = True
         assert covered[1:-1, 1:-1][visible_to_another(true_views, i)].mean() > 0.995
 
 

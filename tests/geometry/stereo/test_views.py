@@ -17,6 +17,7 @@ from threer_blender.geometry.stereo.views import (
 
 
 def views_of(true_views: list[synthetic.TrueView]) -> list[View]:
+    """The views of the ray-cast world, each with the sparse points that it sees."""
     sparse = synthetic.sparse_points(true_views, 100)
     return [
         View(true_view.image, true_view.intrinsics, true_view.world_from_camera, points, ids)
@@ -60,6 +61,6 @@ def test_a_transfer_sends_a_pixel_and_its_inverse_depth_to_the_other_views_pixel
     local = [np.linalg.inv(view.world_from_camera) @ (*point, 1) for view in (first, second)]
     pixels = [centred(view.intrinsics) @ p[:3] / p[2] for view, p in zip((first, second), local, strict=True)]
     numbers = transfer(first, second)
-    at = numbers[:9].reshape(3, 3) @ pixels[0] + numbers[9:] / local[0][2]
-    np.testing.assert_allclose(at[:2] / at[2], pixels[1][:2], atol=1e-9)
-    np.testing.assert_allclose(1 / local[0][2] / at[2], 1 / local[1][2], rtol=1e-9)
+    homogeneous = numbers[:9].reshape(3, 3) @ pixels[0] + numbers[9:] / local[0][2]
+    np.testing.assert_allclose(homogeneous[:2] / homogeneous[2], pixels[1][:2], atol=1e-9)
+    np.testing.assert_allclose(1 / local[0][2] / homogeneous[2], 1 / local[1][2], rtol=1e-9)
