@@ -93,7 +93,7 @@ def _tde_radial(params: Params, points: FloatArray) -> FloatArray:
         x * radial + (square + 2 * x * x) * across + 2 * x * y * up,
         y * radial + (square + 2 * y * y) * up + 2 * x * y * across,
     )
-    stretch, (cosine, sine) = np.sqrt(1 + bending), _direction(phi)
+    stretch, (cosine, sine) = np.sqrt(1 + bending), _cosine_and_sine(phi)
     along, beside = (cosine * x + sine * y) * stretch, (cosine * y - sine * x) / stretch
     ideal: FloatArray = np.stack([cosine * along - sine * beside, -(sine * along + cosine * beside)], axis=-1)
     return ideal * diagonal
@@ -102,7 +102,7 @@ def _tde_radial(params: Params, points: FloatArray) -> FloatArray:
 def _tde_anamorphic(params: Params, points: FloatArray) -> FloatArray:
     """3DE4 Anamorphic - Standard, Degree 4. Its unit is half the unsqueezed film back's diagonal; its y points up."""
     diagonal, pixel_aspect, *terms, rotation, squeeze_x, squeeze_y = map(float, params)
-    cosine, sine = _direction(rotation)
+    cosine, sine = _cosine_and_sine(rotation)
     x, y = points[..., 0] / (diagonal * pixel_aspect), -points[..., 1] / diagonal
     x, y = cosine * x + sine * y, cosine * y - sine * x
     xx, yy = x**2, y**2
@@ -116,7 +116,8 @@ def _tde_anamorphic(params: Params, points: FloatArray) -> FloatArray:
     return ideal * diagonal
 
 
-def _direction(degrees: float) -> tuple[float, float]:
+def _cosine_and_sine(degrees: float) -> tuple[float, float]:
+    """The cosine and the sine of an angle."""
     return float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
 
 
