@@ -15,7 +15,9 @@ import bpy
 import numpy as np
 
 EVERY = 25  # frames
-THRESHOLD, DISTANCE, MARGIN = 0.01, 32, 16  # of a detected feature
+THRESHOLD = 0.01  # of a feature's strength, on libmv's scale
+DISTANCE = 32  # px between two features, at least
+MARGIN = 16  # px between a feature and the picture's edge, at least
 WORST = 2.0  # px: an artist deletes a track with a larger mean error
 
 
@@ -61,13 +63,13 @@ def solve(editor: ClipEditor, tripod: bool) -> None:
 
 
 def main() -> None:
-    plate, motion, aspect = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    plate, kind, aspect = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     editor = ClipEditor(plate)
     camera = editor.clip.tracking.camera
     width, height = editor.clip.size
     camera.pixel_aspect, camera.units, camera.focal_length_pixels = aspect, "PIXELS", width
     track(editor)
-    solve(editor, motion in ("nodal", "zoom"))
+    solve(editor, tripod=kind in ("nodal", "zoom"))
     result = editor.clip.tracking.objects[0].reconstruction
     cameras = {}
     for each in result.cameras:

@@ -25,8 +25,9 @@ from threer_blender.geometry.pairs.pairs import Matches, PairStore
 from threer_blender.geometry.similarities import identities
 from threer_blender.model.arrays import Array
 
-STEPS, RATES, POWERS = 300, (0.07, 0.01), (1.5, 0.5)
-CELL = 8
+STEPS = 300  # of each stage
+RATES, POWERS = (0.07, 0.01), (1.5, 0.5)  # of Adam, and of the loss: in the first and in the second stage
+CELL = 8  # pixels of the side of a cell with one anchor
 
 
 def align(store: PairStore, count: int, matches: Sequence[Matches]) -> Alignment:
@@ -78,7 +79,8 @@ class _Scene:
         self.free, self.middle, self.focals, self.order, self.parents = free, middle, focals, order, parents
 
     def cameras(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Turns (N, 3, 3) and places (N, 3) of the cameras in the world, and the factors (N,) of their depths."""
+        """Rotations (N, 3, 3) and centres (N, 3) of the cameras, world from camera, and the factors (N,) of their
+        depths."""
         size = self.free["log_scale"].exp()
         focal = self.free["focal"].exp()
         local = matrices(self.free["rotation"])

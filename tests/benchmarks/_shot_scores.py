@@ -57,19 +57,19 @@ def scores(solved: Mapping[int, Camera], truth: Mapping[str, Any]) -> ShotScores
     true = true_cameras(truth)
     numbers = sorted(set(solved) & set(true))
     translates = truth["kind"] not in ("nodal", "zoom")
-    ours, right = (_poses(cameras, numbers) for cameras in (solved, true))
-    rotation, scale, shift = _alignment(ours, right, translates)
-    turned = rotation @ ours[:, :3, :3]
+    solved_poses, true_poses = (_poses(cameras, numbers) for cameras in (solved, true))
+    rotation, scale, shift = _alignment(solved_poses, true_poses, translates)
     frames = {frame["number"]: frame for frame in truth["frames"]}
     slips = [
         _slip(solved[n], true[n], np.array(frames[n]["points"]), rotation, scale, shift if translates else None)
         for n in numbers
     ]
-    spread = ours[:, :3, 3] - ours[:, :3, 3].mean(axis=0)
+    centres = solved_poses[:, :3, 3]
+    from_mean = centres - centres.mean(axis=0)
     depth = float(np.median([frames[n]["median_depth"] for n in numbers]))
     return ShotScores(
-        ate=100 * _ate(ours, right) / _length(right) if translates else np.nan,
-        rotation=float(np.sqrt((_angles(turned, right[:, :3, :3]) ** 2).mean())),
+        ate=100 * _ate(solved_poses, true_poses) / _length(true_poses) if translates else np.nan,
+        rotation=float(np.sqrt((_angles(rotation @ solved_poses[:, :3, :3], true_poses[:, :3, :3]) ** 2).mean())),
         focal=max(_focal_error(solved[n], true[n]) for n in numbers),
         slip=(
             float(np.median(np.concatenate(slips))),
@@ -78,7 +78,7 @@ def scores(solved: Mapping[int, Camera], truth: Mapping[str, Any]) -> ShotScores
         ),
         jitter=_jitter(solved, true, frames, numbers, (rotation, scale, shift if translates else None)),
         offset=_offset(solved, true, translates),
-        travel=np.nan if translates else float(np.linalg.norm(spread, axis=1).max() / depth),
+        travel=np.nan if translates else float(np.linalg.norm(from_mean, axis=1).max() / depth),
     )
 
 
@@ -88,14 +88,15 @@ def _poses(cameras: Mapping[int, Camera], numbers: list[int]) -> FloatArray:
 
 
 def _length(poses: FloatArray) -> float:
+    """The length of the path of the centres of poses (F, 4, 4)."""
     return float(np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1).sum())
 
 
-def _alignment(ours: FloatArray, right: FloatArray, translates: bool) -> tuple[FloatArray, float, FloatArray]:
-    """Rotation (3, 3), scale and shift (3,) from the solve's world to the true one."""
-    u, _, v = np.linalg.svd(np.einsum("fij,fkj->ik", right[:, :3, :3], ours[:, :3, :3]))
+def _alignment(solved: FloatArray, true: FloatArray, translates: bool) -> tuple[FloatArray, float, FloatArray]:
+    """Rotation (3, 3), scale and shift (3,) from the solve's world to the true one, by poses (F, 4, 4) in both."""
+    u, _, v = np.linalg.svd(np.einsum("fij,fkj->ik", true[:, :3, :3], solved[:, :3, :3]))
     rotation = u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
-    a, b = ours[:, :3, 3] @ rotation.T, right[:, :3, 3]
+    a, b = solved[:, :3, 3] @ rotation.T, true[:, :3, 3]
     from_mean, true_from_mean = a - a.mean(axis=0), b - b.mean(axis=0)
     square = float((from_mean**2).sum())
     scale = float((from_mean * true_from_mean).sum()) / square if translates and square > 0 else 1.0
@@ -109,9 +110,9 @@ def _angles(a: FloatArray, b: FloatArray) -> FloatArray:
     return angles
 
 
-def _ate(ours: FloatArray, right: FloatArray) -> float:
-    """RMS distance of the centres under the similarity that fits them best (Umeyama 1991)."""
-    a, b = ours[:, :3, 3] - ours[:, :3, 3].mean(axis=0), right[:, :3, 3] - right[:, :3, 3].mean(axis=0)
+def _ate(solved: FloatArray, true: FloatArray) -> float:
+    """RMS distance of the centres of poses (F, 4, 4) under the similarity that fits them best (Umeyama 1991)."""
+    a, b = (poses[:, :3, 3] - poses[:, :3, 3].mean(axis=0) for poses in (solved, true))
     u, values, v = np.linalg.svd(b.T @ a)
     sign = np.array([1, 1, np.linalg.det(u @ v)])
     scale = (values * sign).sum() / (a**2).sum()
@@ -135,12 +136,12 @@ def _slip(
     Without a `shift` the solved camera is taken to be where the true one is, and only its rotation counts.
     """
     if shift is None:
-        local = (points - true.world_from_camera[:3, 3]) @ rotation
-        ours = local + solved.world_from_camera[:3, 3]
+        from_camera = (points - true.world_from_camera[:3, 3]) @ rotation
+        in_solve = from_camera + solved.world_from_camera[:3, 3]
     else:
-        ours = ((points - shift) / scale) @ rotation
+        in_solve = ((points - shift) / scale) @ rotation
     to_plate = np.array([true.width / solved.width, true.height / solved.height])
-    off = solved.project(ours) * to_plate - true.project(points)
+    off = solved.project(in_solve) * to_plate - true.project(points)
     distance = np.linalg.norm(off, axis=1)
     slip: FloatArray = np.where(np.isfinite(distance), distance, np.inf)
     return slip
@@ -155,22 +156,22 @@ def _jitter(
 ) -> float:
     """RMS of how far the picture at median depth jumps off the mean of the frames before and after, in pixels."""
     rotation, scale, shift = alignment
-    means = {}
+    shifts = {}  # of the picture, in pixels, by frame
     for number in numbers:
         camera, depth = true[number], frames[number]["median_depth"]
         x, y = (np.linspace(0.1, 0.9, GRID) * side for side in (camera.width, camera.height))
         pixels = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
         pose = camera.world_from_camera
         points = (camera.rays(pixels) * depth) @ pose[:3, :3].T + pose[:3, 3]
-        ours = (
+        in_solve = (
             (points - pose[:3, 3]) @ rotation + solved[number].world_from_camera[:3, 3]
             if shift is None
             else ((points - shift) / scale) @ rotation
         )
         to_plate = np.array([camera.width / solved[number].width, camera.height / solved[number].height])
-        means[number] = np.nanmedian(solved[number].project(ours) * to_plate - pixels, axis=0)
-    triples = [n for n in numbers if n - 1 in means and n + 1 in means]
-    jumps = np.array([means[n] - (means[n - 1] + means[n + 1]) / 2 for n in triples])
+        shifts[number] = np.nanmedian(solved[number].project(in_solve) * to_plate - pixels, axis=0)
+    triples = [n for n in numbers if n - 1 in shifts and n + 1 in shifts]
+    jumps = np.array([shifts[n] - (shifts[n - 1] + shifts[n + 1]) / 2 for n in triples])
     return float(np.sqrt((jumps**2).sum(axis=1).mean())) if len(jumps) else np.nan
 
 
@@ -179,9 +180,10 @@ def _offset(solved: Mapping[int, Camera], true: Mapping[int, Camera], translates
     errors = {}
     for offset in sorted(OFFSETS, key=abs):
         numbers = [n for n in solved if n in true and all(n + each in true for each in OFFSETS)]
-        ours, right = _poses(solved, numbers), np.stack([true[n + offset].world_from_camera for n in numbers])
-        rotation, scale, shift = _alignment(ours, right, translates)
-        off = scale * ours[:, :3, 3] @ rotation.T + shift - right[:, :3, 3]
-        angles = _angles(rotation @ ours[:, :3, :3], right[:, :3, :3])
+        solved_poses = _poses(solved, numbers)
+        true_poses = _poses(true, [number + offset for number in numbers])
+        rotation, scale, shift = _alignment(solved_poses, true_poses, translates)
+        off = scale * solved_poses[:, :3, 3] @ rotation.T + shift - true_poses[:, :3, 3]
+        angles = _angles(rotation @ solved_poses[:, :3, :3], true_poses[:, :3, :3])
         errors[offset] = float((angles**2).mean()) + (float((off**2).mean()) * 1e4 if translates else 0.0)
     return -min(errors, key=lambda offset: errors[offset])

@@ -24,7 +24,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("THREER_DATA", ROOT.parent / "shared" / "data"))
-TRUE = ("rmvd_board", "hololens_office", "alicevision_buddha", "vesta_dawn", "tum_fr1_rpy")
+TRUE = ("rmvd_board", "hololens_office", "alicevision_buddha", "vesta_dawn", "tum_fr1_rpy")  # with true cameras
 PSEUDO = ("banana", "plush_snowmiku")  # their cameras are COLMAP's own
 UNKNOWN = ("opensfm_lund",)  # only the number of photos can be compared
 COLUMNS = ("Set (photos)", "Side", "Cameras", "AUC@5", "AUC@30", "ATE", "ATE, common photos", "CPU-s")

@@ -77,20 +77,24 @@ def gaps(cloud: Array, surface: Array) -> tuple[Array, Array]:
 def compare(result: Reconstruction, true: dict[str, tuple[Camera, Array]]) -> list[str]:
     """One row of the table: photos, median depth error, share within 1 %, coverage, accuracy, completeness, F-score."""
     measure = metrics()
-    pixels = {
-        m.photo: (*at_truth(m, true[m.photo][1]), world(*true[m.photo])) for m in result.pointmaps if m.photo in true
-    }
-    both = [(p[mask & np.isfinite(g[..., 0])], g[mask & np.isfinite(g[..., 0])]) for p, mask, g in pixels.values()]
-    similarity = measure.align_pointmap(*(np.concatenate(side) for side in zip(*both, strict=True)))
+    solved = {m.photo: at_truth(m, true[m.photo][1]) for m in result.pointmaps if m.photo in true}
+    solved_points, true_points = [], []
+    for photo, (points, mask) in solved.items():
+        true_map = world(*true[photo])
+        both = mask & np.isfinite(true_map[..., 0])
+        solved_points.append(points[both])
+        true_points.append(true_map[both])
+    similarity = measure.align_pointmap(np.concatenate(solved_points), np.concatenate(true_points))
     errors, trusted, visible = [], 0, sum(int((depth > 0).sum()) for _, depth in true.values())
-    for photo, (points, mask, _) in pixels.items():
+    for photo, (points, mask) in solved.items():
         camera, depth = true[photo]
         z = measure.apply_sim3(similarity, points) @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
         judged = mask & (depth > 0)
         trusted += int(judged.sum())
         errors.append((np.abs(z - depth) / np.where(depth > 0, depth, 1))[judged])
     error = np.concatenate(errors)
-    surface = np.concatenate([g[np.isfinite(g[..., 0])] for g in (world(*view) for view in true.values())])
+    true_maps = [world(*view) for view in true.values()]
+    surface = np.concatenate([points[np.isfinite(points[..., 0])] for points in true_maps])
     size = float(np.median(np.concatenate([depth[depth > 0] for _, depth in true.values()])))
     assert result.cloud is not None
     cloud = measure.apply_sim3(similarity, result.cloud.positions)

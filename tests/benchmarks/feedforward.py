@@ -99,7 +99,8 @@ def straightforward(network: torch.nn.Module, backbone: str) -> None:
 # Network -> how it is built, and what of it keeps layers.
 PUBLISHED = {"Depth Anything 3": (depth_anything3.DepthAnything3, "backbone"), "VGGT": (vggt.VGGT, "aggregator")}
 
-# How much memory a view takes does not depend on the number of layers: shallow networks of the published widths do.
+# The memory that a view takes does not depend on the number of layers. So it is measured with shallow networks of the
+# published widths.
 SHALLOW_SIZE = TransformerSize(1024, 4, 16)
 SHALLOW_DENSE = vggt.VGGTConfig().dense._replace(layers=(0, 1, 2, 3))
 SHALLOW = {
@@ -119,6 +120,8 @@ def sides(name: str) -> tuple[int, int]:
 
 
 def memory_increase() -> None:
+    """The table of the memory that each further view takes, by pixel of its picture."""
+
     def row(name: str) -> list[Any]:
         few, many = (measured(GROW, name, str(count))["peak_gib"] for count in (2, 8))
         height, width = sides(name)

@@ -25,11 +25,13 @@ from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.model.errors import UserError
 
+# Height and width of the maps in each table; the last is that of the network's.
 SPEED_MAP, ACCURACY_MAP, WALK_MAP, SCALING_MAP, NETWORK_MAP = (48, 64), (24, 32), (36, 48), (72, 96), (384, 512)
 TYPICAL = oracle.Errors(noise=0.02, outliers=0.02)
 SEED = 1
-NETWORK_COUNT = 320
-NOISE, WRONG = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1), (0.0, 0.1, 0.2, 0.3, 0.4)
+NETWORK_COUNT = 320  # photos with maps of NETWORK_MAP
+NOISE = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1)  # standard deviation of depth, as a share of it
+WRONG = (0.0, 0.1, 0.2, 0.3, 0.4)  # share of the pairs
 PICTURE = REPOSITORY / "tests" / "data" / "pictures" / "alignment_growth.png"
 OURS, THEIRS = "ours", "released"
 
@@ -173,7 +175,7 @@ def accuracy() -> None:
 
     print(f"\nAgainst noise: 8 photos, {size}, outliers 2 % where there is noise\n")
     table(["noise", *head], by_noise())
-    print(f"\nAgainst the share of wrong but sure pairs: 8 photos, {size}, noise 2 %\n")
+    print(f"\nAgainst the share of wrong but confident pairs: 8 photos, {size}, noise 2 %\n")
     table(["wrong", *head], by_wrong())
     print(f"\nAgainst the number of photos: {size}, noise 2 %\n")
     table(["photos", "pairs", *head], by_views())
@@ -181,7 +183,7 @@ def accuracy() -> None:
     table(["graph", "pairs", *head], by_walk())
 
 
-def memory_increase() -> None:
+def growth() -> None:
     print("\nGrowth: a walk of two laps, noise 2 %; memory of the process\n")
     collected = []
 
@@ -223,7 +225,7 @@ def main() -> None:
         global_alignment.align(predictions(oracle.orbit(2, degrees=20), oracle.Errors(), [(0, 1)], Path(folder)), 2)
     speed()
     accuracy()
-    memory_increase()
+    growth()
 
 
 if __name__ == "__main__":

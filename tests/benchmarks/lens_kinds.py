@@ -21,7 +21,7 @@ from threer_blender.model.errors import UserError
 
 CENTRE = (WIDTH / 2, HEIGHT / 2)
 PHOTOS = 6
-NEAR, ROOM = (1.5, 1.5, 1.5), (5.0, 4.0, 2.0)
+NEAR, ROOM = (1.5, 1.5, 1.5), (5.0, 4.0, 2.0)  # extents of a scene: of a near object, and of a room for fisheyes
 ROTATION, FOCAL = 1.0, 0.05  # the largest good errors: degrees, and a share of the focal length
 
 

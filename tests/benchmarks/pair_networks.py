@@ -33,7 +33,8 @@ from threer_blender.pipelines import pairwise
 from threer_blender.runtime.device import choose
 from threer_blender.runtime.report import MessageReport
 
-PHOTOS, SIDE = 8, 224
+PHOTOS, SIDE = 8, 224  # number, and pixels of the side
+# Of the released matching: pixels between starts; rounds, at most; descriptors that are compared at a time.
 GRID, ROUNDS, BLOCK = 8, 10, 2**13
 
 LOADING = """

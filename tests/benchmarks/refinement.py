@@ -55,20 +55,21 @@ def load(name: str) -> tuple[list[Photo], list[Camera]]:
 
 
 def _sample_camera(photo: Photo, record: dict[str, Any]) -> Camera:
-    bend = lens.Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
+    distortion = lens.Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
     fx, fy, cx, cy = (record[key] for key in ("fx", "fy", "cx", "cy"))
-    return Camera(photo.name, photo.width, photo.height, fx, fy, cx, cy, np.array(record["world_from_camera"]), bend)
+    pose = np.array(record["world_from_camera"])
+    return Camera(photo.name, photo.width, photo.height, fx, fy, cx, cy, pose, distortion)
 
 
 def _true_camera(photo: Photo, frame: dict[str, Any]) -> Camera:
-    """cameras.json counts pixels from the centre of the first."""
+    """The true camera of a frame of cameras.json, which counts pixels from the centre of the first one."""
     intrinsics, pose = np.array(frame["K"]), np.linalg.inv(np.array(frame["w2c"]))
     left, _, right = np.linalg.svd(pose[:3, :3])
     pose[:3, :3] = left @ right
     terms = frame.get("dist", [0.0])
-    bend = lens.Distortion("OPENCV", tuple(terms[:4])) if any(terms) else lens.NO_DISTORTION
+    distortion = lens.Distortion("OPENCV", tuple(terms[:4])) if any(terms) else lens.NO_DISTORTION
     cx, cy = intrinsics[:2, 2] + 0.5
-    return Camera(photo.name, photo.width, photo.height, intrinsics[0, 0], intrinsics[1, 1], cx, cy, pose, bend)
+    return Camera(photo.name, photo.width, photo.height, intrinsics[0, 0], intrinsics[1, 1], cx, cy, pose, distortion)
 
 
 def disturbed(cameras: Sequence[Camera]) -> list[Camera]:
@@ -102,15 +103,15 @@ def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Ad
     Lenses have one focal length, and the distortion that is asked for: a set has five photos or more.
     """
     model = pycolmap.Reconstruction()
-    bend, terms = settings.unknowns.distortion, lens.MODELS[settings.unknowns.distortion]
+    lens_model, terms = settings.unknowns.distortion, lens.MODELS[settings.unknowns.distortion]
     index_in_photo = np.zeros(len(tracks.point), int)
     numbers = settings.lenses or range(len(cameras))
     for index, (camera, number) in enumerate(zip(cameras, numbers, strict=True), start=1):
         if not model.exists_camera(number + 1):
             known = dict(zip(lens.MODELS[camera.distortion.model], camera.distortion.params, strict=True))
             params = [camera.fx, camera.cx, camera.cy, *(known.get(term, 0.0) for term in terms)]
-            size = {"width": camera.width, "height": camera.height}
-            model.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=number + 1, model=bend, params=params, **size))
+            facts = {"model": lens_model, "width": camera.width, "height": camera.height, "params": params}
+            model.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=number + 1, **facts))
         mine = tracks.camera == index - 1
         index_in_photo[mine] = np.arange(mine.sum())
         image = pycolmap.Image(image_id=index, camera_id=number + 1, name=camera.photo)
@@ -146,9 +147,9 @@ def measure(name: str) -> list[Any]:
         tracks = refinement.photo_tracks(start, features.extract_and_match(search))
     actual = refinement.refined_by(start, tracks, "shared")
     spent = time.process_time() - before
-    standing = bundle_adjustment.refine(truth, tracks, AdjustmentSettings(unknowns=NO_UNKNOWNS))
+    from_truth = bundle_adjustment.refine(truth, tracks, AdjustmentSettings(unknowns=NO_UNKNOWNS))
     asked = refinement.settings_for(start, "shared")
-    theirs = colmaps(truth, standing.tracks, standing.points, asked)
+    theirs = colmaps(truth, from_truth.tracks, from_truth.points, asked)
     steps = zip(*(errors(cameras, truth) for cameras in (start.cameras, actual.cameras, theirs)), strict=True)
     rotation, direction, focal = (f"{rough:.2f} → {fine:.3f} ({floor:.3f})" for rough, fine, floor in steps)
     measured = [camera for camera in actual.cameras if camera.reprojection_error is not None]

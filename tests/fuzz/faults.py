@@ -6,7 +6,7 @@ counts as one; one that tries several things says how many by `record_property("
 
 from typing import NamedTuple
 
-KINDS = {
+FAULT_KINDS = {
     "A1": "Deleting and replacing",
     "A2": "Code of strangers",
     "A3": "A stranger's .blend",
@@ -27,7 +27,7 @@ KINDS = {
 
 
 class Fault(NamedTuple):
-    """A row: the kind, of KINDS, what is tried, and the tests that try it."""
+    """A row: the `kind` of fault, a key of FAULT_KINDS; what is `tried`; and the `tests` that try it."""
 
     kind: str
     tried: str

@@ -101,8 +101,8 @@ def _zipped(parts: Parts, folder: Path) -> Path:
 
 
 def _streamed_sog() -> Sequence[Parts]:
-    near = {"lods": {"0": {"file": 0, "offset": 0, "count": 20}, "1": {"file": 1, "offset": 0, "count": 5}}}
-    meta = {"version": 1, "lodLevels": 2, "filenames": ["a/meta.json", "b/meta.json"], "tree": {"children": [near]}}
+    leaf = {"lods": {"0": {"file": 0, "offset": 0, "count": 20}, "1": {"file": 1, "offset": 0, "count": 5}}}
+    meta = {"version": 1, "lodLevels": 2, "filenames": ["a/meta.json", "b/meta.json"], "tree": {"children": [leaf]}}
     parts = {"lod-meta.json": json.dumps(meta | {"environment": "b/meta.json"}).encode()}
     for folder in "ab":
         parts |= {f"{folder}/{name}": data for name, data in variants.sog(random_gaussians(20, 1)).items()}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.fuzz import kinds, run
-from tests.fuzz.faults import FAULTS, KINDS, Fault
+from tests.fuzz.faults import FAULT_KINDS, FAULTS, Fault
 
 TESTS = Path(__file__).parents[1]
 DAMAGED = "C13"  # the kind that damaged files belong to
@@ -33,13 +33,13 @@ class Outcome(NamedTuple):
 def main() -> int:
     """Runs what the command line asks for. Returns 1 where anything is bad."""
     parser = argparse.ArgumentParser(prog="kinds", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all of them if none")
+    parser.add_argument("names", nargs="*", metavar="KIND", help=f"of {', '.join(FAULT_KINDS)}; all of them if none")
     parser.add_argument("--inputs", type=int, default=200, help="damaged files of each format")
     options = parser.parse_args()
-    unknown = set(options.names) - set(KINDS)
+    unknown = set(options.names) - set(FAULT_KINDS)
     if unknown:
         parser.error(f"there is no kind {', '.join(sorted(unknown))}")
-    names = options.names or list(KINDS)
+    names = options.names or list(FAULT_KINDS)
     print("| Kind | What is tried | Tried | Bad |\n|---|---|---|---|", flush=True)
     totals = Counter[str]()
     for kind, tried, count, bad in rows(names, options.inputs):
@@ -47,7 +47,7 @@ def main() -> int:
         totals.update({kind: count, "bad": bad})
     print("\n| Kind | | Tried |\n|---|---|---|")
     for kind in names:
-        print(f"| {kind} | {KINDS[kind]} | {totals[kind]:,} |")
+        print(f"| {kind} | {FAULT_KINDS[kind]} | {totals[kind]:,} |")
     return int(totals["bad"] > 0)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz import table
-from tests.fuzz.faults import FAULTS, KINDS, Fault
+from tests.fuzz.faults import FAULT_KINDS, FAULTS, Fault
 
 TESTS = Path(__file__).parents[1]
 DOCUMENT = TESTS.parent / "docs" / "robustness.md"
@@ -24,7 +24,7 @@ def test_a_row_names_tests_that_exist(name: str) -> None:
 
 
 def test_every_kind_is_tried() -> None:
-    assert {fault.kind for fault in FAULTS} == set(KINDS)
+    assert {fault.kind for fault in FAULTS} == set(FAULT_KINDS)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -45,4 +45,4 @@ def test_a_kind_is_run_and_counted(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert table.main() == 0
     rows = capsys.readouterr().out.splitlines()
     assert "| A4 | x | 6 | 0 |" in rows
-    assert rows[-1] == f"| A4 | {KINDS['A4']} | 6 |"
+    assert rows[-1] == f"| A4 | {FAULT_KINDS['A4']} | 6 |"

@@ -1,7 +1,8 @@
 """A process that reads damaged inputs one by one and prints lines about each, as JSON.
 
-`python -m tests.fuzz.worker KIND FIRST LAST` reads those of the seeds from FIRST on, without LAST. It ends on its own
-once it has taken more than MEMORY, since the system tells only the most that a process ever had.
+`python -m tests.fuzz.worker KIND FIRST LAST` reads the inputs of the seeds from FIRST to LAST - 1. It ends early once
+it has taken more than MEMORY: the system tells only the most memory that a process ever had, so later inputs could no
+longer be judged.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from pathlib import Path
 from tests.fuzz import inputs, kinds
 
 MEMORY = 600  # MB
-CEILING = 6 << 30  # bytes of addresses: what asks for more is refused by the system
+CEILING = 6 << 30  # bytes of addresses; the system refuses the process more
 
 
 def main(name: str, first: int, last: int) -> None:

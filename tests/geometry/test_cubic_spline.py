@@ -21,5 +21,5 @@ def test_it_goes_through_the_values() -> None:
 
 def test_three_values_are_joined_by_lines() -> None:
     values = np.array([[0.0], [2.0], [1.0]])
-    there = cubic_spline.values_at(TIMES[:3], values, np.array([0.5, 1.5]))
-    np.testing.assert_allclose(there, [[1.0], [1.5]])
+    between = cubic_spline.values_at(TIMES[:3], values, np.array([0.5, 1.5]))
+    np.testing.assert_allclose(between, [[1.0], [1.5]])

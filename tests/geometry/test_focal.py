@@ -21,12 +21,13 @@ def test_focal_of_a_true_pointmap_is_exact(size: tuple[int, int]) -> None:
 
 
 def test_focal_is_a_weighted_median_not_a_mean() -> None:
-    """A third of the pixels far off moves least squares far, this not at all while a true majority agrees exactly."""
+    """A third of the pixels, far off, would move least squares far. It does not move this focal length, with which the
+    other two thirds agree exactly."""
     view = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), focal=60.0)
     wild = RANDOM.random(view.depth.shape) < 1 / 3
     points = np.where(wild[..., None], view.camera_points * (0.4, 0.4, 1), view.camera_points)
     assert focal.focal_from_points(points, np.ones(wild.shape), (32, 24)) == pytest.approx(60.0, 1e-4)
-    # Confidence says whom to believe: here the wild third outweighs the rest.
+    # Pixels are weighted by confidence: here the wild third outweighs the rest.
     assert focal.focal_from_points(points, np.where(wild, 100.0, 1), (32, 24)) == pytest.approx(150.0, 1e-4)
 
 

@@ -43,13 +43,12 @@ def test_shrinking_while_undistorting_keeps_geometry(factor: float) -> None:
     visible = covered(lensed, ideal, 12)
     # Shrinking dampens waves of 20 to 40 pixels but may not shift them.
     for channel in range(3):
-        here, there = picture[visible][:, channel] - 128.0, pattern(ideal)[visible][:, channel] - 128
-        assert np.corrcoef(here, there)[0, 1] > 0.998
-        step = 0.5 * np.array([1.0, -1.0])
-        for axis in range(2):
-            slope = (pattern(ideal + step[0] * np.eye(2)[axis]) - pattern(ideal + step[1] * np.eye(2)[axis]))[visible]
-            gain = (here @ there) / (there @ there)
-            shift = (here - gain * there) @ slope[:, channel] / (slope[:, channel] @ slope[:, channel])
+        actual, expected = picture[visible][:, channel] - 128.0, pattern(ideal)[visible][:, channel] - 128
+        assert np.corrcoef(actual, expected)[0, 1] > 0.998
+        for half_step in 0.5 * np.eye(2):
+            slope = (pattern(ideal + half_step) - pattern(ideal - half_step))[visible][:, channel]
+            gain = (actual @ expected) / (expected @ expected)
+            shift = (actual - gain * expected) @ slope / (slope @ slope)
             assert abs(shift) < 0.02  # pixels of the photo
 
 

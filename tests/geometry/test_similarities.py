@@ -14,13 +14,13 @@ def rotation(vector: tuple[float, float, float]) -> Array:
     return rotations.from_vectors(np.array(vector))
 
 
-def some(count: int) -> Similarities:
+def random_similarities(count: int) -> Similarities:
     matrices = rotations.from_vectors(RANDOM.standard_normal((count, 3)))
     return Similarities(np.exp(RANDOM.standard_normal(count)), matrices, RANDOM.standard_normal((count, 3)))
 
 
 def test_many_are_fitted_each_to_its_own_points() -> None:
-    true, points = some(5), RANDOM.standard_normal((5, 30, 3))
+    true, points = random_similarities(5), RANDOM.standard_normal((5, 30, 3))
     fitted = similarities.fit(points, true.apply(points), np.ones((5, 30)))
     np.testing.assert_allclose(fitted.scale, true.scale)
     np.testing.assert_allclose(fitted.rotation, true.rotation, atol=1e-12)
@@ -28,7 +28,7 @@ def test_many_are_fitted_each_to_its_own_points() -> None:
 
 
 def test_a_robust_fit_passes_over_a_third_of_outliers() -> None:
-    true, points = some(4), RANDOM.standard_normal((4, 60, 3))
+    true, points = random_similarities(4), RANDOM.standard_normal((4, 60, 3))
     target = true.apply(points)
     target[:, :20] += 5
     fitted = similarities.fit_robust(points, target, np.ones((4, 60)), rounds=60)
@@ -52,7 +52,7 @@ def test_a_weight_on_the_logarithm_of_the_scale_minimises_what_it_says() -> None
 
 
 def test_inverse_and_after_chain() -> None:
-    a, b, points = some(3), some(3), RANDOM.standard_normal((3, 7, 3))
+    a, b, points = random_similarities(3), random_similarities(3), RANDOM.standard_normal((3, 7, 3))
     np.testing.assert_allclose(a.after(b).apply(points), a.apply(b.apply(points)))
     np.testing.assert_allclose(a.inverse().apply(a.apply(points)), points)
     np.testing.assert_allclose(a.scaled(2.0).apply(points), 2 * a.apply(points))

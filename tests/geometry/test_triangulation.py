@@ -31,9 +31,8 @@ def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
 
     noisy = [c.project(points) + 0.5 * RANDOM.standard_normal((len(points), 2)) for c in (first, second)]
     actual = triangulation.triangulate(noisy[0], noisy[1], first, second)
-    assert (
-        np.median(np.linalg.norm(actual.points - points, axis=1)) < 0.2
-    )  # units of a room up to 9 deep, in pictures 64 pixels wide
+    # In units of a room up to 9 deep, seen in pictures 64 pixels wide.
+    assert np.median(np.linalg.norm(actual.points - points, axis=1)) < 0.2
 
     def error(moved: Array) -> Array:
         return sum(((c.project(moved) - pixels) ** 2).sum(1) for c, pixels in zip((first, second), noisy, strict=True))

@@ -23,21 +23,21 @@ def test_robust_similarity_ignores_a_third_of_outliers() -> None:
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_two_pointmaps_make_a_camera_with_its_depth(scale: float) -> None:
     """The shared frame is another than the camera's, and in another unit."""
-    view_here = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
-    ones = np.ones(view_here.depth.shape)
-    actual = view_prediction.from_pointmaps(view_here.camera_points, ones, scale * view_here.points, ones)
+    truth = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
+    ones = np.ones(truth.depth.shape)
+    actual = view_prediction.from_pointmaps(truth.camera_points, ones, scale * truth.points, ones)
     assert actual.intrinsics[0, 0] == pytest.approx(60.0, 1e-6)
-    np.testing.assert_allclose(actual.depth, scale * view_here.depth, rtol=1e-3)
-    np.testing.assert_allclose(actual.world_from_camera[:3, :3], view_here.world_from_camera[:3, :3], atol=1e-3)
-    np.testing.assert_allclose(actual.world_from_camera[:3, 3], scale * view_here.world_from_camera[:3, 3], atol=1e-2)
+    np.testing.assert_allclose(actual.depth, scale * truth.depth, rtol=1e-3)
+    np.testing.assert_allclose(actual.world_from_camera[:3, :3], truth.world_from_camera[:3, :3], atol=1e-3)
+    np.testing.assert_allclose(actual.world_from_camera[:3, 3], scale * truth.world_from_camera[:3, 3], atol=1e-2)
     rows, columns = np.array([3, 20]), np.array([5, 40])
-    np.testing.assert_allclose(actual.points(rows, columns), scale * view_here.points[rows, columns], atol=0.02)
+    np.testing.assert_allclose(actual.points(rows, columns), scale * truth.points[rows, columns], atol=0.02)
 
 
 def test_a_transformed_view_has_transformed_points() -> None:
-    view_here = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
-    pose = np.linalg.inv(view_here.world_from_camera)[:3]
-    view = view_prediction.from_camera(view_here.depth, np.ones(view_here.depth.shape), view_here.intrinsics, pose)
+    truth = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
+    pose = np.linalg.inv(truth.world_from_camera)[:3]
+    view = view_prediction.from_camera(truth.depth, np.ones(truth.depth.shape), truth.intrinsics, pose)
     similarity = Similarity(1.7, oracle.look_at((0, 0, 0), (1, 0.3, 0.5))[:3, :3], np.array([3.0, -1, 2]))
     rows, columns = np.array([3, 20, 33]), np.array([5, 40, 11])
     expected = similarity.apply(view.points(rows, columns))

@@ -23,7 +23,8 @@ with bpy.context.temp_override(window=window, area=area, region=regions["WINDOW"
 
 
 class Artist:
-    """Somebody in front of the window, who keeps pictures of it."""
+    """Somebody in front of the `window`, who keeps pictures of the screen in the folder THREER_WINDOW_PICTURES. Their
+    names begin with `name`."""
 
     def __init__(self, window: real.Window, name: str) -> None:
         self.window, self.name = window, name
@@ -44,7 +45,8 @@ class Artist:
         self.click(*self.row(row), effect)
 
     def row(self, row: float, across: float = 0.45) -> tuple[float, float]:
-        """The pixel of the screen where a row of the panel is, so far across."""
+        """The pixel of the screen `row` heights of a widget below the panel's top, at the share `across` of the panel's
+        width."""
         scale = float(self.window.ask("print(bpy.context.preferences.system.ui_scale)", 300))
         left, top, width, _ = self.window.region("UI")
         return left + across * width, top + row * UNIT * scale

@@ -33,6 +33,7 @@ def summary():
 
 
 def tick() -> float:
+    """Executes the files that have appeared; returns the seconds until Blender calls it again."""
     for asked in sorted(folder.glob("*.py")):
         code = asked.read_text()
         asked.unlink()

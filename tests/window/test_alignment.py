@@ -22,7 +22,7 @@ from . import window as real
 from .artist import Artist
 
 FOLDER = SAMPLE[0].parents[1]
-CLOTH = 0.006  # m, its height in the sample's world
+CLOTH = 0.006  # m: the height of the cloth's surface in the sample's world
 STEP = 2  # of the depth pictures' pixels
 # Places on the cloth, in the sample's world.
 GROUND = [(-0.24, -0.152, CLOTH), (-0.26, 0.187, CLOTH), (-0.01, -0.3, CLOTH)]
@@ -157,5 +157,5 @@ def matrix(artist: Artist) -> Any:
 
 def standing(artist: Artist, vector: Any, is_point: int = 0) -> Any:
     """Where a point of the sample's world stands, or where a direction of it points."""
-    there = matrix(artist) @ (*vector, is_point)
-    return there[:3] if is_point else there[:3] / np.linalg.norm(there[:3])
+    in_blender = (matrix(artist) @ (*vector, is_point))[:3]
+    return in_blender if is_point else in_blender / np.linalg.norm(in_blender)

@@ -59,7 +59,11 @@ def without_depth(tracks: Tracks) -> Tracks:
 def disturbed(
     cameras: Sequence[Camera], degrees: float = 2.0, focal: float = 0.03, place: float = 0.03
 ) -> list[Camera]:
-    """The cameras as a feed-forward network gives them: turned, moved by a share of their distance, no distortion."""
+    """The cameras as a feed-forward network gives them, without distortion, but for fisheye lenses.
+
+    They are rotated by `degrees` or a little less, and have standard deviations of `focal` in the logarithm of the
+    focal length and of `place` in their centres, as a share of their distance from the scene.
+    """
     random = np.random.default_rng(1)
     off = []
     for camera in cameras:
@@ -69,10 +73,9 @@ def disturbed(
         pose[:3, :3] = pose[:3, :3] @ rotations.from_vectors(rotation[None])[0]
         pose[:3, 3] += random.standard_normal(3) * place * 4 / np.sqrt(3)
         factor = np.exp(focal * random.standard_normal())
-        bend = camera.distortion if camera.distortion.model == "OPENCV_FISHEYE" else lens.NO_DISTORTION
-        off.append(
-            replace(camera, fx=camera.fx * factor, fy=camera.fy * factor, world_from_camera=pose, distortion=bend)
-        )
+        distortion = camera.distortion if camera.distortion.model == "OPENCV_FISHEYE" else lens.NO_DISTORTION
+        fx, fy = camera.fx * factor, camera.fy * factor
+        off.append(replace(camera, fx=fx, fy=fy, world_from_camera=pose, distortion=distortion))
     return off
 
 
@@ -114,7 +117,7 @@ def test_network_errors_are_undone(distortion: lens.Distortion, settings: Adjust
     assert (refined.after < 0.5).all()
     places = np.stack(np.meshgrid(np.linspace(-0.5, 0.5, 9), np.linspace(-0.4, 0.4, 9)), axis=-1)
     for camera in refined.cameras:
-        distorted, true = (lens.distort(bend, places) for bend in (camera.distortion, distortion))
+        distorted, true = (lens.distort(each, places) for each in (camera.distortion, distortion))
         assert np.abs(distorted - true).max() * FOCAL < 0.5
 
 

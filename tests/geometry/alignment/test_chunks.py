@@ -1,5 +1,7 @@
-"""Long captures in chunks: an oracle answers for each chunk in a frame and unit of its own, with drift, and the whole
-comes out as one, whatever its length."""
+"""Long captures in chunks come out as one world.
+
+An oracle predicts each chunk in a frame and unit of its own, with drift.
+"""
 
 import itertools
 import tracemalloc
@@ -66,7 +68,7 @@ def each(solution: chunks.ChunkedViews) -> Iterator[ViewPrediction]:
 
 
 def peak(count: int, folder: Path) -> int:
-    """Bytes that solving and reading a capture take at most."""
+    """The most bytes of memory that solving and reading a capture of `count` photos take at a time."""
     capture = Capture(count)
     loops = capture.loops()
     tracemalloc.start()
@@ -164,12 +166,12 @@ class Jumbled(Capture):
     def predict(self, indices: Sequence[int]) -> list[ViewPrediction]:
         taken = [self.order[index] for index in indices]
         predictions = dict(zip(taken, super().predict(taken), strict=True))
-        reached, left = [taken[0]], set(taken[1:])
+        reached, lone = [taken[0]], set(taken[1:])
         for one in reached:
-            overlapping = {other for other in left if oracle.overlap(self.truth[one], self.truth[other]).mean() > 0.3}
+            overlapping = {other for other in lone if oracle.overlap(self.truth[one], self.truth[other]).mean() > 0.3}
             reached += sorted(overlapping)
-            left -= overlapping
-        for index in left:
+            lone -= overlapping
+        for index in lone:
             lost = Similarity(1.5, oracle.look_at((0, 0, 0), (1, 2, 3))[:3, :3], np.array([5.0, -3, index]))
             predictions[index] = predictions[index].transformed(lost)
         return [predictions[index] for index in taken]

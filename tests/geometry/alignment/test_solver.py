@@ -18,7 +18,7 @@ def test_solver_matrix_is_the_same_multiplied_out_or_not() -> None:
 
 
 def small_problem() -> tuple[list[solver.Samples], solver.AlignmentState]:
-    """Two views of the same 40 points, and a start that is off. One pair predicts the points exactly.
+    """The samples of two views of the same 40 points, and a start that is off. One pair predicts the points exactly.
 
     The predicted points are in the first view's frame. The true focal length is 60 pixels.
     """

@@ -44,16 +44,16 @@ def scan() -> Array:
 def test_a_solve_nearby_comes_onto_the_scan(scan: Array) -> None:
     """From 4 cm, 1 degree and 1 % off to 1 mm; a fifth of its points float in the air."""
     random = np.random.default_rng(3)
-    there = surfaces(900, 4)
-    there = np.concatenate([there + 0.01 * random.standard_normal(there.shape), random.uniform(0.5, 2.5, (1200, 3))])
+    room = surfaces(900, 4)
+    in_scan = np.concatenate([room + 0.01 * random.standard_normal(room.shape), random.uniform(0.5, 2.5, (1200, 3))])
     scan_from_solve = similarity(1.0, 0.4, (3.0, -2.0, 1.0))
-    solve = (there - scan_from_solve[:3, 3]) @ np.linalg.inv(scan_from_solve[:3, :3]).T
+    solve = (in_scan - scan_from_solve[:3, 3]) @ np.linalg.inv(scan_from_solve[:3, :3]).T
     start: Array = similarity(0.02, 1.01, (0.03, -0.02, 0.02)) @ scan_from_solve
     fitted = scan_registration.fit(solve, scan, start, 0.06)
     assert fitted is not None
-    back = fitted.matrix @ np.linalg.inv(scan_from_solve)
+    fitted_from_true = fitted.matrix @ np.linalg.inv(scan_from_solve)
     corners = np.array([[0, 0, 0], [6, 0, 0], [0, 5, 0], [0, 0, 3], [6, 5, 3]], float)
-    assert np.abs(corners @ back[:3, :3].T + back[:3, 3] - corners).max() < 0.004
+    assert np.abs(corners @ fitted_from_true[:3, :3].T + fitted_from_true[:3, 3] - corners).max() < 0.004
     assert fitted.after < 0.5 * fitted.before
     assert fitted.after < 0.01
     assert 0.5 < fitted.share <= 1

@@ -1,4 +1,4 @@
-"""Learned matching: the networks' arithmetic, the pixels they speak of, what they match, and what the gate refuses."""
+"""Learned matching: the networks' arithmetic, their pixels, what they match, and what the gate refuses."""
 
 import json
 import socket
@@ -119,9 +119,8 @@ def test_matches_obey_the_true_cameras(wide: Matched) -> None:
         baseline = second.world_from_camera[:3, 3] - first.world_from_camera[:3, 3]
         normal = np.cross(rays[0], baseline)
         normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-        off = (
-            np.abs((normal * rays[1]).sum(1)) * second.fx
-        )  # about pixels of the photo, nearly three to one of the copy
+        # About pixels of the photo, of which nearly three make one of the copy.
+        off = np.abs((normal * rays[1]).sum(1)) * second.fx
         assert (off < 6).mean() > 0.9
         assert np.median(off) < 1
 

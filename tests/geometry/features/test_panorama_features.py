@@ -42,7 +42,7 @@ def panorama(number: int, width: int) -> Photo:
 
 
 def camera_of(photo: Photo, matrix: FloatArray) -> Camera:
-    """The true camera: photos have a focal length of 900 pixels, which nobody tells."""
+    """The true camera. Photos have a focal length of 900 pixels, which the solver is not told."""
     centre = photo.width / 2, photo.height / 2
     if photo.panorama:
         assert photo.focal is not None

@@ -20,9 +20,9 @@ POSES = (
 )
 
 
-def pose(turned: Any, shift: Any) -> Array:
+def pose(rotation_vector: Any, translation: Any) -> Array:
     """(3, 4) camera_from_board of a rotation vector in radians and a translation in squares of the board."""
-    return np.column_stack([rotations.from_vectors(np.array([turned]))[0], shift])
+    return np.column_stack([rotations.from_vectors(np.array([rotation_vector]))[0], translation])
 
 
 def project(camera_from_board: Array, plane: Array, distortion: Distortion = BARREL) -> Array:
@@ -39,7 +39,7 @@ def photo(
     nested: bool = False,
     scale: int = 1,
 ) -> Array:
-    """(H, W, 3) uint8 picture of a board of so many squares, each 1 unit wide, with grey around it.
+    """(H, W, 3) uint8 picture of a board of `columns` × `rows` squares, each 1 unit wide, with grey around it.
 
     Where `nested`, the middle four squares hold a finer board of 1/6 a unit. `scale` enlarges the picture.
     """

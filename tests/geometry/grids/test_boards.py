@@ -12,8 +12,8 @@ from .rendered import HEIGHT, POSES, WIDTH, photo, pose, project
 
 def errors(board: boards.Board, camera_from_board: Array, step: float = 1.0) -> Array:
     """(N,) distances in px from each corner found to the nearest true one. No true corner may be found twice."""
-    count = np.arange(-20, 21) * step
-    true = project(camera_from_board, np.stack(np.meshgrid(count, count), axis=-1).reshape(-1, 2))
+    lines = np.arange(-20, 21) * step
+    true = project(camera_from_board, np.stack(np.meshgrid(lines, lines), axis=-1).reshape(-1, 2))
     distance = np.linalg.norm(board.pixels[:, None] - true, axis=2)
     assert len(set(distance.argmin(axis=1))) == len(board.pixels)
     return distance.min(axis=1)
@@ -24,8 +24,8 @@ def visible(camera_from_board: Array, columns: int, rows: int) -> int:
 
     The board has `columns` and `rows` of corners to each side of its middle.
     """
-    count = np.meshgrid(np.arange(-columns, columns + 1.0), np.arange(-rows, rows + 1.0))
-    true = project(camera_from_board, np.stack(count, axis=-1).reshape(-1, 2))
+    plane = np.meshgrid(np.arange(-columns, columns + 1.0), np.arange(-rows, rows + 1.0))
+    true = project(camera_from_board, np.stack(plane, axis=-1).reshape(-1, 2))
     return int(((true > 25) & (true < (WIDTH - 25, HEIGHT - 25))).all(axis=1).sum())
 
 

@@ -1,4 +1,4 @@
-"""The lens of made and of real photos of boards, against the truth and OpenCV's published calibration."""
+"""The lens from computed, rendered and real corners of boards, against the truth and OpenCV's published calibration."""
 
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ SIZE = (WIDTH, HEIGHT)
 PLANE = np.stack(np.meshgrid(np.arange(-5.0, 6), np.arange(-4.0, 5)), axis=-1).reshape(-1, 2)
 
 
-def made(distortion: Distortion, noise: float = 0.05, poses: Any = POSES) -> list[boards.Board]:
+def computed(distortion: Distortion, noise: float = 0.05, poses: Any = POSES) -> list[boards.Board]:
     """Boards in these poses, as a lens shows them, with `noise` in px."""
     random, views = np.random.default_rng(1), []
-    for turned, shift in poses:
-        pixels = project(pose(turned, shift), PLANE, distortion)
+    for rotation_vector, translation in poses:
+        pixels = project(pose(rotation_vector, translation), PLANE, distortion)
         inside = np.isfinite(pixels).all(axis=1) & ((pixels > 0) & (pixels < SIZE)).all(axis=1)
         cells = PLANE[inside].astype(np.int64) + 3
         views.append(boards.Board(cells, pixels[inside] + noise * random.standard_normal((int(inside.sum()), 2))))
@@ -48,7 +48,7 @@ def lens_error(actual: calibration.Calibration, distortion: Distortion) -> float
     ],
 )
 def test_the_lens_is_the_true_one(distortion: Distortion) -> None:
-    actual = calibration.calibrate(made(distortion), SIZE)
+    actual = calibration.calibrate(computed(distortion), SIZE)
     assert actual.focal == pytest.approx(FOCAL, rel=3e-3)
     assert actual.centre == pytest.approx(CENTRE, abs=1.0)
     assert lens_error(actual, distortion) < 1.2
@@ -66,15 +66,15 @@ def test_rendered_photos_tell_their_lens() -> None:
 
 def test_a_known_focal_length_helps_where_all_boards_face_the_camera() -> None:
     facing = (((0.0, 0.0, 0.0), (0.0, 0.0, 9.0)), ((0.0, 0.0, 0.2), (0.3, 0.2, 9.5)))
-    alone = calibration.calibrate(made(BARREL, poses=facing), SIZE)
+    alone = calibration.calibrate(computed(BARREL, poses=facing), SIZE)
     assert alone.focal_deviation > 0.02
-    known = calibration.calibrate(made(BARREL, poses=facing), SIZE, known_focal=1.01 * FOCAL)
+    known = calibration.calibrate(computed(BARREL, poses=facing), SIZE, known_focal=1.01 * FOCAL)
     assert known.focal == pytest.approx(FOCAL, rel=0.05)
     assert known.focal_deviation < alone.focal_deviation
 
 
 def test_corners_and_boards_that_do_not_fit_are_left_out() -> None:
-    views = made(BARREL)
+    views = computed(BARREL)
     views[0].pixels[5] += 4
     views[3] = boards.Board(views[3].cells[:, ::-1] * (1, 2), views[3].pixels)
     actual = calibration.calibrate(views, SIZE, model="RADIAL")

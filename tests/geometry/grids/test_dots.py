@@ -42,9 +42,9 @@ def centres(asymmetric: bool, board: Array) -> Array:
 
 
 def errors(grid: boards.Board, camera_from_board: Array, asymmetric: bool) -> Array:
-    """(N,) px from each dot found to the nearest true one, none of which is found twice."""
-    count = np.arange(-20, 21) / (2**0.5 if asymmetric else 1)
-    places = np.stack(np.meshgrid(count, count), axis=-1).reshape(-1, 2)
+    """(N,) px from each dot of the `grid` to the nearest true one. No true dot may be nearest to two."""
+    lines = np.arange(-20, 21) / (2**0.5 if asymmetric else 1)
+    places = np.stack(np.meshgrid(lines, lines), axis=-1).reshape(-1, 2)
     true = project(camera_from_board, places)
     if asymmetric:
         true = true[np.isclose(centres(True, places), places).all(axis=1)]
@@ -71,7 +71,7 @@ def test_a_grid_that_fills_the_picture_is_taken_as_far_as_it_is_visible() -> Non
     assert errors(grid, camera_from_board, False).max() < 0.3
 
 
-def test_the_lens_is_that_which_filmed_them() -> None:
+def test_the_lens_is_the_one_that_filmed_the_dots() -> None:
     for asymmetric in (False, True):
         grids = [dots.find(dotted(pose(*view), asymmetric))[0] for view in POSES]
         solved = calibration.calibrate(grids, (WIDTH, HEIGHT), None)

@@ -34,7 +34,7 @@ def test_matches_from_pointmaps_are_true() -> None:
     off = np.linalg.norm(reprojected - matches.pixels_second, axis=1)[visible]
     assert np.median(off) < 0.5  # they are pixels' centres: half a pixel is what they can be off
     assert (off < 1.5).mean() > 0.98
-    # Those of points that only one photo sees are less sure.
+    # Matches of points that only one photo sees have a lower confidence.
     assert np.median(matches.confidence[visible]) > 1.3 * np.median(matches.confidence[~visible])
 
 

@@ -12,8 +12,8 @@ from threer_blender.model.reconstruction import Photo
 SIZE = (24, 32)
 
 
-def landmarks(views: Any, seed: int = 0, count: int = 1000, size: int = 64) -> Any:
-    """Local features of each view: noisy descriptors of the landmarks that it sees. All descriptors are much alike."""
+def local_features(views: Any, seed: int = 0, count: int = 1000, size: int = 64) -> Any:
+    """(M, `size`) for each view: noisy descriptors of those of `count` landmarks that it sees. All are much alike."""
     random = np.random.default_rng(seed)
     points = np.concatenate([view.points[::2, ::2].reshape(-1, 3) for view in views])
     places = points[random.choice(len(points), min(count, len(points)), replace=False)]
@@ -79,7 +79,7 @@ def test_retrieval_finds_the_photos_that_overlap() -> None:
     views = oracle.walk(40, SIZE)
     order = np.random.default_rng(1).permutation(len(views))  # the photos come in no order
     shuffled = [views[i] for i in order]
-    alike = scene_graph.similarity(landmarks(shuffled))
+    alike = scene_graph.similarity(local_features(shuffled))
     overlap = np.array([[oracle.overlap(a, b).mean() for b in shuffled] for a in shuffled])
     np.fill_diagonal(alike, -1)
     np.fill_diagonal(overlap, -1)
@@ -92,7 +92,7 @@ def test_retrieval_finds_the_photos_that_overlap() -> None:
 
 def test_similarity_beats_the_mean_feature() -> None:
     views = oracle.walk(40, SIZE)
-    features = landmarks(views)
+    features = local_features(views)
     overlap = np.array([[oracle.overlap(a, b).mean() for b in views] for a in views])
     mean = np.stack([local.mean(0) for local in features])
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
@@ -106,7 +106,7 @@ def test_similarity_beats_the_mean_feature() -> None:
 
 
 def test_similarity_repeats_exactly() -> None:
-    features = landmarks(oracle.walk(14, SIZE))
+    features = local_features(oracle.walk(14, SIZE))
     np.testing.assert_array_equal(scene_graph.similarity(features), scene_graph.similarity(features))
 
 
