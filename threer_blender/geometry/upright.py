@@ -74,7 +74,9 @@ def horizons(cameras: Sequence[Camera]) -> Evidence:
     rolls = np.degrees(np.arcsin(np.clip(rights @ up, -1, 1)))
     if (np.abs(rolls) < LEVEL).sum() < MOSTLY * len(cameras):
         return Evidence("cameras", middle, ROLLED)
-    if len(ups) >= 2 * BLOCKS:  # leave out one stretch of the capture after the other: do the others say the same?
+    if (
+        len(ups) >= 2 * BLOCKS
+    ):  # leave out one stretch of the capture after the other: a jackknife estimate of the spread
         blocks = np.arange(len(ups)) * BLOCKS // len(ups)
         others = [_level(ups[blocks != block], rights[blocks != block])[0] for block in range(BLOCKS)]
         spread = float(np.hypot(spread, np.sqrt((BLOCKS - 1) / BLOCKS * sum(angle(each, up) ** 2 for each in others))))
@@ -114,13 +116,14 @@ def combined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
     spread = max(LEAST_SPREAD, float(weights.sum() ** -0.5))
     # The weighted spread of the agreeing kinds around their mean adds to it.
     spread = float(np.hypot(spread, np.sqrt(weights @ [angle(each.up, up) ** 2 for each in agreeing] / weights.sum())))
+    # Evidence that disagrees and is nearly as certain as the best: half of its angle is the least spread.
     rivals = [each for each in disagreeing if each.spread < 2 * best.spread + 2.0]
     spread = max([spread, *(angle(each.up, up) / 2 for each in rivals)])
     return Verdict(up, spread, tuple(each.name for each in agreeing), tuple(each.name for each in disagreeing))
 
 
 def _agree(first: Evidence, second: Evidence) -> bool:
-    """Whether two directions differ by no more than their spreads explain."""
+    """Whether two directions differ by no more than their spreads explain: 2.5 standard deviations and a degree."""
     return angle(first.up, second.up) <= 2.5 * float(np.hypot(first.spread, second.spread)) + 1.0
 
 
@@ -153,7 +156,7 @@ def verticals(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], prior
         return None
     scores = _scores(planes, lengths, directions, EDGE_SPREAD)
     off = np.degrees(np.arccos(np.clip(directions @ prior.up, -1, 1)))
-    weighted = scores * np.exp(-0.5 * (off / (20 + prior.spread)) ** 2)
+    weighted = scores * np.exp(-0.5 * (off / (20 + prior.spread)) ** 2)  # directions far off the cameras' up count less
     best = int(weighted.argmax())
     background = float(np.median(scores))
     up = directions[best]
@@ -161,7 +164,7 @@ def verticals(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], prior
     rival = float(weighted[far].max()) if far.any() else 0.0
     if scores[best] <= CLEAR * background or rival > RIVAL * weighted[best] or not _are_common(planes, lengths, up):
         return None
-    for step in (0.3, 0.1):
+    for step in (0.3, 0.1):  # degrees
         near = _cone(up, 5 * step, step)
         up = near[_scores(planes, lengths, near, FINE).argmax()]
     contrast = min(float(scores[best]) / max(background, 1e-9), 8.0)

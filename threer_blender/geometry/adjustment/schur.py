@@ -96,6 +96,7 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
     longest = 0
     for point in range(points):
         longest = max(longest, start[point + 1] - start[point])
+    # The products of a point's observations by reduced unknown and by point, and these times the point's inverse.
     mixed, solved = np.zeros((longest, width, 3)), np.zeros((longest, width, 3))
     for point in range(points):
         first, count = start[point], start[point + 1] - start[point]

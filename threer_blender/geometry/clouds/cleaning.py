@@ -122,15 +122,15 @@ def edges(depth: FloatArray) -> BoolArray:
     another. A pixel with a neighbour that has no depth counts as continued. Pixels without depth are no edges.
     """
     with np.errstate(divide="ignore"):
-        rho = np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0)
+        inverse = np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0)
     flying = np.zeros(depth.shape, bool)
     for axis in (0, 1):
         continued = np.zeros(depth.shape, bool)
         for side in (1, -1):
-            next_, beyond = np.roll(rho, side, axis), np.roll(rho, 2 * side, axis)
-            on_line = np.abs(rho - 2 * next_ + beyond) < _OFF_LINE * rho
-            unknown = (next_ <= 0) | (beyond <= 0)
-            continued |= unknown | (on_line & (np.abs(rho - next_) < _STEEP * rho))
+            beside, beyond = np.roll(inverse, side, axis), np.roll(inverse, 2 * side, axis)
+            on_line = np.abs(inverse - 2 * beside + beyond) < _OFF_LINE * inverse
+            unknown = (beside <= 0) | (beyond <= 0)
+            continued |= unknown | (on_line & (np.abs(inverse - beside) < _STEEP * inverse))
         inner = [slice(None), slice(None)]
         inner[axis] = slice(2, -2)  # np.roll brings the far border in
         flying[tuple(inner)] |= ~continued[tuple(inner)]

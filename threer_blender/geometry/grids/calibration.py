@@ -31,7 +31,9 @@ CENTRE_SPREAD = 0.05  # of the centre, over the longer side
 TERM_SPREAD = 1.0  # of a distortion term
 FIXED = {"BROWN": ("k4",)}  # terms that stay 0: so high a power fits the places of the corners instead of the lens
 NEARLY_LEAST = 1.03  # times the least error: the simplest model with no more than that is chosen
-LOSS_SCALE = 2.0  # times the median error: the scale of the robust loss
+START_SCALE = 0.01  # of the longer side: the scale of the robust loss in the descents from the different starts
+CHOICE_SCALE = 0.002  # of the longer side: the scale of the loss by whose cost the best start is chosen
+LOSS_SCALE = 2.0  # times the median error: the scale of the robust loss after that
 OUTLIER = 5.0  # times the median error: corners with a larger error are left out
 NOISE = 0.02  # px: the least standard deviation of a corner
 STEP = 1e-6  # of the numerical derivatives
@@ -120,8 +122,8 @@ def _solved(
         spread = [KNOWN_SPREAD if known_focal else FOCAL_SPREAD, *2 * [CENTRE_SPREAD * longer], *term_spread]
         values = np.array([np.log(focal), size[0] / 2, size[1] / 2, *terms * [0.0]])
         problem = _GridProblem(every, boards, model, values, np.array(spread))
-        state = problem.descend(problem.start(), 0.01 * longer, TRIALS[0])
-        cost = problem.cost(state, 0.002 * longer)
+        state = problem.descend(problem.start(), START_SCALE * longer, TRIALS[0])
+        cost = problem.cost(state, CHOICE_SCALE * longer)
         if best is None or cost < best[0]:
             best = cost, problem, state
     assert best is not None

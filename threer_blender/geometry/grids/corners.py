@@ -14,7 +14,7 @@ import numpy as np
 from ...model.arrays import Array, BoolArray, FloatArray
 
 SIGMA = 2.0  # px: the blur before saddles are searched
-WEAKEST = 0.06  # of the median response of the strongest saddles: weaker ones are ignored
+WEAKEST = 0.06  # of the median response of the strongest pixels, one in 5000: weaker saddles are ignored
 MOST = 4000  # saddles, the strongest, that are taken
 NEAREST = 4  # px between two of them, at least
 MARGIN = 6  # px from the picture's edge, at least

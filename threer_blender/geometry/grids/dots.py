@@ -41,6 +41,7 @@ def find(picture: Array) -> list[Board]:
     small = Image.fromarray(grey.astype(np.float32)).resize(size, Image.Resampling.BOX)
     copy = grey if shrink == 1 else np.asarray(small, np.float64)
     scale = np.array(grey.shape[::-1]) / copy.shape[::-1]
+    # Bright dots are dark ones in the negative.
     grids = [grid for sign in (1.0, -1.0) if (grid := _grid(sign * grey, sign * copy, scale)) is not None]
     return sorted(grids, key=lambda grid: -len(grid.cells))[:1]
 
