@@ -2,7 +2,7 @@
 
 The scan is cut into cubes, each with the plane of its points. Each point of the solve is drawn to the plane of the
 cube whose middle is nearest (Chen & Medioni, "Object modelling by registration of multiple range images", 1992), with
-a robust loss, since either shows things that the other does not. The cubes shrink from step to step.
+a robust loss, since either shows things that the other does not. It begins with large cubes and ends with small ones.
 """
 
 from __future__ import annotations

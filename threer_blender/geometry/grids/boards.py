@@ -36,8 +36,8 @@ UNLIKE = 0.35  # of the contrast of white and black: how far two squares of one 
 
 @dataclass(frozen=True)
 class Board:
-    """The corners of a board: `cells` (N, 2) their columns and rows, counted from an arbitrary corner; `pixels` (N, 2)
-    their places in the picture."""
+    """The corners of a checkerboard, or the centres of a grid of dots: `cells` (N, 2) their columns and rows, counted
+    from an arbitrary one; `pixels` (N, 2) their places in the picture."""
 
     cells: IntArray
     pixels: FloatArray

@@ -1,5 +1,7 @@
 """[R] Lens calibration from photos of flat grids: focal length, centre and distortion, by least squares. numpy only.
 
+Here the corners of a board are those of a checkerboard, or the centres of a grid of dots.
+
 The start is that of Zhang, "A Flexible New Technique for Camera Calibration" (2000). Then the lens and the poses of all
 boards are adjusted at once, and corners that do not fit are left out. Of several lens models, the simplest one is
 chosen that explains the corners about as well as the best.
