@@ -158,7 +158,7 @@ def _eliminated(
 ) -> tuple[FloatArray, FloatArray]:
     """The solution x (B × n,), y (G,) of: the matrix of all blocks times (x, y) = -(gradient, lens_gradient)."""
     blocks, size, count = border.shape
-    solved: list[FloatArray] = []
+    solved: list[FloatArray] = []  # for each block: columns of the border, of the right side and of the next block
     block, side, right = diagonal[0], border[0], -gradient[0]
     corner, lens_right = corner.copy(), -lens_gradient
     for b in range(blocks):

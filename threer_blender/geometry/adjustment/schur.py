@@ -35,10 +35,10 @@ def solve(linear: Linear, prior: FloatArray, gradient: FloatArray, damping: floa
     `prior` (U,) and `gradient` (U,) are the diagonal of the normal matrix, and the gradient, of the terms on reduced
     unknowns alone. Raises numpy.linalg.LinAlgError where the system is singular.
     """
-    matrix, right, inverses, point_gradient = _reduce(linear, len(prior), damping)
+    matrix, reduced_gradient, inverses, point_gradient = _reduce(linear, len(prior), damping)
     diagonal = prior * (1 + damping) + 1e-12
     matrix[np.diag_indices_from(matrix)] += diagonal
-    step = np.linalg.solve(matrix, -(right + gradient))
+    step = np.linalg.solve(matrix, -(reduced_gradient + gradient))
     changes = np.einsum("mrk,mk->mr", linear.outer, step[linear.columns])
     return step, point_steps(changes, linear.inner, linear.start, inverses, point_gradient)
 
@@ -91,7 +91,7 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
     gradients (P, 3)."""
     residuals, columns, outer, inner, start = linear
     points, rows, width = len(start) - 1, residuals.shape[1], columns.shape[1]
-    matrix, right, diagonal = np.zeros((unknowns, unknowns)), np.zeros(unknowns), np.zeros(unknowns)
+    matrix, reduced_gradient, diagonal = np.zeros((unknowns, unknowns)), np.zeros(unknowns), np.zeros(unknowns)
     inverses, gradients = np.zeros((points, 3, 3)), np.zeros((points, 3))
     longest = 0
     for point in range(points):
@@ -118,9 +118,9 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
             for k in range(width):
                 column = columns[m, k]
                 for i in range(3):
-                    right[column] -= solved[a, k, i] * gradient[i]
+                    reduced_gradient[column] -= solved[a, k, i] * gradient[i]
                 for r in range(rows):
-                    right[column] += outer[m, r, k] * residuals[m, r]
+                    reduced_gradient[column] += outer[m, r, k] * residuals[m, r]
                     diagonal[column] += outer[m, r, k] ** 2
                 for other in range(width):
                     total = 0.0
@@ -141,7 +141,7 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
     matrix = matrix + matrix.T  # each block was added on one side, those on the diagonal by half
     for unknown in range(unknowns):
         matrix[unknown, unknown] += damping * diagonal[unknown]
-    return matrix, right, inverses, gradients
+    return matrix, reduced_gradient, inverses, gradients
 
 
 @compiled()
@@ -154,12 +154,12 @@ def point_steps(changes: Array, inner: Array, start: Array, inverses: Array, gra
     """
     steps = np.zeros_like(gradients)
     for point in range(len(start) - 1):
-        right = gradients[point].copy()
+        gradient = gradients[point].copy()  # after the steps of all other unknowns
         for m in range(start[point], start[point + 1]):
             for r in range(changes.shape[1]):
                 for i in range(3):
-                    right[i] += inner[m, r, i] * changes[m, r]
+                    gradient[i] += inner[m, r, i] * changes[m, r]
         for i in range(3):
             for j in range(3):
-                steps[point, i] -= inverses[point, i, j] * right[j]
+                steps[point, i] -= inverses[point, i, j] * gradient[j]
     return steps

@@ -49,7 +49,7 @@ LEAST_USABLE = 0.3  # share of all confidence that must be in usable pairs; with
 # confidences are spread, that drops at most half of them, so no photo is lost.
 CONFIDENT = 0.5
 OBSERVATIONS = 2000  # of a photo, on average, in bundle adjustment; more take time and add nothing
-TOLERANCE = 1e-4  # bundle adjustment ends when its cost falls by a smaller share: among so many observations, by noise
+TOLERANCE = 1e-4  # share of its cost: bundle adjustment ends at a smaller fall, noise among so many observations
 
 
 def align(
