@@ -244,9 +244,10 @@ def _all_pairs(
     return pairs
 
 
-def _put(pairs: Similarities, where: BoolArray, some: Similarities) -> None:
-    """Writes the similarities `some` into `pairs` at the true places of `where`."""
-    pairs.scale[where], pairs.rotation[where], pairs.translation[where] = some.scale, some.rotation, some.translation
+def _put(pairs: Similarities, where: BoolArray, values: Similarities) -> None:
+    """Writes the similarities `values` into `pairs` at the true places of `where`."""
+    pairs.scale[where], pairs.rotation[where] = values.scale, values.rotation
+    pairs.translation[where] = values.translation
 
 
 def _matched(
@@ -264,10 +265,10 @@ def _matched(
     for row, index in enumerate(pairs.tolist()):
         start = 0
         for side, photo in enumerate((sampled.edges[index].first, sampled.edges[index].second)):
-            row_of, some = sampled.sides[photo].index((index, side)), slice(start, start + len(solved[photo]))
-            predicted[row, some], solved_points[row, some] = sampled.points[photo][row_of], solved[photo]
-            weights[row, some] = sampled.weights[photo][row_of]
-            start = some.stop
+            row_of, columns = sampled.sides[photo].index((index, side)), slice(start, start + len(solved[photo]))
+            predicted[row, columns], solved_points[row, columns] = sampled.points[photo][row_of], solved[photo]
+            weights[row, columns] = sampled.weights[photo][row_of]
+            start = columns.stop
     return predicted, solved_points, weights
 
 

@@ -117,8 +117,8 @@ def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> t
                 "What the pairs of these photos say contradicts itself; take photos that overlap by more than half, "
                 "of things that do not look alike from different places."
             )
-        per_view = [np.bincount(some.ravel(), minlength=len(solved)) for some in (local[agreeing], local)]
-        supported = per_view[0] >= _LEAST_AGREEING * per_view[1]
+        supporting, total = (np.bincount(ends.ravel(), minlength=len(solved)) for ends in (local[agreeing], local))
+        supported = supporting >= _LEAST_AGREEING * total
         connected = _connected_part(len(solved), local[agreeing], anchored[registered])
         remaining = anchored[registered] | (supported & connected)
         if remaining.all():
@@ -169,7 +169,7 @@ def _in_anchors_world(anchors: Anchors, solved: Similarities, number: IntArray) 
     frames."""
     arms = np.concatenate([np.zeros((1, 3)), np.eye(3)])
     ours, theirs = (
-        some.apply(np.tile(arms, (len(some), 1, 1))) for some in (solved[number[anchors.photos]], anchors.world)
+        frames.apply(np.tile(arms, (len(frames), 1, 1))) for frames in (solved[number[anchors.photos]], anchors.world)
     )
     flat = ours.reshape(1, -1, 3), theirs.reshape(1, -1, 3)
     anchors_from_solved = similarities.fit(*flat, np.ones(flat[0].shape[:2]))

@@ -135,9 +135,9 @@ def measure(pairs: Sequence[Matches], canonicals: Mapping[int, Canonical]) -> tu
             continue
         a, b = canonicals[pair.first].points(pair.pixels_first), canonicals[pair.second].points(pair.pixels_second)
         usable = np.flatnonzero(np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1))
-        some = usable[np.linspace(0, len(usable) - 1, min(len(usable), COARSE_MATCHES)).astype(int)]
-        first[row, : len(some)], second[row, : len(some)] = a[some], b[some]
-        weights[row, : len(some)] = pair.confidence[some]
+        chosen = usable[np.linspace(0, len(usable) - 1, min(len(usable), COARSE_MATCHES)).astype(int)]
+        first[row, : len(chosen)], second[row, : len(chosen)] = a[chosen], b[chosen]
+        weights[row, : len(chosen)] = pair.confidence[chosen]
     enough = (weights > 0).sum(axis=1) >= LEAST_MATCHES
     first_from_second = similarities.identities(len(pairs))
     fitted = similarities.fit_robust(second[enough], first[enough], weights[enough])
@@ -169,15 +169,15 @@ def coarse(
     number = np.cumsum(registered) - 1
     ends = number[ends]
 
-    def cost(some: Similarities) -> float:
-        difference = some[ends[:, 0]].apply(first) - some[ends[:, 1]].apply(second)
+    def cost(frames: Similarities) -> float:
+        difference = frames[ends[:, 0]].apply(first) - frames[ends[:, 1]].apply(second)
         return float((weights * COARSE_LOSS.cost(np.linalg.norm(difference, axis=-1))).sum())
 
-    def linearise(some: Similarities) -> Callable[[float], Similarities]:
-        a, b = some[ends[:, 0]].apply(first), some[ends[:, 1]].apply(second)
+    def linearise(frames: Similarities) -> Callable[[float], Similarities]:
+        a, b = frames[ends[:, 0]].apply(first), frames[ends[:, 1]].apply(second)
         root = np.sqrt(weights * COARSE_LOSS.weight(np.linalg.norm(a - b, axis=-1)))
-        matrix, gradient = _normal_equations(ends, a, b, root, len(some))
-        return lambda damping: _unit_mean(_stepped(some, matrix, gradient, damping))
+        matrix, gradient = _normal_equations(ends, a, b, root, len(frames))
+        return lambda damping: _unit_mean(_stepped(frames, matrix, gradient, damping))
 
     solved, _ = levenberg_marquardt(views[registered], cost, linearise, COARSE)
     everyone = similarities.identities(len(views))
@@ -252,14 +252,14 @@ def _tracks(used: Sequence[Matches], canonicals: Mapping[int, Canonical], views:
     confident = [np.flatnonzero(m.confidence >= CONFIDENT * np.median(m.confidence)) for m in used]
     chosen = [those[np.linspace(0, len(those) - 1, min(len(those), share)).astype(int)] for those in confident]
     matched_pixels: list[list[FloatArray]] = [[] for _ in photos]
-    for pair, some in zip(used, chosen, strict=True):
-        matched_pixels[number[pair.first]].append(pair.pixels_first[some])
-        matched_pixels[number[pair.second]].append(pair.pixels_second[some])
+    for pair, indices in zip(used, chosen, strict=True):
+        matched_pixels[number[pair.first]].append(pair.pixels_first[indices])
+        matched_pixels[number[pair.second]].append(pair.pixels_second[indices])
     keypoints, numbers = [], []  # each photo's keypoints, and an iterator over those of its pairs, in the pairs' order
     for pixels in matched_pixels:  # a pixel that several pairs match is one keypoint
         unique, number_of = np.unique(np.concatenate([np.empty((0, 2)), *pixels]), axis=0, return_inverse=True)
         keypoints.append(unique)
-        numbers.append(iter(np.split(number_of.reshape(-1), np.cumsum([len(some) for some in pixels])[:-1])))
+        numbers.append(iter(np.split(number_of.reshape(-1), np.cumsum([len(places) for places in pixels])[:-1])))
     pairs = [
         PairMatches(
             number[pair.first],

@@ -179,10 +179,10 @@ class _Met:
     column: IntArray
 
 
-def _meet(pointmap: PointMap, other: Camera, theirs: PointMap, some: Array | slice = slice(None)) -> _Met:
-    """The masked points of `pointmap`, or `some` of them, compared with the photo of the camera `other`, whose PointMap
-    is `theirs`."""
-    points = pointmap.points[pointmap.mask][some].astype(np.float64)
+def _meet(pointmap: PointMap, other: Camera, theirs: PointMap, chosen: Array | slice = slice(None)) -> _Met:
+    """The masked points of `pointmap`, or the `chosen` ones of them, compared with the photo of the camera `other`,
+    whose PointMap is `theirs`."""
+    points = pointmap.points[pointmap.mask][chosen].astype(np.float64)
     height, width = theirs.mask.shape
     photo_from_map = theirs.photo_from_map
     pixels = other.project(points)
@@ -209,11 +209,11 @@ def _neighbours(cameras: Sequence[Camera], maps: Sequence[PointMap]) -> tuple[li
     off = [np.zeros(0)]
     for index, pointmap in enumerate(maps):
         count = int(pointmap.mask.sum())
-        some = np.arange(0, count, max(1, count // _PROBES))
+        probes = np.arange(0, count, max(1, count // _PROBES))
         shares = np.zeros(len(maps))
         for other in range(len(maps)):
             if other != index and count:
-                error = np.abs(_meet(pointmap, cameras[other], maps[other], some).ratio - 1)
+                error = np.abs(_meet(pointmap, cameras[other], maps[other], probes).ratio - 1)
                 near = error < _MOST_TOLERANCE
                 shares[other] = near.mean()
                 off.append(error[near])
