@@ -154,8 +154,8 @@ class ShotProblem:
         self._terms = len(lens.MODELS[shot_lens.model])
         read_out, translates = freedom.read_out, freedom.translates
         rolls = read_out is not None
-        groups = [True, translates, freedom.zooms, rolls, rolls and translates]
-        self._free = np.flatnonzero(np.repeat(groups, [3, 3, 1, 3, 3]))
+        free = [True, translates, freedom.zooms, rolls, rolls and translates]  # rotation, centre, zoom, both speeds
+        self._free = np.flatnonzero(np.repeat(free, [3, 3, 1, 3, 3]))
         self._delays = np.zeros(0) if read_out is None else read_out.delays(tracks.pixels[:, 1], shot_lens.size[1])
         self._held = np.zeros((frames, len(self._free)), np.bool_)
         fixed = int(np.bincount(tracks.camera, minlength=frames).argmax())  # this frame's camera fixes the world
@@ -171,9 +171,9 @@ class ShotProblem:
         # The cost is in pixels², and priors are in standard deviations: a deviation costs as much as the noise.
         self.noise = noise = noise or NOISE * max(shot_lens.size)
         self._priors, self._targets = banded.Priors(slots, noise * priors.factors), noise * self._targets
-        free = shot_lens.spread > 0
-        self._lens_held = ~free
-        self._lens_prior = np.where(free, (noise / np.where(free, shot_lens.spread, 1.0)) ** 2, 0.0)
+        lens_free = shot_lens.spread > 0
+        self._lens_held = ~lens_free
+        self._lens_prior = np.where(lens_free, (noise / np.where(lens_free, shot_lens.spread, 1.0)) ** 2, 0.0)
 
     # ------------------------------------------------------------------------------------------- descent
     def descend(self, state: ShotState, loss_scale: float, check: Check = unchecked, trials: int = TRIALS) -> ShotState:
