@@ -10,8 +10,9 @@ def test_steps_are_those_of_the_dense_equations() -> None:
     random = np.random.default_rng(0)
     frames, width, lens, damping = 40, 4, 2, 1e-3
     spans = [(begin, begin + int(random.integers(2, 12))) for begin in range(0, 34, 2)]
-    camera = np.concatenate([np.delete(np.arange(a, min(b, frames)), 0 if b - a < 4 else 1) for a, b in spans])
-    counts = [len(np.delete(np.arange(a, min(b, frames)), 0 if b - a < 4 else 1)) for a, b in spans]
+    # The frames that observe each point: a span without its first frame or, if it has four or more, its second.
+    observing = [np.delete(np.arange(a, min(b, frames)), 0 if b - a < 4 else 1) for a, b in spans]
+    camera, counts = np.concatenate(observing), [len(each) for each in observing]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     point = np.repeat(np.arange(len(spans)), counts)
     total = len(camera)
@@ -25,10 +26,10 @@ def test_steps_are_those_of_the_dense_equations() -> None:
     assert layout.blocks == 3  # 40 frames in the smallest chunks, of 16: no point spans more
     slots = np.array([[width * f + 3, width * (f + 1) + 3, width * (f + 2) + 3] for f in range(frames - 2)])
     priors = Priors(slots, np.tile([1.0, -2.0, 1.0], (len(slots), 1)))
-    of_priors = random.normal(size=len(slots))
+    prior_residuals = random.normal(size=len(slots))
     prior, gradient = np.array([0.5, 2.0]), random.normal(size=lens)
     held = np.zeros(frames * width, bool)
-    system = System(layout, rows, priors, of_priors, held, prior, gradient)
+    system = System(layout, rows, priors, prior_residuals, held, prior, gradient)
     of_frames, of_lens, of_points = banded.solve(system, damping)
 
     unknowns = frames * width + lens + 3 * len(spans)
@@ -42,7 +43,7 @@ def test_steps_are_those_of_the_dense_equations() -> None:
         residuals[at] = rows.residuals[m]
     for r in range(len(slots)):
         jacobian[2 * total + r, slots[r]] = priors.factors[r]
-        residuals[2 * total + r] = of_priors[r]
+        residuals[2 * total + r] = prior_residuals[r]
     normal, right = jacobian.T @ jacobian, jacobian.T @ residuals
     at_lens = np.arange(frames * width, frames * width + lens)
     normal[at_lens, at_lens] += prior

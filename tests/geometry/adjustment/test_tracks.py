@@ -25,7 +25,7 @@ def observed(cameras: list[Camera], points: Array, depths: float = np.nan) -> Tr
 
 
 def test_tracks_are_linked_strongest_first_and_never_twice_in_a_photo() -> None:
-    places = [np.array([[1.0, 1], [2, 2]]), np.array([[3.0, 3], [4, 4]]), np.array([[5.0, 5]])]
+    keypoints = [np.array([[1.0, 1], [2, 2]]), np.array([[3.0, 3], [4, 4]]), np.array([[5.0, 5]])]
 
     def pair(first: int, second: int, *matches: tuple[int, int], strength: float) -> PairMatches:
         table = np.array(matches)
@@ -33,7 +33,7 @@ def test_tracks_are_linked_strongest_first_and_never_twice_in_a_photo() -> None:
 
     strong, wrong = pair(0, 1, (0, 0), (1, 1), strength=9), pair(1, 2, (0, 0), strength=5)
     clash = pair(0, 2, (1, 0), strength=1)
-    tracks = link(places, [clash, wrong, strong])
+    tracks = link(keypoints, [clash, wrong, strong])
     assert tracks.camera.tolist() == [0, 1, 2, 0, 1]
     assert tracks.point.tolist() == [0, 0, 0, 1, 1]
     assert tracks.pixels[:, 0].tolist() == [1, 3, 5, 2, 4]

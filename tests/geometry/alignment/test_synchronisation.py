@@ -15,18 +15,19 @@ def world(count: int, pairs: Any, wrong: Any, noise: float, seed: int = 0) -> An
     """The true similarities of views, measured ones between pairs (N, 2), and a mask (N,) of those that are wrong."""
     random = np.random.default_rng(seed)
 
-    def some(number: Any, rotation: Any, stretch: Any, shift: Any) -> Any:
+    def random_similarities(number: Any, rotation: Any, stretch: Any, shift: Any) -> Any:
+        """With these standard deviations of the rotation vector, the logarithm of scale and the translation."""
         return Similarities(
             np.exp(stretch * random.standard_normal(number)),
             rotations.from_vectors(rotation * random.standard_normal((number, 3))),
             shift * random.standard_normal((number, 3)),
         )
 
-    views = some(count, 1.0, 0.3, 0.7)
+    views = random_similarities(count, 1.0, 0.3, 0.7)
     i, j = pairs.T
-    true = views[i].inverse().after(views[j]).after(some(len(pairs), noise, noise, noise))
+    true = views[i].inverse().after(views[j]).after(random_similarities(len(pairs), noise, noise, noise))
     bad = random.random(len(pairs)) < wrong
-    return views, some(len(pairs), 1.0, 0.3, 2.0).where(bad, true), bad
+    return views, random_similarities(len(pairs), 1.0, 0.3, 2.0).where(bad, true), bad
 
 
 @pytest.mark.parametrize(
@@ -46,9 +47,9 @@ def test_wrong_measurements_neither_move_the_views_nor_are_believed(pairs: Any, 
     angles = rotations.angles(change.rotation @ common.rotation.transpose(0, 2, 1))
     assert np.degrees(angles).max() < 3
     assert np.abs(np.log(change.scale / common.scale)).max() < 0.05
-    believed = synchronisation.agreeing(pairs, measured, actual)
-    assert not (believed & bad).any()
-    assert believed[~bad].mean() > 0.98
+    agreeing = synchronisation.agreeing(pairs, measured, actual)
+    assert not (agreeing & bad).any()
+    assert agreeing[~bad].mean() > 0.98
 
 
 def test_exact_measurements_are_met_exactly() -> None:

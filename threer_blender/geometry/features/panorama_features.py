@@ -48,12 +48,12 @@ def find(
             points[:, :2] = in_panorama
             keypoints.append(points[mine])
             descriptors.append(described[mine])
-    every, data = np.concatenate(keypoints), np.concatenate(descriptors)
+    all_keypoints, all_descriptors = np.concatenate(keypoints), np.concatenate(descriptors)
     if excluded is not None:
-        columns, rows = every[:, :2].astype(int).T
+        columns, rows = all_keypoints[:, :2].astype(int).T
         free = ~excluded[rows.clip(0, height - 1), columns.clip(0, width - 1)]
-        every, data = every[free], data[free]
-    return every, data
+        all_keypoints, all_descriptors = all_keypoints[free], all_descriptors[free]
+    return all_keypoints, all_descriptors
 
 
 def _extracted(views: Path, options: pycolmap.FeatureExtractionOptions, check: Check) -> list[tuple[Array, Array]]:

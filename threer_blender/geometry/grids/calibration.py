@@ -99,7 +99,7 @@ def calibrate(
     `model`, all MODELS are tried, and the simplest that is nearly the best is taken. `check()` is called between models
     and may raise.
     """
-    every = _BoardCorners(
+    corners = _BoardCorners(
         np.concatenate([board.cells - board.cells.mean(axis=0) for board in boards]),
         np.concatenate([board.pixels for board in boards]),
         np.repeat(np.arange(len(boards)), [len(board.cells) for board in boards]),
@@ -107,38 +107,38 @@ def calibrate(
     results = []
     for name in (model,) if model else MODELS:
         check()
-        results.append(_solved(every, len(boards), size, known_focal, name))
+        results.append(_solved(corners, len(boards), size, known_focal, name))
     least = min(each.rms for each in results)
     return next(each for each in results if each.rms <= NEARLY_LEAST * least)
 
 
 def _solved(
-    every: _BoardCorners, boards: int, size: tuple[int, int], known_focal: float | None, model: str
+    corners: _BoardCorners, boards: int, size: tuple[int, int], known_focal: float | None, model: str
 ) -> Calibration:
     """The calibration with this lens model: the best of several starts, adjusted to the corners that fit."""
     longer, terms = max(size), len(lens.MODELS[model])
-    starts = [known_focal] if known_focal else [*_zhang(every, boards, size), *(share * longer for share in STARTS)]
+    starts = [known_focal] if known_focal else [*_zhang(corners, boards, size), *(share * longer for share in STARTS)]
     best: tuple[float, _GridProblem, _GridState] | None = None
     for focal in starts:
         term_spread = [TERM_SPREAD * (name not in FIXED.get(model, ())) for name in lens.MODELS[model]]
         spread = [KNOWN_SPREAD if known_focal else FOCAL_SPREAD, *2 * [CENTRE_SPREAD * longer], *term_spread]
         values = np.array([np.log(focal), size[0] / 2, size[1] / 2, *terms * [0.0]])
-        problem = _GridProblem(every, boards, model, values, np.array(spread))
+        problem = _GridProblem(corners, boards, model, values, np.array(spread))
         state = problem.descend(problem.start(), START_SCALE * longer, TRIALS[0])
         cost = problem.cost(state, CHOICE_SCALE * longer)
         if best is None or cost < best[0]:
             best = cost, problem, state
     assert best is not None
     _, problem, state = best
-    inliers = np.ones(len(every.board), np.bool_)
+    inliers = np.ones(len(corners.board), np.bool_)
     for _ in range(3):
         noise = max(NOISE, float(np.median(problem.errors(state))))
         state = problem.descend(state, LOSS_SCALE * noise, TRIALS[1])
-        errors = replace(problem, corners=every).errors(state)
+        errors = replace(problem, corners=corners).errors(state)
         noise = max(NOISE, float(np.median(errors[inliers])))
-        board_medians = np.array([_median(errors[every.board == board]) for board in range(boards)])
-        inliers = (errors < OUTLIER * noise) & (board_medians < POOR_BOARD * noise)[every.board]
-        problem = replace(problem, corners=every.only(inliers))
+        board_medians = np.array([_median(errors[corners.board == board]) for board in range(boards)])
+        inliers = (errors < OUTLIER * noise) & (board_medians < POOR_BOARD * noise)[corners.board]
+        problem = replace(problem, corners=corners.only(inliers))
     errors = problem.errors(state)
     rms = float(np.sqrt((errors**2).mean()))
     of_boards = [errors[problem.corners.board == board] for board in range(boards)]
@@ -161,13 +161,14 @@ def _median(values: FloatArray) -> float:
     return float(np.median(values)) if len(values) else np.inf
 
 
-def _zhang(every: _BoardCorners, boards: int, size: tuple[int, int]) -> list[float]:
+def _zhang(corners: _BoardCorners, boards: int, size: tuple[int, int]) -> list[float]:
     """The median of the focal lengths in pixels that the boards' homographies imply; empty where they imply none."""
-    centred, focals = every.pixels - np.array(size) / 2, []
+    centred, focals = corners.pixels - np.array(size) / 2, []
     for board in range(boards):
-        mine = every.board == board
-        first, second = homography(every.plane[mine], centred[mine]).T[:2]
-        # With the right focal length, both columns are perpendicular and of the same length.
+        mine = corners.board == board
+        first, second = homography(corners.plane[mine], centred[mine]).T[:2]
+        # The columns are K times two perpendicular vectors of one length. So a and b become perpendicular once their
+        # first two components are divided by the focal length.
         for a, b in ((first, second), (first + second, first - second)):
             across, along = a[0] * b[0] + a[1] * b[1], a[2] * b[2]
             if across * along < 0:
