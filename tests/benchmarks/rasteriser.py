@@ -61,7 +61,8 @@ def _tiles(
     opacities: Tensor,
     values: Tensor,
 ) -> Tensor:
-    """(tiles, 256, 4) colour and alpha."""
+    """(tiles, TILE², 4) colour and alpha of the pixels of some `tiles`, each under its own list of Gaussians, of which
+    the longest has `longest`."""
     steps = torch.arange(longest)
     used = steps < starts.diff()[tiles, None]
     who = listed[(starts[tiles, None] + steps).clamp_max(len(listed) - 1)]

@@ -86,7 +86,7 @@ def compared(count: int, errors: oracle.Errors, stride: int) -> list[Any]:
 
 
 def many() -> list[Any]:
-    """MANY photos at the network's size, ours alone."""
+    """A row of the last table: MANY photos with maps as large as the network's, aligned our way alone."""
     views = oracle.walk(MANY, NETWORK_MAP, laps=2)
     pairs = scene_graph.automatic(MANY, True, oracle.similarity(views))
     with tempfile.TemporaryDirectory() as folder:

@@ -30,7 +30,7 @@ EEVEE = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0) else "BLENDER_EEVEE"
 
 
 def around(gaussians: Gaussians) -> Camera:
-    """A camera that sees them all, from where none is right before it."""
+    """A camera that sees all the Gaussians, from a place where none is right in front of it."""
     middle = np.median(gaussians.means, axis=0)
     reach = np.percentile(np.linalg.norm(gaussians.means - middle, axis=1), 90)
     pose = looking_at(middle + reach * np.array((1.5, -0.8, -1.8)), middle)

@@ -85,7 +85,7 @@ class Artist:
         self.window.ask(REDRAW, 600)
 
     def orbit(self) -> None:
-        """Turns the view with the mouse; as often as it takes, for the same reason."""
+        """Turns the view with the mouse, and again where Blender forgets a drag while it is busy."""
         turned = "print([round(x, 3) for x in viewport()[1].spaces.active.region_3d.view_rotation])"
         before = self.window.ask(turned, 300)
         for _ in range(4):

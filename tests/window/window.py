@@ -41,7 +41,7 @@ class Window:
         for name in ("control.py", "drag_source.py"):
             shutil.copy(Path(__file__).with_name(name), self.shared)
         screen = f"{SIZE[0]}x{SIZE[1]}x24"
-        # It takes a display that is free, and says which.
+        # Xvfb takes a free display and prints its number.
         self._screen = self._start("Xvfb", "-displayfd", "1", "-screen", "0", screen, "+extension", "GLX", log="xvfb")
         display = self.shared / "xvfb.log"
         while not (number := re.search(r"^(\d+)$", display.read_text(), re.MULTILINE)):
