@@ -183,7 +183,7 @@ def accuracy() -> None:
     table(["graph", "pairs", *head], by_walk())
 
 
-def growth() -> None:
+def memory_and_time() -> None:
     print("\nGrowth: a walk of two laps, noise 2 %; memory of the process\n")
     collected = []
 
@@ -225,7 +225,7 @@ def main() -> None:
         global_alignment.align(predictions(oracle.orbit(2, degrees=20), oracle.Errors(), [(0, 1)], Path(folder)), 2)
     speed()
     accuracy()
-    growth()
+    memory_and_time()
 
 
 if __name__ == "__main__":
