@@ -1,4 +1,4 @@
-"""The private environment, made in earnest from the panel's buttons: `nox -s environment`. Minutes, 0.4 GB fetched.
+"""The private environment, really made by the panel's buttons: `nox -s environment`. Minutes, 0.4 GB downloaded.
 
 A set-up that is killed in the middle goes on the next time. The environment runs what Blender's Python cannot, trained
 networks too. A damaged environment is mended, and a removed one is gone.

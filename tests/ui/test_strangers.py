@@ -1,5 +1,6 @@
-"""A .blend from anybody: what its custom properties hold never runs, opens or breaks anything, and no scene that an
-artist has worked on is set as if it were new.
+"""A .blend from anybody: its custom properties never run, open or break anything.
+
+And no scene that an artist has worked on is set as if it were new.
 """
 
 from collections.abc import Callable
@@ -121,11 +122,11 @@ def test_no_role_breaks_the_panel_on_whatever_object(
 
 
 @pytest.mark.usefixtures("addon")
-@pytest.mark.parametrize("held", [{"engine": 99}, {"engine": "evil"}, {"photos": 7}, {"engine": -1}])
-def test_settings_of_another_version_break_nothing(held: Any) -> None:
+@pytest.mark.parametrize("stored", [{"engine": 99}, {"engine": "evil"}, {"photos": 7}, {"engine": -1}])
+def test_settings_of_another_version_break_nothing(stored: Any) -> None:
     if bpy.app.version >= (5, 0):
         pytest.skip("what add-ons keep lies apart from custom properties")
-    bpy.context.scene["threer"] = held
+    bpy.context.scene["threer"] = stored
     panel()
 
 

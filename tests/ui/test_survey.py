@@ -49,8 +49,8 @@ def mark(root: Any, place: Any, name: str) -> Any:
     bpy.context.view_layer.objects.active = empty
     for frame in MARKED:
         bpy.context.scene.frame_set(frame)
-        eye = bpy.context.scene.camera.matrix_world.translation
-        assert bpy.ops.threer.mark_survey(picks=[{"name": "", "co": (eye + empty.location) / 2}]) == {"FINISHED"}
+        centre = bpy.context.scene.camera.matrix_world.translation
+        assert bpy.ops.threer.mark_survey(picks=[{"name": "", "co": (centre + empty.location) / 2}]) == {"FINISHED"}
     return empty
 
 

@@ -20,8 +20,8 @@ CHUNK = 1 << 20  # points that are projected at a time
 OPAQUE = 0.3  # the least opacity of a splat that is picked
 
 
-def pick(world: Array, perspective: FloatArray, size: tuple[int, int], mouse: Sequence[float], radius: float) -> int:
-    """The index of the point among `world` (N, 3) that a click means; -1 where there is none.
+def pick(places: Array, perspective: FloatArray, size: tuple[int, int], mouse: Sequence[float], radius: float) -> int:
+    """The index of the point among `places` (N, 3), in Blender's world, that a click means; -1 where there is none.
 
     `perspective` (4, 4) is the region's perspective matrix: clip space from Blender's world. `mouse` and `radius` are
     in pixels of a region of this `size` (width, height), from its lower left corner. Of the points within the radius,
@@ -33,8 +33,8 @@ def pick(world: Array, perspective: FloatArray, size: tuple[int, int], mouse: Se
     is_perspective = bool(to_clip[3, :3].any())
     row = to_clip[3] if is_perspective else to_clip[2] / np.linalg.norm(to_clip[2, :3])  # depth in world units
     candidates: list[tuple[Array, Array, Array]] = []
-    for start in range(0, len(world), CHUNK):
-        part = np.asarray(world[start : start + CHUNK], np.float32)
+    for start in range(0, len(places), CHUNK):
+        part = np.asarray(places[start : start + CHUNK], np.float32)
         clip = part @ to_clip[:, :3].T + to_clip[:, 3]
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.hypot(*((clip[:, :2] / clip[:, 3:] + 1) / 2 * size - mouse).T)
@@ -54,9 +54,9 @@ def pick(world: Array, perspective: FloatArray, size: tuple[int, int], mouse: Se
 def on_ray(perspective: FloatArray, size: tuple[int, int], mouse: Sequence[float]) -> FloatArray:
     """(3,) in Blender's world: a point that is seen at the place `mouse`. The arguments are those of `pick`."""
     clip = np.array((*(2 * np.asarray(mouse, np.float64) / size - 1), 0.0, 1.0))
-    world = np.linalg.solve(np.asarray(perspective, np.float64), clip)
-    point: FloatArray = world[:3] / world[3]
-    return point
+    homogeneous = np.linalg.solve(np.asarray(perspective, np.float64), clip)
+    place: FloatArray = homogeneous[:3] / homogeneous[3]
+    return place
 
 
 def visible_points(root: bpy.types.Object) -> FloatArray:
@@ -78,6 +78,7 @@ def _counts(obj: bpy.types.Object) -> bool:
 
 
 def _points_of(obj: bpy.types.Object) -> FloatArray:
+    """(N, 3) float32 in Blender's world: those points of an object that can be picked."""
     positions = obj.data.attributes.get("position")
     if positions is None:
         return np.zeros((0, 3), np.float32)
@@ -91,8 +92,8 @@ def _points_of(obj: bpy.types.Object) -> FloatArray:
         visible = np.ones(len(local), bool)
     visible = visible if len(visible) == len(local) and visible.any() else np.ones(len(local), bool)
     matrix = np.array(obj.matrix_world, np.float32)
-    world: FloatArray = local[visible] @ matrix[:3, :3].T + matrix[:3, 3]
-    return world
+    places: FloatArray = local[visible] @ matrix[:3, :3].T + matrix[:3, 3]
+    return places
 
 
 def _values(obj: bpy.types.Object, name: str) -> Array:

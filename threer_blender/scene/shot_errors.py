@@ -45,12 +45,12 @@ def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointClo
     """Puts a shot's errors on its `camera`: keys in its animation, which must be new, and custom properties."""
     measurements = report(shot, cloud)
     measured = np.stack([measurements.values[name] for name in ("median_error", "inliers", "coverage")], axis=1)
-    known = {
+    by_frame = {
         int(n): row for n, row in zip(measurements.numbers, measured.tolist(), strict=True) if np.isfinite(row).all()
     }
     details = {
         number: (int(tracks), round(coverage, 3), spread_text(measurements, number - shot.first_frame))
-        for number, (_, tracks, coverage) in known.items()
+        for number, (_, tracks, coverage) in by_frame.items()
     }
     changes.mark(
         camera,
@@ -60,7 +60,7 @@ def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointClo
             DETAILS: json.dumps(details),
         },
     )
-    for number, (error, *_) in known.items():
+    for number, (error, *_) in by_frame.items():
         camera[cameras.ERROR] = error
         camera.keyframe_insert(DATA_PATH, frame=number)
 

@@ -13,7 +13,7 @@ BURNT = 0.97  # of white: a pixel this bright in all channels shows a light, or 
 LEAST_PIXELS = 12  # samples of the photos that must be so bright
 LOWEST = 10.0  # degrees over the horizon: a sun is not looked for lower than this
 LEAST_CONTRAST = 0.08  # of the mean brightness: the least difference between surfaces that face the light and others
-BINS = 12  # cells along each axis for the normals' directions; full cells count less, so that no floor outvotes walls
+BINS = 12  # along each axis of the normals; a normal in a fuller bin counts less, so that no floor outvotes walls
 
 
 class Sun(NamedTuple):
@@ -46,9 +46,9 @@ def of_surfaces(normals: Array, colors: Array) -> Sun | None:
     on average. None where all sides are equally bright, or where there are surfaces of one side only.
     """
     light = (colors.astype(np.float64) / 255) ** GAMMA @ (0.2126, 0.7152, 0.0722)
-    cells = np.floor((np.asarray(normals, np.float64) + 1) / 2 * (BINS - 1e-6)).astype(np.int64) @ (1, BINS, BINS**2)
-    _, cell, count = np.unique(cells, return_inverse=True, return_counts=True)
-    weights = 1 / np.sqrt(count[cell])
+    bins = np.floor((np.asarray(normals, np.float64) + 1) / 2 * (BINS - 1e-6)).astype(np.int64) @ (1, BINS, BINS**2)
+    _, full_bin, count = np.unique(bins, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(count[full_bin])
     predictors = np.column_stack([np.ones(len(normals)), normals])
     gram = (weights[:, None] * predictors).T @ predictors / max(weights.sum(), 1e-12)
     if len(normals) < 100 or np.linalg.eigvalsh(gram)[0] < 1e-3:

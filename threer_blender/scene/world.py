@@ -76,11 +76,13 @@ def similarity(solved: FloatArray, standing: FloatArray) -> FloatArray:
     angles = np.arccos(((agreement - 1) / 2).clip(-1, 1))
     best = angles.sum(1).argmin()
     agreeing, rotation = angles[best] <= max(2 * np.median(angles[best]), ALIKE), candidates[best]
-    turned, there = solved[agreeing, :3, 3] @ rotation.T, standing[agreeing, :3, 3]
-    steps, steps_there = (np.linalg.norm(places[:, None] - places, axis=2) for places in (turned, there))
-    moving = (steps > SAME) & (steps_there > SAME)
-    scale = float(np.median(steps_there[moving] / steps[moving])) if moving.any() else 1.0
+    rotated_centres, standing_centres = solved[agreeing, :3, 3] @ rotation.T, standing[agreeing, :3, 3]
+    distances, standing_distances = (
+        np.linalg.norm(centres[:, None] - centres, axis=2) for centres in (rotated_centres, standing_centres)
+    )
+    distant = (distances > SAME) & (standing_distances > SAME)
+    scale = float(np.median(standing_distances[distant] / distances[distant])) if distant.any() else 1.0
     matrix = np.eye(4)
     matrix[:3, :3] = scale * rotation
-    matrix[:3, 3] = np.median(there - scale * turned, axis=0)
+    matrix[:3, 3] = np.median(standing_centres - scale * rotated_centres, axis=0)
     return matrix

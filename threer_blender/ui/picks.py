@@ -60,29 +60,29 @@ class Picks:
         """Whether there are enough points."""
         return len(self.points) >= self.wanted
 
-    def click(self, world: Array, perspective: Any, region: tuple[int, int], mouse: Any, radius: float) -> None:
+    def click(self, places: Array, perspective: Any, region: tuple[int, int], mouse: Any, radius: float) -> None:
         """Adds the point that a click means, for arguments see `picking.pick`. Where there is none, `hint` says so."""
         self.brush, self.brushed, self.note = mouse, False, ""
         self.starts.append(len(self.points))
         if self.on_plate:
             self.points.append(tuple(map(float, picking.on_ray(np.array(perspective), region, mouse))))
             return
-        index = picking.pick(world, np.array(perspective), region, mouse, radius)
+        index = picking.pick(places, np.array(perspective), region, mouse, radius)
         if index >= 0:
-            self.points.append(tuple(map(float, world[index])))
+            self.points.append(tuple(map(float, places[index])))
         else:
             self.note = NO_POINT
 
-    def drag(self, world: Array, perspective: Any, region: tuple[int, int], mouse: Any, radius: float) -> None:
+    def drag(self, places: Array, perspective: Any, region: tuple[int, int], mouse: Any, radius: float) -> None:
         """Adds points as `click` does, one each two radii on the way that the mouse was dragged. A miss adds none."""
         if self.brush is None or not self.more:
             return
         start, way = np.array(self.brush, float), np.subtract(mouse, self.brush)
         for step in range(1, int(np.linalg.norm(way) / (2 * radius)) + 1):
             self.brush = start + way * min(1.0, step * 2 * radius / float(np.linalg.norm(way)))
-            index = picking.pick(world, np.array(perspective), region, self.brush, radius)
+            index = picking.pick(places, np.array(perspective), region, self.brush, radius)
             if index >= 0:
-                self.points.append(tuple(map(float, world[index])))
+                self.points.append(tuple(map(float, places[index])))
                 self.brushed, self.note = True, ""
 
     def release(self) -> bool:
@@ -125,7 +125,7 @@ class Picker(OfResult):
     picks: bpy.props.CollectionProperty(type=THREER_PG_pick, options=HIDDEN)
     length: float
     _clicks: Picks
-    _world: Array
+    _places: Array  # that can be picked, in Blender's world
     _area: Any
     _handle: Any
 
@@ -146,8 +146,8 @@ class Picker(OfResult):
             return self.execute(context)
         root = summary.current_root(context.scene, context.object)
         assert root is not None
-        self._world = picking.visible_points(root)
-        if not len(self._world) and not picks.on_plate:
+        self._places = picking.visible_points(root)
+        if not len(self._places) and not picks.on_plate:
             self.report(
                 {"ERROR"}, "There are no points to click: reconstruct with dense points, or show what is hidden."
             )
@@ -200,7 +200,7 @@ class Picker(OfResult):
         count = len(self._clicks.points)
         mouse = event.mouse_x - region.x, event.mouse_y - region.y
         radius = picking.RADIUS * context.preferences.system.ui_scale
-        add(self._world, region_3d.perspective_matrix, (region.width, region.height), mouse, radius)
+        add(self._places, region_3d.perspective_matrix, (region.width, region.height), mouse, radius)
         if len(self._clicks.points) > count:
             self._say(context)
         return True
