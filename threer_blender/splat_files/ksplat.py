@@ -15,7 +15,7 @@ from ..model.spherical_harmonics import COEFFICIENTS, MAX_DEGREE
 from .checks import joined
 from .reading import Reading, SplatFile, check_count, constant_from_color, gaussians
 
-HEADER, SECTION_HEADER = 4096, 1024
+HEADER, SECTION_HEADER = 4096, 1024  # bytes
 VERSION = (0, 1)
 USUAL_BOUNDS = (-1.5, 1.5)  # the least and largest harmonics of a header that has zeros there
 
@@ -105,6 +105,7 @@ def _header(data: bytes) -> _Header:
 
 
 def _section(data: bytes, offset: int, usual_range: int) -> _Section:
+    """The section header at `offset`, with the usual range where it has a zero there. Raises Damaged."""
     fields = struct.unpack_from("<IIIIfHxxI4xIIH", data, offset)
     section = _Section(*fields)
     if section.degree > MAX_DEGREE:

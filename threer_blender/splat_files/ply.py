@@ -1,7 +1,7 @@
 """[S] PLY files of splats: those of Kerbl et al. 2023 (3DGS), their relatives, and PlayCanvas' compressed ones.
 
-They store scales as logarithms, opacities as logits, and quaternions as wxyz. Columns of harmonics are
-sorted by channel, then by coefficient.
+They store scales as logarithms, opacities as logits, and quaternions as wxyz. Columns of harmonics are sorted by
+channel, then by coefficient.
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ def _filtered(scales: Array, opacities: Array, filter_size: Array) -> tuple[Arra
 
 
 def _color_columns(vertices: Element) -> Sequence[str] | None:
+    """The names of the three columns with the colours; None where there are none."""
     return next((names for names in (CONSTANT, *COLORS) if set(names) <= set(vertices.names)), None)
 
 
@@ -158,6 +159,7 @@ def _constant(rows: Array, vertices: Element) -> Array:
 
 
 def _not_splats(elements: list[Element]) -> Damaged:
+    """The error that says what a PLY holds or lacks whose columns are not those of splats."""
     names = {name for element in elements for name in element.names}
     missing = ", ".join(name for name in (*MEAN, *CONSTANT, *OPACITY, *SCALE, *ROTATION) if name not in names)
     if any(element.name == "face" and element.size for element in elements):

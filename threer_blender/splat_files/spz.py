@@ -119,6 +119,7 @@ def read(path: Path, how: Reading) -> SplatFile:
 
 
 def _header(data: bytes, size: int) -> _Header:
+    """The header in `data`, of a file of `size` bytes. Raises Damaged where it makes no sense."""
     if data.startswith(b"ply"):
         raise Damaged("is a PLY that gzip compressed; unpack it first")
     if len(data) < HEADER.size:
@@ -184,6 +185,7 @@ def _right_down_forward(gaussians: Gaussians, system: str) -> Gaussians:
 
 
 def _decoded(streams: list[Array], header: _Header) -> Gaussians:
+    """The splats, in the file's axes, from streams (N, bytes of a splat) uint8."""
     places, alphas, colors, scales, rotations = streams[:5]
     count = header.splats
     if header.version == 1:
@@ -260,6 +262,7 @@ def _harmonics(sh: Array) -> Array:
 
 
 def _bytes(values: Array) -> Array:
+    """The values, rounded and clipped to bytes."""
     stored: Array = np.rint(values).clip(0, 255).astype(np.uint8)
     return stored
 

@@ -48,6 +48,7 @@ def folder_of(path: Path) -> Path | None:
 
 
 def _has(folder: Path, ending: str) -> bool:
+    """Whether a folder holds a model, BINARY or TEXT by its `ending`."""
     return all((folder / f"{name}{ending}").is_file() for name in ("cameras", "images"))
 
 
@@ -93,6 +94,7 @@ def _with_error(view: View, measured: tuple[Array, Array], positions: tuple[Arra
 
 
 def _cameras(path: Path) -> dict[int, Lens]:
+    """Id of a camera -> its lens."""
     data = bounded.content(path)
     (count,), offset = struct.unpack_from("<Q", data), 8
     cameras = {}
@@ -110,6 +112,7 @@ def _cameras(path: Path) -> dict[int, Lens]:
 
 
 def _images(path: Path, cameras: dict[int, Lens], measured: Measured) -> dict[int, View]:
+    """Id of an image -> its view. Adds the pixels of each image to `measured`."""
     data = bounded.content(path)
     (count,), offset = struct.unpack_from("<Q", data), 8
     views: dict[int, View] = {}
@@ -189,6 +192,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _cameras_text(path: Path) -> dict[int, Lens]:
+    """As `_cameras`. A line is: id, model, width, height, parameters."""
     cameras = {}
     for line in _lines(path):
         if line.strip() and not line.startswith("#"):
@@ -199,6 +203,7 @@ def _cameras_text(path: Path) -> dict[int, Lens]:
 
 
 def _images_text(path: Path, cameras: dict[int, Lens], measured: Measured) -> dict[int, View]:
+    """As `_images`. Each image has two lines: its pose, camera and name, then its pixels."""
     views: dict[int, View] = {}
     lines = iter(_lines(path))
     for line in lines:
