@@ -21,7 +21,7 @@ from . import summary
 from .buttons import HIDDEN, OfResult
 
 NAVIGATION = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM", "NDOF_MOTION", "HOME"}
-MOVES = {"MOUSEMOVE", "INBETWEEN_MOUSEMOVE"}  # the latter where the mouse is faster than Blender draws
+MOUSE_MOTION = {"MOUSEMOVE", "INBETWEEN_MOUSEMOVE"}  # the latter where the mouse is faster than Blender draws
 MARK = (1.0, 0.6, 0.1, 1.0)
 MARK_SIZE = 5.0  # pixels from the middle to the end, at Blender's interface scale 1
 NO_POINT = "No point there: click on the cloud, the splats or a mesh of the result"
@@ -164,7 +164,7 @@ class Picker(OfResult):
         is_typing = picks.typed and picks.is_complete
         if event.type in NAVIGATION or event.alt or (event.type.startswith("NUMPAD_") and not is_typing):
             return {"PASS_THROUGH"}
-        if event.type in MOVES:
+        if event.type in MOUSE_MOTION:
             self._pick(context, event, picks.drag)
             return {"RUNNING_MODAL"}
         if event.type == "LEFTMOUSE" and event.value == "RELEASE" and picks.release() and not event.shift:
