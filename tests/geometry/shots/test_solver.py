@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from threer_blender.geometry.shots import solver
+from threer_blender.geometry.shots import kinds, moving, solver
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import UNKNOWN, Distortion, KnownLens
 
@@ -131,6 +131,17 @@ def test_a_move_that_ends_in_a_pan() -> None:
     assert rotation_errors(solution, shot).max() < 0.04
     assert "It only turns, or rests, in the frames" in solution.reason
     assert len({tuple(solution.cameras[number].world_from_camera[:3, 3]) for number in range(17, 28)}) == 1
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_a_zoom_of_a_long_shot_is_told_from_short_tracks(factor: float) -> None:
+    frames = np.arange(400)
+    poses = [synthetic_shots.look_at((1.2 * np.sin(0.06 * i), 0.2 * np.sin(0.23 * i), -1), (0, 0, 5)) for i in frames]
+    focals = synthetic_shots.FOCAL * factor ** (frames / 400)
+    shot = synthetic_shots.shot(poses, focals, points=12000, longest=6)
+    state, lens, _ = moving.start(shot.tracks.tracks, shot.tracks.numbers, shot.cameras, np.array([0.3, 3.2, 3.2, 0.1]))
+    zooms, _ = kinds.choose_zoom(shot.tracks.tracks, shot.tracks.numbers, lens, state, lens_known=False)
+    assert zooms == (factor > 1)
 
 
 def test_a_known_lens_stays() -> None:

@@ -181,7 +181,7 @@ class ShotProblem:
         options = Options("shot", trials, tolerance=TOLERANCE, least_damping=LEAST_DAMPING)
 
         def linearise(state: ShotState) -> Callable[[float], ShotState]:
-            system = self._linear(state, loss_scale)
+            system = self.linear(state, loss_scale)
             return lambda damping: self._stepped(state, *banded.solve(system, damping))
 
         return levenberg_marquardt(state, lambda state: self.cost(state, loss_scale), linearise, options, check)[0]
@@ -201,28 +201,31 @@ class ShotProblem:
         priors += (self._lens_prior * (state.lens - self.lens.start) ** 2).sum()
         return float((self._weights * Cauchy(loss_scale).cost(errors)).sum() + 0.5 * priors)
 
-    def focal_deviation(self, state: ShotState, loss_scale: float) -> float:
-        """The standard deviation of the logarithm of the lens' focal factor, all else being free.
-
-        Errors of a track go together, for it slips as a whole. So each track counts as one observation (the variance of
-        clustered data: Liang & Zeger, "Longitudinal Data Analysis Using Generalized Linear Models", 1986), where that
-        gives more than the noise of single observations.
-        """
-        system = self._linear(state, loss_scale)
-        rows, gradient = system.rows, np.zeros(len(state.lens))
-        gradient[0] = -1.0  # its solution is the focal factor's column of the inverse of the normal matrix
-        of_focal = replace(
-            system,
-            rows=rows._replace(residuals=np.zeros_like(rows.residuals)),
-            prior_residuals=np.zeros_like(system.prior_residuals),
-            lens_gradient=gradient,
+    def linear(self, state: ShotState, loss_scale: float) -> banded.System:
+        """The problem linearised at `state`, with the weights of the loss."""
+        local, distorted, visible = self._distorted(state)
+        focals = self._focals(state)
+        by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
+        residuals = self._pixels(state, distorted) - self.tracks.pixels
+        weights = np.where(visible, Cauchy(loss_scale).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
+        roots = np.sqrt(self._weights * weights)
+        by_ideal *= focals[:, :, None]
+        cameras, points = self.tracks.camera, self.tracks.point
+        observations = Observations(local, by_ideal, distorted * focals, cameras, points, self._delays)
+        world = World(state.rotations, state.centres, state.points, self._basis(state.points), state.speeds)
+        width = int(self._free[-1]) + 1
+        by_frame, by_point = shot_projection.weighted_derivatives(residuals, roots, observations, world, width)
+        by_frame = by_frame[:, :, self._free] * ~self._held[self.tracks.camera, None]
+        by_lens *= roots[:, None, None] * ~self._lens_held
+        return banded.System(
+            self._layout,
+            banded.Rows(residuals, np.ascontiguousarray(by_frame), by_lens, by_point),
+            self._priors,
+            self._prior_residuals(state),
+            self._held.ravel(),
+            self._lens_prior,
+            self._lens_prior * (state.lens - self.lens.start),
         )
-        of_frames, of_lens, of_points = banded.solve(of_focal, 0.0)
-        by_frames = of_frames.reshape(self.frames, -1)[self.tracks.camera]
-        changes = np.einsum("mrk,mk->mr", rows.outer, by_frames) + rows.lens @ of_lens
-        changes += np.einsum("mrk,mk->mr", rows.inner, of_points[self.tracks.point])
-        by_track = np.bincount(self.tracks.point, (rows.residuals * changes).sum(axis=1), len(self.tracks))
-        return float(np.sqrt(max(self.noise**2 * of_lens[0], (by_track**2).sum())))
 
     # ------------------------------------------------------------------------------------------- model
     def _distorted(self, state: ShotState) -> tuple[FloatArray, FloatArray, Array]:
@@ -271,32 +274,6 @@ class ShotProblem:
         if len(self._delays):
             values[:, SPEED] = state.speeds
         return values[:, self._free].ravel()
-
-    def _linear(self, state: ShotState, loss_scale: float) -> banded.System:
-        """The problem linearised at `state`, with the weights of the loss."""
-        local, distorted, visible = self._distorted(state)
-        focals = self._focals(state)
-        by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
-        residuals = self._pixels(state, distorted) - self.tracks.pixels
-        weights = np.where(visible, Cauchy(loss_scale).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
-        roots = np.sqrt(self._weights * weights)
-        by_ideal *= focals[:, :, None]
-        cameras, points = self.tracks.camera, self.tracks.point
-        observations = Observations(local, by_ideal, distorted * focals, cameras, points, self._delays)
-        world = World(state.rotations, state.centres, state.points, self._basis(state.points), state.speeds)
-        width = int(self._free[-1]) + 1
-        by_frame, by_point = shot_projection.weighted_derivatives(residuals, roots, observations, world, width)
-        by_frame = by_frame[:, :, self._free] * ~self._held[self.tracks.camera, None]
-        by_lens *= roots[:, None, None] * ~self._lens_held
-        return banded.System(
-            self._layout,
-            banded.Rows(residuals, np.ascontiguousarray(by_frame), by_lens, by_point),
-            self._priors,
-            self._prior_residuals(state),
-            self._held.ravel(),
-            self._lens_prior,
-            self._lens_prior * (state.lens - self.lens.start),
-        )
 
     def _derivatives(
         self, state: ShotState, local: FloatArray, distorted: FloatArray, focals: FloatArray

@@ -13,22 +13,24 @@ import numpy as np
 
 from ...model.engine import Check, unchecked
 from .. import rotations
-from ..adjustment.shot_adjustment import NARROW, Adjusted, zoom_held
+from ..adjustment.shot_adjustment import Adjusted, zoom_held
 from ..adjustment.shot_problem import Freedom, ShotProblem, ShotState
+from .uncertainty import covariances, loss_scale_of, noise_of
 
 OPEN = 0.005  # deviation of a focal length's logarithm from which on it is searched for, and the artist is told
 STRIDE = 2.0  # deviations from one focal length to the next one that is tried
 ENOUGH_TRIED = 10  # focal lengths: from there on, only the neighbours of the best one are still tried
 TRIALS = 40  # of each descent
-SIGMA = 0.85  # times the median length of errors in two coordinates: the standard deviation of a coordinate, if normal
 LEAST_W = 1e-3  # fourth coordinate of a homogeneous point: those with less are too far to choose the world's middle
 
 
 def deviation(adjusted: Adjusted, frames: int, freedom: Freedom) -> float:
-    """The standard deviation of the logarithm of the focal length, in the middle frame of `frames`."""
+    """The standard deviation of the logarithm of the focal length, in the middle frame of `frames`: the larger one,
+    whether errors of a track go together or not."""
     middle, state = frames // 2, _of_middle(adjusted.state, frames // 2)
     problem = _problem(adjusted, frames, freedom, middle)
-    return problem.focal_deviation(state, _loss(adjusted))
+    variances = covariances(problem, state, loss_scale_of(adjusted), (0,))
+    return float(np.sqrt(max(each[0, 0] for each in variances)))
 
 
 def searched(adjusted: Adjusted, frames: int, freedom: Freedom, check: Check = unchecked) -> Adjusted:
@@ -37,7 +39,7 @@ def searched(adjusted: Adjusted, frames: int, freedom: Freedom, check: Check = u
     if adjusted.lens.spread[0] == 0 or spread <= OPEN:
         return adjusted
     step = STRIDE * spread
-    middle, loss, held = frames // 2, _loss(adjusted), adjusted.lens.spread.copy()
+    middle, loss, held = frames // 2, loss_scale_of(adjusted), adjusted.lens.spread.copy()
     held[0] = 0.0
     state = _of_middle(adjusted.state, middle)
     begin = float(state.lens[0])
@@ -104,12 +106,7 @@ def _of_middle(state: ShotState, middle: int) -> ShotState:
     return replace(state, log_zooms=state.log_zooms - zoom, lens=values)
 
 
-def _loss(adjusted: Adjusted) -> float:
-    return NARROW * float(np.median(adjusted.errors))
-
-
 def _problem(adjusted: Adjusted, frames: int, freedom: Freedom, middle: int) -> ShotProblem:
     """The problem of the tracks that fit, the lens' focal length being the middle frame's."""
     held = replace(freedom, priors=freedom.priors.joined(zoom_held(middle)))
-    noise = SIGMA * float(np.median(adjusted.errors))
-    return ShotProblem(adjusted.tracks, frames, adjusted.lens, held, noise)
+    return ShotProblem(adjusted.tracks, frames, adjusted.lens, held, noise_of(adjusted))

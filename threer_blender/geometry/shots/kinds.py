@@ -25,7 +25,8 @@ from ..adjustment.tracks import Tracks
 from ..colmap import pycolmap
 from . import rotating
 
-COMPARED = 30  # frames, evenly over the shot, from which the kind is chosen
+COMPARED = 30  # frames from which the kind is chosen
+GROUPS = 3  # in which they lie where tracks are too short to lead from one to the next of evenly spread frames
 STEPS = (1, 2, 4, 8)  # how many of these frames apart the two of a pair are
 LEAST_MATCHES = 30  # of a pair
 EPIPOLAR_PARAMETERS = 7  # of a pair of frames
@@ -84,7 +85,7 @@ def choose(tracks: Tracks, numbers: Array, shot_lens: ShotLens, focal_known: boo
     `shot_lens` is the lens to start from; with `focal_known`, its focal length is not searched. Some pairs of frames
     must have matches. `check()` is called now and then and may raise.
     """
-    frames = np.unique(np.linspace(0, len(numbers) - 1, COMPARED).round().astype(int))
+    frames = _compared(tracks, np.arange(len(numbers)))
     some = rotating.among(tracks, frames)
     fixed, zooming = (_turning(some, numbers[frames], shot_lens, zooms, focal_known, check) for zooms in (False, True))
     pairs = _pairs(some, len(frames))
@@ -145,8 +146,7 @@ def choose_zoom(
     """
     if lens_known:
         return False, "The lens is known and stays as it is."
-    posed = np.unique(tracks.camera)
-    frames = posed[np.unique(np.linspace(0, len(posed) - 1, COMPARED).round().astype(int))]
+    frames = _compared(tracks, np.unique(tracks.camera))
     some, start = rotating.among_with_state(tracks, state, frames)
     without = replace(start, log_zooms=np.zeros(len(frames)))
     fixed, zooming = (
@@ -170,6 +170,25 @@ def choose_zoom(
     if scores[1] < scores[0]:
         return False, f"Its focal length hardly changes, by a factor of {zoom_factor:.3f}: it is taken as fixed."
     return False, f"Its focal length does not change: that leaves {fixed_error:.2f} px {compared}."
+
+
+def _compared(tracks: Tracks, frames: Array) -> Array:
+    """COMPARED of the `frames` (F,), ascending: spread evenly, or in GROUPS so dense that tracks lead from one to the
+    next."""
+    chosen = frames[np.unique(np.linspace(0, len(frames) - 1, COMPARED).round().astype(int))]
+    apart, steps = max(1, len(frames) // COMPARED), np.arange(COMPARED // GROUPS)
+    while apart > 1 and _leading_on(tracks, chosen) < LEAST_MATCHES:
+        apart = (apart + 1) // 2
+        begins = np.linspace(0, len(frames) - 1 - apart * steps[-1], GROUPS).round().astype(int)
+        chosen = frames[np.unique(begins[:, None] + apart * steps)]
+    return chosen
+
+
+def _leading_on(tracks: Tracks, frames: Array) -> float:
+    """The median number of tracks that lead from one of the `frames` to the next one of them."""
+    some = rotating.among(tracks, frames)
+    leads = (np.diff(some.point) == 0) & (np.diff(some.camera) == 1)
+    return float(np.median(np.bincount(some.camera[1:][leads], minlength=len(frames))[1:])) if len(frames) > 1 else 0.0
 
 
 def moving_freedom(numbers: Array, zooms: bool) -> Freedom:

@@ -27,7 +27,7 @@ from ..adjustment.frame_errors import FrameErrors, measure
 from ..adjustment.shot_adjustment import Adjusted, adjust, split_long
 from ..adjustment.shot_problem import Anchors, Freedom, ShotState
 from ..adjustment.tracks import Tracks
-from ..shot_lens import known_lens, open_focal
+from ..shot_lens import known_lens, open_focal, principal_point
 from . import kinds, moving, rolling_shutter, rotating, stretches
 from .tracking import ShotTracks
 
@@ -224,6 +224,10 @@ def solve_moving(
             tracks = tracks.only(adjusted.inliers)
             adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, best.state, read_out, check)
         sentence += open_focal.sentence(open_focal.deviation(adjusted, frames, freedom))
+    elif known.centre is None and principal_point.may_be_the_middle(adjusted, frames, freedom):
+        shot_lens, state = principal_point.held_in_the_middle(shot_lens, state)
+        adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, state, read_out, check)
+        sentence += principal_point.SENTENCE
     turning = stretches.turning_stretches(adjusted, shot.numbers)
     if turning:
         held = replace(freedom, priors=freedom.priors.joined(stretches.holding(turning)))
