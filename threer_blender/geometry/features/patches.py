@@ -13,10 +13,10 @@ import numpy as np
 from ...model.arrays import Array
 from ..kernels import compiled
 
-COARSEST = 48  # pixels of the longer side of a pyramid's last level, at least
+COARSEST = 48  # pixels: no level of a pyramid is shrunk below this longer side
 SEARCH = 4  # pixels from the middle to the side of the patches that are followed from frame to frame
 HALF = 7  # the same for the templates that are recognised
-SIDE = 2 * HALF + 1
+SIDE = 2 * HALF + 1  # pixels of a side of a template
 ITERATIONS = 12  # of an alignment, at most
 CONVERGED = 1e-4  # px²: an alignment ends at a step whose square is smaller
 STIFFNESS = 0.02  # relative damping of the four affine terms of a warp
@@ -24,7 +24,7 @@ STIFFNESS = 0.02  # relative damping of the four affine terms of a warp
 
 def pyramid(picture: Array) -> list[Array]:
     """The levels of the picture (H, W), float32: first the picture itself, smoothed, then each half as large as the one
-    before, down to COARSEST pixels."""
+    before, as long as its longer side has COARSEST pixels and its shorter one holds two patches."""
     levels = [_smoothed(np.ascontiguousarray(picture, np.float32))]
     while max(levels[-1].shape) >= 2 * COARSEST and min(levels[-1].shape) >= 4 * SEARCH + 4:
         levels.append(_halved(levels[-1]))
