@@ -24,7 +24,7 @@ STIFFNESS = 0.02  # relative damping of the four affine terms of a warp
 
 def pyramid(picture: Array) -> list[Array]:
     """The levels of the picture (H, W), float32: first the picture itself, smoothed, then each half as large as the one
-    before, as long as its longer side has COARSEST pixels and its shorter one holds two patches."""
+    before, as long as its longer side has COARSEST pixels and its shorter one holds a patch of SEARCH."""
     levels = [_smoothed(np.ascontiguousarray(picture, np.float32))]
     while max(levels[-1].shape) >= 2 * COARSEST and min(levels[-1].shape) >= 4 * SEARCH + 4:
         levels.append(_halved(levels[-1]))
