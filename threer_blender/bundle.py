@@ -78,18 +78,18 @@ def write(
     """
     folder = Path(folder).absolute()
     check_output(folder)
-    made = staging or Staging(folder, run or new_run())
+    used = staging or Staging(folder, run or new_run())
     try:
         if staging is None:
-            made.make()
-        made.new.mkdir()
-        _fill(made.new, reconstruction, folder, pictures, made.run)
-        return made.new if staging else made.put_in_place()
+            used.make()
+        used.new.mkdir()
+        _fill(used.new, reconstruction, folder, pictures, used.run)
+        return used.new if staging else used.put_in_place()
     except OSError as error:
         raise output_error(folder, error) from error
     finally:
         if staging is None:
-            made.discard()
+            used.discard()
 
 
 def _fill(new: Path, reconstruction: Reconstruction, folder: Path, pictures: Path | None, run: str) -> None:
@@ -192,7 +192,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
 def read(folder: str | Path) -> Reconstruction:
     """The Reconstruction in the bundle `folder`. Its arrays are read-only memory maps of the file.
 
-    A photo that is no longer where it was is looked for at its place relative to the bundle. Raises UserError, with one
+    Where a photo's path has no file any more, its path relative to the bundle is tried. Raises UserError, with one
     sentence that says what to do, where the folder is no bundle, is damaged, or was written by a newer version.
     """
     folder = Path(folder).absolute()
@@ -242,8 +242,8 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
     gaussians = block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None
     if gaussians is not None and gaussians.sh.shape[1] not in COEFFICIENTS:
         raise ValueError(f"splats have {gaussians.sh.shape[1]} spherical harmonics")
-    for owners in (each.photo for each in (cloud, gaussians) if each is not None and each.photo is not None):
-        if len(owners) and not (owners.min() >= 0 and owners.max() < len(photos)):
+    for indices in (each.photo for each in (cloud, gaussians) if each is not None and each.photo is not None):
+        if len(indices) and not (indices.min() >= 0 and indices.max() < len(photos)):
             raise ValueError("a point has no photo")
     return Reconstruction(
         engine=checked.typed(scene["engine"], str),
@@ -283,6 +283,7 @@ def _upright(entry: Any) -> Upright:
 
 
 def _path(entry: dict[str, Any], folder: Path) -> str:
+    """The path of a photo or a video: as written, or relative to the bundle where only that one has a file."""
     path = Path(checked.typed(entry["path"], str))
     relative = checked.typed(entry["relative_path"], str)
     if relative and not sequence_files.exists(path) and sequence_files.exists(folder / relative):

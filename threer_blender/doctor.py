@@ -21,7 +21,7 @@ KEY_FRAME_SHARE = 0.1  # of a shot's frames: those that an engine solves as it s
 MOST_KEY_FRAMES = 200  # of a shot
 SECONDS_PER_FRAME = 0.6  # on two cores, to track and adjust a frame; measured on a shot of 640 × 360
 
-PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")
+PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")  # their versions are among the facts
 
 
 @dataclass(frozen=True)
@@ -95,27 +95,30 @@ class Estimate:
 
 
 def estimate(engine: Engine, options: Mapping[str, Any], photos: int, frames: int = 0) -> Estimate | None:
-    """The expected cost of a run with this number of photos, and of frames of shots; None where the engine declares no
-    cost."""
+    """The expected cost of a run; None where the engine declares no cost.
+
+    `photos` and `frames` are the numbers of chosen photos, and of frames of chosen shots.
+    """
     cost = engine.cost(options)
     if cost is None:
         return None
     photos += min(MOST_KEY_FRAMES, math.ceil(frames * KEY_FRAME_SHARE))
-    weights = sum(weights.size for weights in engine.weights)
-    memory, least = (of(photos) + weights for of in (cost.memory_of, cost.least_memory_of))
+    weights_size = sum(weights.size for weights in engine.weights)
+    memory, least_memory = cost.memory_of(photos) + weights_size, cost.least_memory_of(photos) + weights_size
     graphics = hardware.graphics_cards() if "torch" in engine.requires else ()
     # Where a card has too little memory, the processor does the work.
     available = max([*(card.free for card in graphics), hardware.free_memory()])
     refusal = ""
-    if least > available:
-        most = int((available - weights - cost.memory) / cost.memory_per_photo) if cost.memory_per_photo else 0
+    if least_memory > available:
+        for_photos = available - weights_size - cost.memory
+        most = int(for_photos / cost.memory_per_photo) if cost.memory_per_photo else 0
         advice = f"choose at most {most} photos or a lower quality" if most > 1 else "close other programs"
         refusal = (
-            f"{photos} {'photo takes' if photos == 1 else 'photos take'} about {least / 1e9:.1f} GB of memory with "
-            f"{engine.label}, and {available / 1e9:.1f} GB are free; {advice}, or take another engine."
+            f"{photos} {'photo takes' if photos == 1 else 'photos take'} about {least_memory / 1e9:.1f} GB of memory "
+            f"with {engine.label}, and {available / 1e9:.1f} GB are free; {advice}, or take another engine."
         )
     seconds = cost.seconds_of(photos) + frames * SECONDS_PER_FRAME
-    return Estimate(max(least, min(memory, available)), seconds, refusal)
+    return Estimate(max(least_memory, min(memory, available)), seconds, refusal)
 
 
 def offered(engine: Engine, data_folder: Path) -> list[Option]:

@@ -22,7 +22,7 @@ from threer_blender.pictures import photos as photo_files
 from threer_blender.pipelines import dense_points
 from threer_blender.runtime.report import MessageReport
 
-LONG_SIDE = instantsplat.QUALITIES["draft"][0]
+LONG_SIDE = instantsplat.QUALITIES["draft"].long_side
 SOLVED = instantsplat.START_OPTIONS["colmap"]["draft"]
 PICTURE_SCALE = 3  # how much larger than the splats' own size pictures are written
 

@@ -27,7 +27,7 @@ from threer_blender.runtime.report import MessageReport
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
 NAMES = ["IMG_2041.jpg", "IMG_2043.jpg", "IMG_2042.jpg"]  # the third lies between the others
-TINY = (144, 40, 0)  # a quality: long side in pixels, iterations, degree of the harmonics
+TINY = instantsplat.SplatQuality(long_side=144, iterations=40, degree=0)
 
 
 def camera_of(name: str) -> Camera:

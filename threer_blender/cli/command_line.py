@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -113,19 +112,19 @@ def _import(parsed: argparse.Namespace) -> None:
     _bundled(parsed, lambda folder: headless.import_request(parsed.solve, folder, parsed.photos, parsed.points))
 
 
-def _bundled(parsed: argparse.Namespace, ask: Callable[[Path], Bundled]) -> None:
-    """Does the request that `ask` makes for a bundle folder, and builds the scene where the output is a .blend."""
+def _bundled(parsed: argparse.Namespace, request_for: Callable[[Path], Bundled]) -> None:
+    """Does the request that `request_for` makes for a bundle folder. Builds the scene where the output is a .blend."""
     output = Path(parsed.output).absolute()
-    in_scene = output.suffix.lower() == ".blend"
-    if in_scene and find_spec("bpy") is None:
+    is_scene = output.suffix.lower() == ".blend"
+    if is_scene and find_spec("bpy") is None:
         raise UserError(
             "Writing a .blend needs Blender: run `blender -b --command threer_blender …` or `pip install bpy`, "
             "or give a folder as --output."
         )
-    if (parsed.picture or parsed.overwrite) and not in_scene:
+    if (parsed.picture or parsed.overwrite) and not is_scene:
         raise UserError("--picture and --overwrite are about a scene: give a .blend as --output.")
-    folder = output.with_suffix(".3r") if in_scene else output
-    request = ask(folder)
+    folder = output.with_suffix(".3r") if is_scene else output
+    request = request_for(folder)
     data_folder = parsed.data_folder or environment.user_folder()
     with scene_output.protected_stdout() as out:
         say: Say = partial(_json_line, out) if parsed.json else parsed.on_message
@@ -133,7 +132,7 @@ def _bundled(parsed: argparse.Namespace, ask: Callable[[Path], Bundled]) -> None
         def describe(reconstruction: Reconstruction) -> tuple[Done, str]:
             return _done(reconstruction, folder), _summary(reconstruction, output)
 
-        if in_scene:
+        if is_scene:
             files = SceneFiles(output, Path(parsed.picture).absolute() if parsed.picture else None, parsed.overwrite)
             done, text = scene_output.write(request, files, data_folder, say, describe)
         else:
@@ -159,8 +158,7 @@ class _Terminal:
 
     def __init__(self) -> None:
         self._stage = ""
-        self._live = sys.stderr.isatty()
-        self._started = time.monotonic()
+        self._live = sys.stderr.isatty()  # lines can be rewritten in place
 
     def __call__(self, message: Message) -> None:
         if isinstance(message, Notice):

@@ -7,14 +7,13 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..files import whole_folder
-from ..model.arrays import Array
+from ..model.arrays import Array, UInt8Array
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import REMOVED, Camera, PointMap, Reconstruction
 
-COLOURS = {
+COLOURS = {  # of the pixels whose points were removed, by the reason
     "edge": (230, 60, 50),
     "sky": (70, 120, 240),
     "free-space violation": (240, 200, 40),
@@ -29,14 +28,14 @@ def write(reconstruction: Reconstruction, folder: Path) -> list[str]:
     Returns a sentence for each picture, with the shares of its pixels. Raises UserError where nothing was recorded, or
     where the folder holds files that are not ours or cannot be written.
     """
-    explained = [(pointmap, pointmap.removed) for pointmap in reconstruction.pointmaps if pointmap.removed is not None]
-    if not explained:
+    recorded = [(pointmap, pointmap.removed) for pointmap in reconstruction.pointmaps if pointmap.removed is not None]
+    if not recorded:
         raise UserError(
             "This result does not say what was removed from its points: the engines that guess depth record it."
         )
     lines = []
     with whole_folder.replacing(folder) as new:
-        for number, (pointmap, removed) in enumerate(explained):
+        for number, (pointmap, removed) in enumerate(recorded):
             camera = reconstruction.camera(pointmap.photo)
             assert camera is not None
             write_png(new.path / f"{number}.png", picture(pointmap, removed, camera))
@@ -46,20 +45,20 @@ def write(reconstruction: Reconstruction, folder: Path) -> list[str]:
     return [*lines, *new.sentences("the pictures")]
 
 
-def picture(pointmap: PointMap, removed: Array, camera: Camera) -> NDArray[np.uint8]:
-    """(H, W, 3) the pixels of a PointMap: removed ones in the colour of their reason, the rest as KEY says.
+def picture(pointmap: PointMap, removed: Array, camera: Camera) -> UInt8Array:
+    """(H, W, 3) sRGB: the pixels of a PointMap; removed ones in the colour of their reason, the rest as KEY says.
 
-    `removed` (H, W) are indices into REMOVED.
+    `removed` (H, W) are indices into REMOVED, 0 where nothing was removed.
     """
     depth = pointmap.depth(camera)
     middle = float(np.median(depth[pointmap.mask])) if pointmap.mask.any() else 1.0
-    grey = np.where(pointmap.mask, 40 + 200 / (1 + depth / middle), 0)
+    grey = np.where(pointmap.mask, 40 + 200 / (1 + depth / middle), 0)  # 40 far away, 140 at the median depth
     palette = np.array([(0, 0, 0), *(COLOURS[reason] for reason in REMOVED[1:])], np.uint8)
-    coloured: NDArray[np.uint8] = np.where((removed > 0)[..., None], palette[removed], grey.astype(np.uint8)[..., None])
+    coloured: UInt8Array = np.where((removed > 0)[..., None], palette[removed], grey.astype(np.uint8)[..., None])
     return coloured
 
 
-def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+def write_png(path: Path, pixels: UInt8Array) -> None:
     """Writes `pixels` (H, W, 3) as PNG (the W3C's specification, 5 and 11.2): one chunk, no filter."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
@@ -67,6 +66,6 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
 
     height, width, _ = pixels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a channel, RGB, not interlaced
     chunks = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows.tobytes())), chunk(b"IEND", b""))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))

@@ -50,7 +50,7 @@ def request_from(parsed: argparse.Namespace) -> SolveAgain:
         raise UserError(f"The result in {quoted(folder)} has {len(shots)} shots, and none of number {parsed.shot}.")
     shot = shots[parsed.shot - 1]
     bad = [list(entry) for entry in shot.bad] if parsed.bad is None else _ranges(parsed.bad)
-    weights = {**dict.fromkeys(_numbers(parsed.without_tracks), 0.0), **_worse(shot, parsed.worse_than)}
+    weights = {**dict.fromkeys(_numbers(parsed.without_tracks), 0.0), **_worse_than(parsed.worse_than, shot)}
     weights |= dict(_weight(text) for text in parsed.weigh)
     return SolveAgain(str(folder), str(output), parsed.shot - 1, weights, bad)
 
@@ -87,12 +87,12 @@ def _content(file: Path) -> str:
         raise UserError(f"The list of tracks {quoted(file)} cannot be read; check the path.") from error
 
 
-def _worse(shot: Shot, least: float | None) -> dict[str, float]:
-    """Weight 0, by number, for the tracks whose error is larger than `least` pixels."""
-    if least is None or shot.tracks is None:
+def _worse_than(pixels: float | None, shot: Shot) -> dict[str, float]:
+    """Weight 0 for each track whose error is larger than `pixels`, by the track's number; none where that is None."""
+    if pixels is None or shot.tracks is None:
         return {}
-    with np.errstate(invalid="ignore"):
-        return {str(number): 0.0 for number in np.flatnonzero(shot.tracks.errors > least)}
+    with np.errstate(invalid="ignore"):  # errors may be NaN
+        return {str(number): 0.0 for number in np.flatnonzero(shot.tracks.errors > pixels)}
 
 
 def _weight(text: str) -> tuple[str, float]:

@@ -111,9 +111,9 @@ def _put_in_place(staging: Staging, files: SceneFiles) -> None:
     """Moves scene, bundle and picture to their final paths. Where the bundle cannot be moved, the scene goes back."""
     blend, picture = _staged(staging)
     made = {files.blend: blend} | ({files.picture: picture} if files.picture else {})
-    listed = _listed_beside(staging.folder)
+    listed = _listed_beside(staging.folder)  # by the earlier bundle
     earlier = staging.path / "earlier.blend"
-    _note(staging, {path: removal.entry_of(file) for path, file in made.items()})
+    _list_beside(staging, {path: removal.entry_of(file) for path, file in made.items()})
     with contextlib.ExitStack() as undo:
         if files.blend.exists():
             files.blend.rename(earlier)
@@ -130,15 +130,15 @@ def _put_in_place(staging: Staging, files: SceneFiles) -> None:
     if earlier.exists() and not _is_listed(earlier, staging.folder, listed, files.blend):
         earlier.rename(_backup(files.blend))
     if files.picture is not None:
-        with whole_file.replacing(files.picture) as beside:
-            shutil.copyfile(picture, beside)
+        with whole_file.replacing(files.picture) as new:
+            shutil.copyfile(picture, new)
 
 
-def _note(staging: Staging, beside: Mapping[Path, Entry]) -> None:
+def _list_beside(staging: Staging, beside: Mapping[Path, Entry]) -> None:
     """Lists the files beside the bundle in the staged bundle's manifest."""
     manifest = bundle_folder.read_manifest(staging.new)
     assert manifest is not None
-    names = {_name(path, staging.folder): entry for path, entry in beside.items()}
+    names = {_listed_name(path, staging.folder): entry for path, entry in beside.items()}
     bundle_folder.write_manifest(staging.new, replace(manifest, beside=names))
 
 
@@ -153,12 +153,12 @@ def _is_listed(path: Path, folder: Path, listed: Mapping[str, Entry], named: Pat
 
     `named` is the path under which it was written, where it has been renamed since.
     """
-    entry = listed.get(_name(named or path, folder))
+    entry = listed.get(_listed_name(named or path, folder))
     return entry is not None and removal.entry_of(path) == entry
 
 
-def _name(path: Path, folder: Path) -> str:
-    """The name by which the bundle `folder` lists a file beside it: relative, so that both can move together."""
+def _listed_name(path: Path, folder: Path) -> str:
+    """The name by which the bundle `folder` lists a file beside it: relative, so that both can be moved together."""
     try:
         return Path(os.path.relpath(path, folder.parent)).as_posix()
     except ValueError:  # another drive on Windows

@@ -60,26 +60,26 @@ def add_verbs(verbs: Any) -> None:
     _of_result(verbs, "report", report, "HTML", _report, "the page; its numbers go beside it as JSON")
 
     weights = verbs.add_parser("weights", help="list, download or delete the learned engines' weights")
-    does = weights.add_subparsers(dest="what", required=True)
-    does.add_parser("list", help="each file with its size, licence, and whether it is here").set_defaults(run=_list)
-    download = does.add_parser("download", help="fetch files into the store")
+    actions = weights.add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="each file with its size, licence, and whether it is here").set_defaults(run=_list)
+    download = actions.add_parser("download", help="fetch files into the store")
     download.add_argument("names", nargs="+", metavar="NAME", help="a file's name, or an engine's for all of its files")
     download.add_argument("--accept-licence", action="store_true", help="you have read the terms and accept them")
     download.set_defaults(run=_download)
-    delete = does.add_parser("delete", help="delete files from the store")
+    delete = actions.add_parser("delete", help="delete files from the store")
     delete.add_argument("names", nargs="+", metavar="NAME", help="a file's name, or an engine's for all of its files")
     delete.set_defaults(run=_delete)
 
-    forget = does.add_parser("forget", help="forget the hash that was kept of a file for which none is published")
+    forget = actions.add_parser("forget", help="forget the hash that was kept of a file for which none is published")
     forget.add_argument("names", nargs="+", metavar="NAME", help="a file's name, or an engine's for all of its files")
     forget.set_defaults(run=_forget)
 
     private = verbs.add_parser("environment", help="set up or remove the private environment with torch")
-    does = private.add_subparsers(dest="what", required=True)
-    setup = does.add_parser("setup", help="make it, mend it, or add what more engines need")
+    actions = private.add_subparsers(dest="action", required=True)
+    setup = actions.add_parser("setup", help="make it, mend it, or add what more engines need")
     setup.add_argument("engines", nargs="*", metavar="ENGINE", help="by default all, with all of their options")
     setup.set_defaults(run=_set_up)
-    does.add_parser("remove", help="delete it").set_defaults(run=_remove)
+    actions.add_parser("remove", help="delete it").set_defaults(run=_remove)
 
 
 def _of_result(
@@ -88,7 +88,7 @@ def _of_result(
     help: str,
     metavar: str,
     run: Callable[[argparse.Namespace], None],
-    output: str = "a folder for them",
+    output: str = "a folder for these",
 ) -> Any:
     """The parser of a verb that reads a result's bundle and writes an output.
 
@@ -133,7 +133,7 @@ def _info(parsed: argparse.Namespace) -> None:
     for engine, state in doctor.engines(data_folder):
         use = "commercial use allowed" if engine.commercial else "no commercial use"
         lines += [f"engine {engine.id}: {engine.summary}", f"  {engine.licence} ({use}), {state}"]
-        lines += [f"  --option {_choices(option)}" for option in doctor.offered(engine, data_folder)]
+        lines += [f"  --option {_option_text(option)}" for option in doctor.offered(engine, data_folder)]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -182,7 +182,7 @@ def _lens(parsed: argparse.Namespace) -> None:
         )
 
 
-def _choices(option: Option) -> str:
+def _option_text(option: Option) -> str:
     """An option with its default value, and with its other values where it has a list of them."""
     others = [name for name in option.choices or () if name != option.default]
     return f"{option.name}={option.default}" + (f" (or {', '.join(others)})" if others else "")
@@ -190,7 +190,7 @@ def _choices(option: Option) -> str:
 
 def _list(parsed: argparse.Namespace) -> None:
     weights_store = store.default(_data_folder(parsed))
-    for weights in named(list(registry.engines())):
+    for weights in weights_named(list(registry.engines())):
         path = weights_store.find(weights)
         where = "not here" if path is None else str(path)
         token = ", needs a token" if weights.gated else ""
@@ -201,7 +201,7 @@ def _list(parsed: argparse.Namespace) -> None:
 def _download(parsed: argparse.Namespace) -> None:
     data_folder = _data_folder(parsed)
     weights_store = store.default(data_folder)
-    wanted = named(parsed.names)
+    wanted = weights_named(parsed.names)
     for weights in wanted:
         if not weights_store.is_accepted(weights):
             if not parsed.accept_licence:
@@ -217,13 +217,13 @@ def _download(parsed: argparse.Namespace) -> None:
 
 def _delete(parsed: argparse.Namespace) -> None:
     weights_store = store.default(_data_folder(parsed))
-    for weights in named(parsed.names):
+    for weights in weights_named(parsed.names):
         sys.stdout.write(f"{weights.name}: {weights_store.delete(weights) / 1e9:.2f} GB freed\n")
 
 
 def _forget(parsed: argparse.Namespace) -> None:
     weights_store = store.default(_data_folder(parsed))
-    for weights in named(parsed.names):
+    for weights in weights_named(parsed.names):
         text = "its hash is forgotten" if weights_store.forget_pinned(weights) else "no hash was kept"
         sys.stdout.write(f"{weights.name}: {text}\n")
 
@@ -251,7 +251,7 @@ def modules_of(name: str = "") -> list[str]:
     return list(dict.fromkeys(module for several in needed for module in several))
 
 
-def named(names: Sequence[str]) -> list[Weights]:
+def weights_named(names: Sequence[str]) -> list[Weights]:
     """The weights of these names; an engine's name stands for all of its weights. Raises UserError for other names."""
     known = registry.engines()
     groups = [known[name].weights if name in known else (registry.weights(name),) for name in names]
@@ -259,6 +259,7 @@ def named(names: Sequence[str]) -> list[Weights]:
 
 
 def _do(request: Request, data_folder: Path, parsed: argparse.Namespace) -> None:
+    """Does a request that makes no bundle, and prints the sentence about the outcome."""
     sys.stdout.write(headless.run(request, data_folder, parsed.on_message) + "\n")
 
 

@@ -72,13 +72,13 @@ ONE_PHOTO = (
 )
 # Quality -> seconds per photo on two cores: for its features, and for its depth.
 SECONDS = {"preview": (0.4, 0.6), "standard": (0.6, 4.5), "high": (1.3, 10.0)}
-PAIR = 0.05  # times the seconds for a photo's features, to match a pair
-UNREGISTERED = 0.1  # share of photos without a camera above which a second, finer pass is made
-SOLVING = 0.2  # seconds per photo to solve its camera
-FINER = 3.0  # times the seconds of a coarse pass
+PAIR_FACTOR = 0.05  # seconds to match a pair, over the seconds for a photo's features
+TOLERATED = 0.1  # share of photos without a camera above which a second, finer pass is made
+SOLVING_SECONDS = 0.2  # per photo, to solve its camera
+FINER_FACTOR = 3.0  # seconds of a finer pass, over those of a coarse pass
 # Seconds for a photo's learned features, and to match a pair by them. A pair takes half a second, but only about half
 # of the pairs are matched: those with unregistered photos, or with photos that these match.
-LEARNED = (0.5, 0.25)
+LEARNED_SECONDS = (0.5, 0.25)
 
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
@@ -136,32 +136,32 @@ class MatchingPass:
 
     `match(folder, matches of the pass before, indices of unregistered photos, report)` returns the matches of this
     pass, which it stores in `folder`. `seconds` are those for a photo's features and for matching a pair. The pass is
-    made where a larger share of the photos than `tolerated` has no camera yet. `again` is appended to the labels of its
-    stages, to distinguish them from those of other passes.
+    made where a larger share of the photos than `tolerated` has no camera yet. `suffix` is appended to the labels of
+    its stages, to distinguish them from those of other passes.
     """
 
     match: Callable[[Path, database.Matched | None, Iterable[int], ReportStage], database.Matched]
     settings: database.FeatureSettings
     seconds: tuple[float, float]
     tolerated: float = 0.0
-    again: str = ""
+    suffix: str = ""
 
     def plan(self, count: int) -> list[Stage]:
-        """The stages of this pass over so many photos."""
+        """The stages of this pass over `count` photos."""
         from ..geometry.features import features, pair_selection
         from ..geometry.sfm import mapping
 
-        finding, matching = self.seconds
+        for_features, for_pair = self.seconds
         stages = [
-            features.FEATURES.weighing(finding * count),
-            features.MATCHES.weighing(matching * pair_selection.pair_count(count, self.settings)),
-            mapping.MAPPING.weighing(SOLVING * count),
+            features.FEATURES.weighing(for_features * count),
+            features.MATCHES.weighing(for_pair * pair_selection.pair_count(count, self.settings)),
+            mapping.MAPPING.weighing(SOLVING_SECONDS * count),
         ]
         return list(map(self.stage, stages))
 
     def stage(self, stage: Stage) -> Stage:
         """The stage as one of this pass, with its label."""
-        return replace(stage, label=stage.label + self.again)
+        return replace(stage, label=stage.label + self.suffix)
 
     def reported(self, report: ReportStage) -> ReportStage:
         """A report for this pass, which calls `report` with the stages of this pass."""
@@ -191,13 +191,14 @@ def solve_cameras(
             if best is not None and len(best.unregistered) <= matching_pass.tolerated * len(photos):
                 continue
             taken.append(matching_pass)
+            # Passes that tolerate unregistered photos may not be needed, so they are planned only once they begin.
             planned = [each.plan(len(photos)) for each in passes if each in taken or not each.tolerated]
             report.plan([stage for plan in [*planned, later] for stage in plan])
-            reported, place = matching_pass.reported(report), Path(folder, str(number))
-            place.mkdir()
-            matched = matching_pass.match(place, matched, unregistered, reported)
+            pass_report, pass_folder = matching_pass.reported(report), Path(folder, str(number))
+            pass_folder.mkdir()
+            matched = matching_pass.match(pass_folder, matched, unregistered, pass_report)
             try:
-                solution = mapping.solve(matched, reported, marks)
+                solution = mapping.solve(matched, pass_report, marks)
             except UserError as error:
                 failures.append(error)
                 continue
@@ -217,22 +218,22 @@ def matching_passes(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequ
 
     quality = options["quality"]
     excluded = masks.excluder(options)
-    finding, _ = SECONDS[quality]
-    seconds = finding, PAIR * finding
+    for_features, _ = SECONDS[quality]
+    seconds = for_features, PAIR_FACTOR * for_features
     coarse = replace(features.QUALITIES[quality], shared_intrinsics=options["intrinsics"] == "shared")
     passes = [MatchingPass(partial(_sift, photos, excluded, coarse), coarse, seconds)]
     finer = features.finer(coarse, photos)
     if finer is not None:
-        longer = FINER * seconds[0], FINER * seconds[1]
+        longer = FINER_FACTOR * seconds[0], FINER_FACTOR * seconds[1]
         passes.append(
-            MatchingPass(partial(_sift, photos, excluded, finer), finer, longer, UNREGISTERED, " again, more finely")
+            MatchingPass(partial(_sift, photos, excluded, finer), finer, longer, TOLERATED, " again, more finely")
         )
     if options["matching"] == "learned":
         from ..geometry.features import learned_features
 
         learned = learned_features.QUALITIES[quality]
         passes.append(
-            MatchingPass(partial(_joined, excluded, learned), learned, LEARNED, again=" again, with networks")
+            MatchingPass(partial(_joined, excluded, learned), learned, LEARNED_SECONDS, suffix=" again, with networks")
         )
     return passes
 
@@ -246,6 +247,7 @@ def _sift(
     _unregistered: Iterable[int],
     report: ReportStage,
 ) -> database.Matched:
+    """`match` of a MatchingPass, from `folder` on: SIFT features of all photos, and their matches."""
     from ..geometry.features import features
     from ..geometry.features.database import Search
     from ..pictures.photos import pixels
@@ -261,6 +263,7 @@ def _joined(
     unregistered: Iterable[int],
     report: ReportStage,
 ) -> database.Matched:
+    """`match` of a MatchingPass, from `folder` on: the matches `before`, and learned matches joined to them."""
     from ..geometry.features import learned_features
     from ..geometry.features.database import Search
     from ..pictures.photos import pixels

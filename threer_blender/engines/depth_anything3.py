@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..model.engine import Cost
 from . import published_weights
-from .feed_forward import declared, reconstruct_by
+from .feed_forward import declaration, reconstruct_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "Cameras and depth from one photo or many, in one go. Its weights may be used commercially."
 COST = Cost(memory=0.5e9, memory_per_photo=0.16e9, seconds=5.0, seconds_per_photo=12.0)
-ENGINE = declared(
+ENGINE = declaration(
     "depth_anything3", "Depth Anything 3", SUMMARY, published_weights.DEPTH_ANYTHING3, COST, commercial=True
 )
 

@@ -12,13 +12,17 @@ from .options import REFINE, SHOT
 if TYPE_CHECKING:
     from ..pipelines.feed_forward import Load
 
-# The most and the fewest photos that a network sees at once. With more than MOST, networks that were trained on two
-# dozen become unreliable, and time grows with the square. Chunks of fewer than FEWEST share too few photos.
-MOST, FEWEST = 100, 12
+# The most photos that a network sees at once. With more, networks that were trained on two dozen become unreliable, and
+# time grows with the square of their number.
+MOST_AT_ONCE = 100
+FEWEST_AT_ONCE = 12  # photos in a chunk: smaller ones share too few photos with their neighbours
 
 
-def declared(id: str, label: str, summary: str, weights: Weights, cost: Cost, *, commercial: bool) -> Engine:
-    """The declaration of such an engine. Its licence is that of its weights. `cost` is that of all photos at once."""
+def declaration(id: str, label: str, summary: str, weights: Weights, cost: Cost, *, commercial: bool) -> Engine:
+    """The declaration of an engine that sees many photos at once. `cost` is its cost with all photos at once.
+
+    Its licence is that of its weights.
+    """
     return Engine(
         id,
         label,
@@ -28,13 +32,13 @@ def declared(id: str, label: str, summary: str, weights: Weights, cost: Cost, *,
         requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
         options=(REFINE, *SHOT),
         weights=(weights,),
-        costs={"": cost.in_parts(MOST, FEWEST)},
+        costs={"": cost.in_parts(MOST_AT_ONCE, FEWEST_AT_ONCE)},
         can_start_splats=True,
     )
 
 
 def reconstruct_by(engine: Engine, load: Load) -> Reconstruct:
-    """The `reconstruct` of such an engine. `load` makes its network from the tensors of its checkpoint."""
+    """The `reconstruct` of an engine that sees many photos at once. `load` makes its network from a checkpoint."""
 
     def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
         """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""

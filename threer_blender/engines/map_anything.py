@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..model.engine import Cost
 from . import published_weights
-from .feed_forward import declared, reconstruct_by
+from .feed_forward import declaration, reconstruct_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "Cameras and depth in metres from one photo or many, in one go. Its weights may be used commercially."
 COST = Cost(memory=1.0e9, memory_per_photo=0.27e9, seconds=15.0, seconds_per_photo=50.0)
-ENGINE = declared("map_anything", "MapAnything", SUMMARY, published_weights.MAP_ANYTHING, COST, commercial=True)
+ENGINE = declaration("map_anything", "MapAnything", SUMMARY, published_weights.MAP_ANYTHING, COST, commercial=True)
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
@@ -34,8 +34,8 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     def predict(views: Sequence[Input]) -> list[ViewPrediction]:
         def forward() -> list[Tensor]:
             answer = network(normalised(batch(views, device)))
-            clear = answer.confidence * (answer.clear > 0)
-            return [answer.depth, clear, pinhole(answer.rays), answer.camera_from_world]
+            confidence = answer.confidence * (answer.clear > 0)  # 0 where a pixel shows no definite surface
+            return [answer.depth, confidence, pinhole(answer.rays), answer.camera_from_world]
 
         return list(map(from_camera, *infer(device, forward)))
 

@@ -14,7 +14,7 @@ from ..model.engine import Report
 from ..model.reconstruction import Photo, Reconstruction
 from . import published_weights
 from .options import ADD_TO, LENS, PAIRS, REFINE, SHOT
-from .photo_pairs import declared
+from .photo_pairs import declaration
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import Matches, PairPrediction
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 SUMMARY = "One photo or many, even with little overlap, in metres; learned, for non-commercial use."
 OPTIONS = (LENS, PAIRS, REFINE, ADD_TO, *SHOT)
-ENGINE = declared("mast3r", "MASt3R", SUMMARY, published_weights.MAST3R, OPTIONS, seconds_per_pair=24.0)
+ENGINE = declaration("mast3r", "MASt3R", SUMMARY, published_weights.MAST3R, OPTIONS, seconds_per_pair=24.0)
 SIDE = 512  # pixels of the long side that the network was trained at
-MATCHES = 1000  # the most matches of a pair; alignment uses about twice as many of a photo, over all of its pairs
-TRUSTED = 1.5
+MOST_MATCHES = 1000  # of a pair; alignment uses about twice as many of a photo, over all of its pairs
+TRUSTED = 1.5  # confidence from which on a point is trusted
 CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is of a point; from 1.5 on it is trusted"
 
 
@@ -77,4 +77,4 @@ def predict(photos: Sequence[Input], choose: Choose, report: Report) -> Iterator
         descriptors = (one.descriptors, two.descriptors)
         confidences = (one.descriptor_confidence, two.descriptor_confidence)
         matched = reciprocal_matching.match(prediction.first, prediction.second, descriptors, confidences)
-        yield pairwise.pair_prediction(prediction), matched.thinned(MATCHES)
+        yield pairwise.pair_prediction(prediction), matched.thinned(MOST_MATCHES)

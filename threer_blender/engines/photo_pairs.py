@@ -7,10 +7,10 @@ from ..model.engine import Cost, Engine, Option, Weights
 LICENCE = "CC-BY-NC-SA-4.0"
 
 
-def declared(
+def declaration(
     id: str, label: str, summary: str, weights: Weights, options: tuple[Option, ...], seconds_per_pair: float
 ) -> Engine:
-    """The declaration of such an engine. `seconds_per_pair` are those on two cores."""
+    """The declaration of an engine on photo pairs. `seconds_per_pair` is the time on two cores."""
     return Engine(
         id,
         label,

@@ -1,7 +1,7 @@
 """[S] The files of weights that engines use: address, size, hash, and licence.
 
-All are on Hugging Face. An address names a revision unless the size and hash of the file are unknown. The entries look
-alike, but each states facts that are compared with the page of its file.
+All are on Hugging Face. Where the size (0) and the hash ("") of a file are unknown, its address names no revision. The
+entries look alike, but each states facts that are compared with the page of its file.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ ENGINE = Engine(
     "refine", "Refine a result", SUMMARY, LICENCE, commercial=True, requires=shared.PHOTOGRAMMETRY, options=OPTIONS
 )
 
-# The choice of MATCHING -> the module of `geometry/features` that does it, with QUALITIES and extract_and_match.
+# The choice of MATCHING -> the module of `geometry/features` that matches so, with QUALITIES and extract_and_match.
 MATCHERS = {"sift": "features", "learned": "learned_features"}
 
 
@@ -62,12 +62,13 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         photo = next(photo for photo in earlier.photos if photo.name == camera.photo)
         if photo.sha256 not in chosen:
             raise UserError(f"{quoted(photo.name)} has a camera in that result; choose it as well, unchanged.")
-    here = [
+    photos_here = [
         replace(photo, path=chosen[photo.sha256].path) if photo.sha256 in chosen else photo for photo in earlier.photos
     ]
     started = perf_counter()
     report.plan(refinement.plan(len(earlier.cameras), options["lens"]))
     excluded = masks.excluder(options)
     matching = import_module(f"..geometry.features.{MATCHERS[options['matching']]}", __package__)
-    better = refinement.refined(replace(earlier, photos=here), options["lens"], pixels, report, matching, excluded)
-    return replace(better, timings={**earlier.timings, "refinement": perf_counter() - started})
+    earlier = replace(earlier, photos=photos_here)
+    refined = refinement.refined(earlier, options["lens"], pixels, report, matching, excluded)
+    return replace(refined, timings={**earlier.timings, "refinement": perf_counter() - started})

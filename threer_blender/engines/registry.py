@@ -15,7 +15,7 @@ import pkgutil
 from functools import lru_cache
 from types import ModuleType
 
-from .. import engines as folder
+from .. import engines as package
 from ..model.engine import Engine, Reconstruct, Weights
 from ..model.errors import UserError, quoted
 
@@ -29,12 +29,14 @@ SHARED = {
 
 
 def _names() -> list[str]:
-    names = (f"{folder.__name__}.{module.name}" for module in pkgutil.iter_modules(folder.__path__))
+    """The full names of the engines' modules, sorted."""
+    names = (f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__))
     return [name for name in names if name.rpartition(".")[2] not in SHARED]
 
 
 @lru_cache(1)
 def _modules() -> dict[str, ModuleType]:
+    """The engines' modules by the engines' ids."""
     modules = map(importlib.import_module, _names())
     return {module.ENGINE.id: module for module in modules}
 

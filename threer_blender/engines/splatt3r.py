@@ -18,7 +18,7 @@ from ..model.engine import Cost, Report
 from ..model.reconstruction import Gaussians, Photo, Reconstruction
 from . import published_weights
 from .options import MASKS
-from .photo_pairs import declared
+from .photo_pairs import declaration
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
@@ -29,7 +29,7 @@ Pair = tuple[int, int]
 
 SUMMARY = "Gaussian splats from two photos in one go, in metres; learned, for non-commercial use."
 ENGINE = replace(
-    declared("splatt3r", "Splatt3R", SUMMARY, published_weights.SPLATT3R, MASKS, seconds_per_pair=30.0),
+    declaration("splatt3r", "Splatt3R", SUMMARY, published_weights.SPLATT3R, MASKS, seconds_per_pair=30.0),
     produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
     requires=("torch", "numba", "PIL", "pillow_heif"),
     costs={
@@ -45,7 +45,7 @@ ENGINE = replace(
     can_start_splats=False,
 )
 SIDE = 512  # pixels of the square that the network was trained at
-TRUSTED = 1.5
+TRUSTED = 1.5  # confidence from which on a point is trusted
 CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is of a point; from 1.5 on it is trusted"
 SQUARE = 1.1  # ratio of a photo's sides above which the artist is told about the crop
 
@@ -93,8 +93,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
                 np.savez(_file(folder, (prediction.first, prediction.second), number), **_arrays(part))
         watch.lap("network")
         # Splats fit a photo only through the lens that the network assumed, so the focal length in EXIF is ignored.
-        without = [replace(photo, focal=None) for photo in photos]
-        solution = pair_solution.solve(store, without, prepared, TRUSTED, report)
+        without_focal = [replace(photo, focal=None) for photo in photos]
+        solution = pair_solution.solve(store, without_focal, prepared, TRUSTED, report)
         watch.lap("alignment")
         gaussians = _gaussians_in_metres(folder, solution, log_confidence)
     # `solution.unit`: how many of the solution's units are one metre of the network's.
@@ -154,7 +154,7 @@ def _gaussians_in_metres(folder: str, solution: PairSolution, log_confidence: Ma
         with np.load(_file(folder, pair, view.number)) as arrays:
             of_photo = Gaussians(**arrays, photo=np.full(len(arrays["means"]), view.number, np.int32))
         parts.append(gaussian_transform.transformed(of_photo, to_metres @ solution.frames[pair]))
-    return _together(parts)
+    return _concatenated(parts)
 
 
 def _file(folder: str, pair: Pair, number: int) -> Path:
@@ -167,7 +167,7 @@ def _arrays(gaussians: Gaussians) -> dict[str, Array]:
     return {name: values for name, values in vars(gaussians).items() if values is not None}
 
 
-def _together(parts: Sequence[Gaussians]) -> Gaussians:
+def _concatenated(parts: Sequence[Gaussians]) -> Gaussians:
     """All Gaussians as one set."""
     arrays = [_arrays(part) for part in parts]
     return Gaussians(**{name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]})

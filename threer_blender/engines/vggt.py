@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..model.engine import Cost
 from . import published_weights
-from .feed_forward import declared, reconstruct_by
+from .feed_forward import declaration, reconstruct_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "Cameras and depth from one photo or many, in one go; its first weights, for non-commercial use."
 COST = Cost(memory=1.0e9, memory_per_photo=0.24e9, seconds=15.0, seconds_per_photo=47.0)
-ENGINE = declared("vggt", "VGGT", SUMMARY, published_weights.VGGT, COST, commercial=False)
+ENGINE = declaration("vggt", "VGGT", SUMMARY, published_weights.VGGT, COST, commercial=False)
 
 
 def load(tensors: Mapping[str, Tensor], device: Device) -> Network:

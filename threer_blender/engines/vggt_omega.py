@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..model.engine import Cost
 from . import published_weights
-from .feed_forward import declared, reconstruct_by
+from .feed_forward import declaration, reconstruct_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "Cameras and depth from one photo or many, in one go; the strongest of its kind, for non-commercial use."
 COST = Cost(memory=1.0e9, memory_per_photo=0.25e9, seconds=15.0, seconds_per_photo=62.0)
-ENGINE = declared("vggt_omega", "VGGT-Omega", SUMMARY, published_weights.VGGT_OMEGA, COST, commercial=False)
+ENGINE = declaration("vggt_omega", "VGGT-Omega", SUMMARY, published_weights.VGGT_OMEGA, COST, commercial=False)
 
 
 def load(tensors: Mapping[str, Tensor], device: Device, side: int = 512) -> Network:
