@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .files import array_file, bounded, checked, removal, sequence_files, survey_files
-from .files.array_blocks import CLOUD_ARRAYS, GAUSSIAN_ARRAYS, POINTMAP_ARRAYS, SHOT_ARRAYS, TRACK_ARRAYS, block
+from .files.array_records import CLOUD_ARRAYS, GAUSSIAN_ARRAYS, POINTMAP_ARRAYS, SHOT_ARRAYS, TRACK_ARRAYS, array_record
 from .files.bundle_folder import (
     ARRAYS,
     MASKS,
@@ -238,8 +238,8 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
     paths = {photo.path for photo in photos}
     if not all(shot.cameras and shot.path in paths for shot in shots):
         raise ValueError("a video has no frames")
-    cloud = block(PointCloud, "cloud", CLOUD_ARRAYS, arrays) if scene["cloud"] else None
-    gaussians = block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None
+    cloud = array_record(PointCloud, "cloud", CLOUD_ARRAYS, arrays) if scene["cloud"] else None
+    gaussians = array_record(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None
     if gaussians is not None and gaussians.sh.shape[1] not in COEFFICIENTS:
         raise ValueError(f"splats have {gaussians.sh.shape[1]} spherical harmonics")
     for indices in (each.photo for each in (cloud, gaussians) if each is not None and each.photo is not None):
@@ -314,7 +314,7 @@ def _shot(entry: dict[str, Any], folder: Path, number: int, arrays: Mapping[str,
             **errors,
         )
 
-    shot = block(make, f"shots/{number}", SHOT_ARRAYS, arrays)
+    shot = array_record(make, f"shots/{number}", SHOT_ARRAYS, arrays)
     if shot.motion not in ("", *MOTIONS):
         raise ValueError(f"a video's camera moves as {shot.motion!r:.40}")
     if any(len(each) != shot.frame_count for name in SHOT_ARRAYS if (each := getattr(shot, name)) is not None):
@@ -326,7 +326,7 @@ def _tracks(entry: dict[str, Any], number: int, arrays: Mapping[str, Array]) -> 
     """The tracked points of the shot `number`; None where the bundle has none."""
     if f"shot_tracks/{number}/point" not in arrays:
         return None
-    tracks = block(TrackedPoints, f"shot_tracks/{number}", TRACK_ARRAYS, arrays)
+    tracks = array_record(TrackedPoints, f"shot_tracks/{number}", TRACK_ARRAYS, arrays)
     first = checked.frame(entry.get("first_frame", 1))
     if (np.diff(tracks.point) < 0).any() or not np.array_equal(np.unique(tracks.point), np.arange(len(tracks))):
         raise ValueError("tracked points are not numbered in their order")
@@ -395,4 +395,4 @@ def _pointmap(entry: dict[str, Any], prefix: str, arrays: Mapping[str, Array]) -
         photo_from_map = PhotoFromMap(*map(checked.number, entry["photo_from_map"]))
         return PointMap(photo=checked.typed(entry["photo"], str), photo_from_map=photo_from_map, **values)
 
-    return block(make, prefix, POINTMAP_ARRAYS, arrays)
+    return array_record(make, prefix, POINTMAP_ARRAYS, arrays)

@@ -75,7 +75,7 @@ ELSEWHERE = {
     "pictures/decoder.py": "pictures/test_film.py",
     "pictures/film_index.py": "pictures/test_film.py",
     "pictures/frame_statistics.py": "pictures/test_video.py",
-    "files/array_blocks.py": "test_bundle.py",
+    "files/array_records.py": "test_bundle.py",
     "files/digest.py": "worker/test_set_up.py",
     "files/lock.py": "files/test_removal.py",
     "files/whole_file.py": "files/test_removal.py",

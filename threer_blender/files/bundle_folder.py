@@ -28,10 +28,11 @@ from . import bounded, removal, whole_file
 from .lock import Held, Lock
 from .removal import Entry
 
-SCENE, ARRAYS, PLATES, MANIFEST = "scene.json", "arrays.safetensors", "plates", "manifest.json"
-MASKS = "masks"
+SCENE, ARRAYS, MANIFEST = "scene.json", "arrays.safetensors", "manifest.json"  # files in a bundle
+PLATES, MASKS = "plates", "masks"  # folders in a bundle
 FORMAT = "threer_blender bundle, list of files"
-PARTIAL, GONE = ".partial", ".gone"
+PARTIAL = ".partial"  # ending of the name of a Staging folder
+GONE = ".gone"  # a second ending, while that folder is removed
 PREFIX_LETTERS = 40  # letters of the folder's name that stand in the name of the folder it is built in
 LARGEST_MANIFEST = 1 << 26  # bytes
 YOUNG = 60.0  # seconds: a folder made more recently may not be locked yet, so it is left alone
@@ -88,7 +89,7 @@ def _entries(values: Mapping[str, Any]) -> dict[str, Entry]:
     return {str(name): Entry(int(size), str(sha256)) for name, (size, sha256) in values.items()}
 
 
-def beside(folder: Path) -> list[str]:
+def names_beside(folder: Path) -> list[str]:
     """The names of the files that a run wrote beside the bundle `folder`."""
     manifest = read_manifest(folder)
     return [] if manifest is None else list(manifest.beside)
@@ -169,16 +170,16 @@ def check_output(folder: Path) -> None:
 def check_inputs(folder: Path, inputs: Iterable[str | Path]) -> None:
     """Raises UserError where a file or folder that a run is to read lies in the `folder` that its result replaces.
 
-    Texts that name nothing there pass, so options of any kind may be given; and so does an earlier result that the new
-    one replaces.
+    `inputs` may be options of any kind: texts that name nothing in `folder` pass. `folder` itself passes, too: it is
+    then an earlier result, which the new one replaces.
     """
     if not folder.is_dir():
         return
-    whole = folder.resolve()
+    replaced = folder.resolve()
     for each in inputs:
         with contextlib.suppress(OSError, ValueError, RuntimeError):  # no path, or a link that leads in a circle
             path = Path(each)
-            if path.is_absolute() and os.path.lexists(path) and whole in path.resolve().parents:
+            if path.is_absolute() and os.path.lexists(path) and replaced in path.resolve().parents:
                 raise UserError(
                     f"{quoted(path)} is in the folder {quoted(folder)}, which the result would replace; choose another "
                     "name for the result."
@@ -228,8 +229,8 @@ class Staging:
     def put_in_place(self) -> Path:
         """Gives the new bundle its name, removes the earlier bundle, and returns the new one's path.
 
-        Where somebody put a file of theirs into the earlier bundle during the run, that keeps its name, and the new one
-        gets an unused name. Raises OSError; then the earlier bundle is still in place.
+        Where somebody put a file of theirs into the earlier bundle during the run, the earlier bundle keeps its name,
+        and the new one gets an unused name. Raises OSError; then the earlier bundle is still in place.
         """
         if not os.path.lexists(self.folder) or (self.folder.is_dir() and removal.remove_empty(self.folder)):
             self.new.rename(self.folder)
@@ -268,15 +269,18 @@ class Staging:
 
     @property
     def _gone(self) -> Path:
+        """The name of the temporary folder while it is removed."""
         return self.path.with_name(f"{self.path.name}{GONE}")
 
     def _out_of_the_way(self, path: Path) -> Path:
+        """Renames the temporary folder, so that no other thread uses it. Returns where it is."""
         try:
             return path.rename(self._gone)
         except OSError:  # Windows holds on to an open file
             return path
 
     def _discard(self, path: Path) -> None:
+        """Removes the temporary folder, now at `path`; the earlier bundle in it gets its name back."""
         earlier = path / self.earlier.name
         if earlier.is_dir() and (not os.path.lexists(self.folder) or not remove(earlier)):
             earlier.rename(unused_name(self.folder))

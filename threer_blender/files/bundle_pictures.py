@@ -10,14 +10,18 @@ from . import bounded, sequence_files
 
 
 def picture_of(camera: Camera, photo: Photo, folder: Path) -> Path:
-    """The file of a camera's picture without distortion: its undistorted copy, or the photo where it has none. It may
-    be missing. Raises UserError where the copy lies outside of the bundle `folder`."""
+    """The file of a camera's picture without distortion: its undistorted copy, or the photo where it has none.
+
+    The file may be missing. Raises UserError where the copy lies outside of the bundle `folder`.
+    """
     return _inside(folder, camera.undistorted) if camera.undistorted else Path(photo.path)
 
 
 def plate_of(shot: Shot, folder: Path) -> Path:
-    """The video or the image sequence behind a shot's camera: the plate written to the bundle, or else the file that
-    was solved. Raises UserError where the written one, or a frame of it, lies outside of the bundle `folder`."""
+    """The video or the image sequence behind a shot's camera: the plate in the bundle, else the file that was solved.
+
+    Raises UserError where the bundle's plate, or a frame of it, lies outside of the bundle `folder`.
+    """
     if not shot.written_plate:
         return Path(shot.path)
     plate = _inside(folder, shot.written_plate)

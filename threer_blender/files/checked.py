@@ -1,7 +1,6 @@
 """[S] Checks of the values in a JSON file that anybody may have written. Stdlib.
 
-Each function returns its value as the type that it names, and raises ValueError where the value is
-of another kind.
+Each function returns its value as the type that it names, and raises ValueError where the value is of another kind.
 """
 
 from __future__ import annotations

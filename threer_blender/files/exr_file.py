@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-MAGIC = bytes.fromhex("762f3101") + struct.pack("<I", 2)
-ZIP, LINES = 3, 16  # ZIP compresses 16 lines at a time
-KINDS = {"float16": 1, "float32": 2}
+MAGIC = bytes.fromhex("762f3101") + struct.pack("<I", 2)  # the format's number, and its version
+ZIP = 3  # the compression's number
+LINES = 16  # that ZIP compresses at a time
+TYPES = {"float16": 1, "float32": 2}  # numbers of pixel types
 RGB = "RGB"
 
 
@@ -26,7 +27,7 @@ def write(path: Path, picture: npt.NDArray[Any], pixel_aspect: float = 1.0) -> N
     """
     height, width = picture.shape[:2]
     chunks = [_chunk(picture[top : top + LINES], top) for top in range(0, height, LINES)]
-    header = MAGIC + _header(width, height, KINDS[picture.dtype.name], pixel_aspect)
+    header = MAGIC + _header(width, height, TYPES[picture.dtype.name], pixel_aspect)
     offsets, position = [], len(header) + 8 * len(chunks)
     for chunk in chunks:
         offsets.append(position)
@@ -36,8 +37,9 @@ def write(path: Path, picture: npt.NDArray[Any], pixel_aspect: float = 1.0) -> N
         stream.writelines(chunks)
 
 
-def _header(width: int, height: int, kind: int, pixel_aspect: float) -> bytes:
-    channels = b"".join(name.encode() + b"\0" + struct.pack("<IIII", kind, 0, 1, 1) for name in sorted(RGB))
+def _header(width: int, height: int, pixel_type: int, pixel_aspect: float) -> bytes:
+    # Of each channel: its name, type, a hint for lossy compression (none), and its sampling in x and y.
+    channels = b"".join(name.encode() + b"\0" + struct.pack("<IIII", pixel_type, 0, 1, 1) for name in sorted(RGB))
     window = struct.pack("<4i", 0, 0, width - 1, height - 1)
     attributes = (
         ("channels", "chlist", channels + b"\0"),
@@ -68,7 +70,5 @@ def _chunk(lines: npt.NDArray[Any], top: int) -> bytes:
     halves = np.concatenate([raw[0::2], raw[1::2]]).astype(np.int16)
     predicted = np.concatenate([halves[:1], np.diff(halves) + 128]).astype(np.uint8)
     packed = zlib.compress(predicted.tobytes(), 6)
-    data = (
-        packed if len(packed) < len(raw) else raw.tobytes()
-    )  # as the layout demands where packing does not shrink them
+    data = packed if len(packed) < len(raw) else raw.tobytes()  # unpacked where packing does not shrink it
     return struct.pack("<iI", top, len(data)) + data

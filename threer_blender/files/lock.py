@@ -66,6 +66,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _take(file: int) -> None:
+        """Locks an open file. Raises OSError at once where another process holds the lock."""
         os.lseek(file, BEYOND, os.SEEK_SET)
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 

@@ -38,15 +38,14 @@ class Chosen(NamedTuple):
     skipped: dict[str, list[Path]]
 
 
-MASKS = frozenset({"mask", "masks"})  # names of folders beside photos that hold no photos
-NO_PHOTO, HIDDEN, VIDEO, TWIN, CLOSED, MASK = (
-    "no photo",
-    "hidden",
-    "video: choose it by itself",
-    "raw, of a photo beside it",
-    "cannot be read: check the rights",
-    "in a folder of masks",
-)
+MASK_FOLDERS = frozenset({"mask", "masks"})  # names of folders that hold masks, no photos
+# Reasons why a file in a chosen folder is skipped.
+NO_PHOTO = "no photo"
+HIDDEN = "hidden"
+VIDEO = "video: choose it by itself"
+TWIN = "raw, of a photo beside it"
+UNREADABLE = "cannot be read: check the rights"
+MASK = "in a folder of masks"
 
 
 def find(paths: Iterable[str | Path]) -> Chosen:
@@ -61,8 +60,8 @@ def find(paths: Iterable[str | Path]) -> Chosen:
     Raises UserError where a path is missing, a folder holds no photo, or no chosen file is one.
     """
     chosen = [sequence_files.from_notation(Path(path)) for path in paths]
-    alone = len(chosen) == 1
-    photos: dict[Path, Path] = {}
+    is_only_choice = len(chosen) == 1
+    photos: dict[Path, Path] = {}  # the path without links -> the path as it was chosen
     skipped: dict[str, list[Path]] = {}
     for path in chosen:
         if path.is_dir():
@@ -72,7 +71,7 @@ def find(paths: Iterable[str | Path]) -> Chosen:
         else:
             raise UserError(f"There is no file or folder {quoted(path)}: check its name, or choose the photos again.")
         for file in files:
-            file = _shot_of(file.absolute(), alone and path.is_file()) or file
+            file = _shot_of(file.absolute(), is_only_choice and path.is_file()) or file
             photos.setdefault(file.resolve(), file.absolute())
     if not photos:
         raise UserError("No photo was chosen: choose at least two photos, or a folder of photos.")
@@ -95,24 +94,25 @@ def _names(files: Sequence[Path]) -> str:
     return names + (f" and {len(files) - MOST_NAMES} more" if len(files) > MOST_NAMES else "")
 
 
-def _shot_of(file: Path, alone: bool) -> Path | None:
+def _shot_of(file: Path, is_only_choice: bool) -> Path | None:
     """The pattern of the shot that a file is a frame of; None where the file is no frame.
 
     EXR and DPX files with a number are frames, however few there are. So are pictures that are numbered as frames are
-    (`name.1001.png`) in a sequence of FEWEST or more. A picture with another number (`name_0001.png`) is a frame only
-    where it was the only choice, belongs to a sequence of ALONE or more, and is no single picture by its name or EXIF.
+    (`name.1001.png`) in a sequence of FEWEST_NAMED or more. A picture with another number (`name_0001.png`) is a frame
+    only where it was the only choice, belongs to a sequence of FEWEST_NUMBERED or more, and is no single picture by its
+    name or EXIF.
     """
     if file.suffix.lower() not in sequence_files.SUFFIXES or sequence_files.is_pattern(file):
         return None
     always, by_name = file.suffix.lower() in PLATE_SUFFIXES, sequence_files.is_plate_name(file)
-    if not (always or by_name or alone):
+    if not (always or by_name or is_only_choice):
         return None
     pattern = sequence_files.pattern(file)
     if pattern is None or always:
         return pattern
     if not by_name and single_pictures.is_single_picture(file):
         return None
-    fewest = sequence_files.FEWEST if by_name else sequence_files.ALONE
+    fewest = sequence_files.FEWEST_NAMED if by_name else sequence_files.FEWEST_NUMBERED
     return pattern if len(sequence_files.frames(pattern)) >= fewest else None
 
 
@@ -121,10 +121,10 @@ def _photos_in(folder: Path, skipped: dict[str, list[Path]]) -> list[Path]:
     if _is_bundle(folder):
         raise UserError(f"The folder {quoted(folder)} is a result of this extension: choose the folder of its photos.")
     files = _files_in(folder, skipped)
-    beside = {(file.parent, file.stem.casefold()) for file in files if file.suffix.lower() in SUFFIXES}
+    developed = {(file.parent, file.stem.casefold()) for file in files if file.suffix.lower() in SUFFIXES}
     photos = []
     for file in files:
-        reason = _reason(file, beside, file.relative_to(folder).parts[:-1])
+        reason = _reason(file, developed, file.relative_to(folder).parts[:-1])
         if reason:
             skipped.setdefault(reason, []).append(file)
         else:
@@ -137,20 +137,20 @@ def _photos_in(folder: Path, skipped: dict[str, list[Path]]) -> list[Path]:
     return photos
 
 
-def _reason(file: Path, beside: set[tuple[Path, str]], folders: Sequence[str]) -> str:
+def _reason(file: Path, developed: set[tuple[Path, str]], folders: Sequence[str]) -> str:
     """The reason why a file in a folder is skipped; empty for a photo.
 
-    `beside` holds the folder and the name, without its ending, of each photo. `folders` are the names of the folders
-    that lead from the chosen one to the file.
+    `developed` holds the folder and the name, without its ending, of each photo that is not raw. `folders` are the
+    names of the folders that lead from the chosen one to the file.
     """
     suffix = file.suffix.lower()
     if file.name.startswith("."):  # such as "._IMG_1.jpg", which macOS leaves beside IMG_1.jpg on other disks
         return HIDDEN
     if suffix in VIDEO_SUFFIXES:
         return VIDEO
-    if suffix in RAW_SUFFIXES and (file.parent, file.stem.casefold()) in beside:
+    if suffix in RAW_SUFFIXES and (file.parent, file.stem.casefold()) in developed:
         return TWIN
-    if suffix in PICTURES and any(name.casefold() in MASKS for name in folders):
+    if suffix in PICTURES and any(name.casefold() in MASK_FOLDERS for name in folders):
         return MASK
     return "" if suffix in PICTURES else NO_PHOTO
 
@@ -162,7 +162,7 @@ def _files_in(top: Path, skipped: dict[str, list[Path]]) -> list[Path]:
         if Path(error.filename) == top:
             reason = error.strerror
             raise UserError(f"The folder {quoted(top)} cannot be read ({reason}): check its rights.") from error
-        skipped.setdefault(CLOSED, []).append(Path(error.filename))
+        skipped.setdefault(UNREADABLE, []).append(Path(error.filename))
 
     files: list[Path] = []
     visited: set[Path] = set()  # links may lead in circles
@@ -170,7 +170,7 @@ def _files_in(top: Path, skipped: dict[str, list[Path]]) -> list[Path]:
         folder = Path(place)
         inner = [name for name in folders if not name.startswith(".")]
         results = [name for name in inner if _is_result(folder / name)]
-        ours = {name for result in results for name in bundle_folder.beside(folder / result)}
+        ours = {name for result in results for name in bundle_folder.names_beside(folder / result)}
         folders[:] = sorted(
             (n for n in inner if n not in results and not removal.is_ours(folder / n)), key=in_natural_order
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import bounded
 
-LARGEST_HEADER = 1 << 20
+LARGEST_HEADER = 1 << 20  # bytes that are read
 EXR_MAGIC = bytes.fromhex("762f3101")
 DPX_ORDERS = {b"SDPX": ">", b"XPDS": "<"}
 LOGARITHMIC, LINEAR, DISPLAY = "logarithmic", "linear", "display"
@@ -89,9 +89,10 @@ def _text(data: bytes, position: int) -> tuple[bytes, bytes, int]:
 def _dpx(data: bytes, order: str) -> Header:
     rates = (struct.unpack_from(f"{order}f", data, offset)[0] for offset in (1724, 1940))  # film's, television's
     rate = next((exact_rate(value) for value in rates if math.isfinite(value) and 1 <= value <= 1000), None)
-    across, down = struct.unpack_from(f"{order}II", data, 1628)
+    across, down = struct.unpack_from(f"{order}II", data, 1628)  # the pixel aspect as a ratio
     undefined = 0xFFFFFFFF in (across, down) or not across or not down
-    return Header(rate, 1.0 if undefined else plausible_aspect(across / down), DPX_TRANSFERS.get(data[801], DISPLAY))
+    transfer = DPX_TRANSFERS.get(data[801], DISPLAY)  # of the first image element
+    return Header(rate, 1.0 if undefined else plausible_aspect(across / down), transfer)
 
 
 def plausible_aspect(aspect: float) -> float:

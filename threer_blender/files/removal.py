@@ -108,6 +108,7 @@ def _raise(_function: object, _path: object, error: Any) -> None:
 
 
 def _empty(folder: Path, failed: Callable[..., None]) -> None:
+    """Deletes all in a folder but the marker. `failed` is called for each failure, as `onerror` of shutil.rmtree is."""
     for entry in sorted(folder.iterdir()):
         if entry.name == MARKER:
             continue
@@ -170,10 +171,12 @@ def entry_of(path: Path) -> Entry:
 
 
 def _holds_listed(folder: str, files: Mapping[str, Entry]) -> bool:
+    """Whether a listed file lies in the folder of this name, or deeper."""
     return any(PurePosixPath(folder) in PurePosixPath(file).parents for file in files)
 
 
 def _everything(folder: Path) -> Iterator[Path]:
+    """Yields all files and folders in a folder, each folder before its content."""
     for path in sorted(folder.iterdir()):
         yield path
         if _is_folder(path):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 PLATE_SUFFIXES = frozenset({".exr", ".dpx"})  # never photos
 SUFFIXES = PLATE_SUFFIXES | {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
-FEWEST = 3  # so many numbered pictures, or more, are a sequence, although they could also be photos
-ALONE = 8  # the same for a picture whose name is not a frame's, and which was the only choice
+FEWEST_NAMED = 3  # pictures named like frames (`name.1001.png`) that are a sequence; fewer are photos
+FEWEST_NUMBERED = 8  # pictures with another number (`name_0001.png`) that are a sequence; fewer are photos
 LAST = 1_048_574  # Blender's last frame
 
 _NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.[A-Za-z]+)")
@@ -45,11 +45,12 @@ def pattern(file: Path) -> Path | None:
     numbers = _numbers(file.parent, match["head"], match["tail"])
     padded = {len(number) for number in numbers if number.startswith("0") and len(number) > 1}
     width = len(match["number"])
-    digits = (
-        width
-        if width in padded
-        else max((n for n in padded if n <= width), default=min(map(len, numbers), default=width))
-    )
+    if width in padded:
+        digits = width
+    elif shorter := [n for n in padded if n <= width]:  # this file's number has outgrown the zeros: 0999, 1000, 10000
+        digits = max(shorter)
+    else:  # numbers without leading zeros
+        digits = min(map(len, numbers), default=width)
     return file.with_name(match["head"] + "#" * digits + match["tail"])
 
 

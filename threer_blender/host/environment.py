@@ -25,8 +25,8 @@ PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 TEMPORARY = "threer_"  # the name of a job's folder for temporary files begins like this
 # Folders in the data folder: the environment, an environment in the making, and the Python that was fetched for it.
 ENVIRONMENT, UNFINISHED, PYTHONS = "environment", "environment.unfinished", "python"
-NOTE = "threer.json"
-LOCK = Path(__file__).with_name("packages.lock")
+NOTE = "threer.json"  # the note in the environment that lists its packages
+LOCK = Path(__file__).with_name("packages.lock")  # the hashes of all packages
 
 # Module -> the package that brings it. The extension's zips carry wheels of the same versions (wheels/lock.txt).
 PACKAGES = {
@@ -103,15 +103,15 @@ def child_variables() -> dict[str, str]:
     Variables that would change the behaviour of the child's Python, pip or uv are left out. The paths in PATH_VARIABLES
     become absolute, since the child works in another folder.
     """
-    taken = {
+    passed = {
         name: value
         for name, value in os.environ.items()
         if name in INDEX_VARIABLES or not name.startswith(NOT_FOR_CHILDREN)
     }
-    folders = {name: Path(taken[name]) for name in PATH_VARIABLES if taken.get(name)}
-    if "UV_FIND_LINKS" in taken and (links := Path(taken["UV_FIND_LINKS"])).is_dir():
-        folders["UV_FIND_LINKS"] = links
-    return taken | {name: str(folder.absolute()) for name, folder in folders.items()}
+    paths = {name: Path(passed[name]) for name in PATH_VARIABLES if passed.get(name)}
+    if "UV_FIND_LINKS" in passed and (links := Path(passed["UV_FIND_LINKS"])).is_dir():  # it may also be an address
+        paths["UV_FIND_LINKS"] = links
+    return passed | {name: str(path.absolute()) for name, path in paths.items()}
 
 
 def locked() -> dict[tuple[str, str], frozenset[str]]:

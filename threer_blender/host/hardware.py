@@ -46,8 +46,8 @@ def _windows_memory() -> int:
 
 def free_disk(folder: Path) -> int:
     """The bytes free on the disk of `folder`, which need not exist yet."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return shutil.disk_usage(there).free
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return shutil.disk_usage(existing).free
 
 
 def system_program(name: str) -> str:

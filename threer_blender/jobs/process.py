@@ -50,7 +50,7 @@ LONGEST_LINE = 1 << 20  # bytes; a message usually has a few hundred
 FULL = 10e6  # bytes: a disk with less free space is as good as full
 # Neither the working folder nor the user's site-packages may shadow what the worker imports.
 ISOLATED = ("-P", "-s")
-_living: set[Job] = set()
+_living: set[Job] = set()  # jobs whose workers have not been tidied up yet
 
 
 class Job:
@@ -67,7 +67,9 @@ class Job:
         self.log = _new_log(data_folder / LOGS)
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._cancelling = self._finishing = self._closing = False
+        self._cancelling = False  # the worker was asked to stop, and will be killed
+        self._finishing = False  # the worker was asked to deliver its result
+        self._closing = False  # this process ends: the worker was killed
         self._cancel_delivers = False  # the last Progress says so: a cancel would end in a result
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(removal.remove_made_file, self.log)

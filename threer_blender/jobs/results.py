@@ -17,7 +17,8 @@ from pathlib import Path
 from ..files import bundle_folder, photo_files, removal, sequence_files
 from ..model.errors import UserError
 
-FOLDER, NOTES = "3R results", "not imported"
+FOLDER = "3R results"  # beside a .blend, or beside photos
+NOTES = "not imported"  # the folder of notes, in the add-on's own folder
 
 
 def place(photo: str | Path, blend: str) -> Path:
@@ -36,14 +37,15 @@ def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
     stem = f"{time.strftime('%Y%m%d-%H%M%S')} {name}"
     notes = data_folder / NOTES
     try:
-        made = not parent.exists()
+        makes_parent = not parent.exists()
         parent.mkdir(parents=True, exist_ok=True)
         notes.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):
             folder = parent / (stem if number == 1 else f"{stem} {number}")
             try:
                 with (notes / folder.name).open("x", encoding="utf-8") as note:  # two Blenders may ask at once
-                    json.dump({"result": str(folder), "made parent": made or _is_made(parent, data_folder)}, note)
+                    made_parent = makes_parent or _is_made(parent, data_folder)
+                    json.dump({"result": str(folder), "made parent": made_parent}, note)
             except FileExistsError:
                 continue
             return folder

@@ -15,7 +15,7 @@ from ..model.arrays import Array
 from ..model.reconstruction import Gaussians, PointCloud, TrackedPoints
 from . import array_file
 
-Block = TypeVar("Block")
+Record = TypeVar("Record")
 
 # For each kind of record: field -> (type, shape). In a shape, digits are fixed sizes, and equal letters equal sizes.
 POINTMAP_ARRAYS = {
@@ -43,15 +43,15 @@ SHOT_ARRAYS = dict.fromkeys(
 OPTIONAL = {"pointmaps/removed", "gaussians/confidence", "gaussians/photo", *(f"shots/{name}" for name in SHOT_ARRAYS)}
 
 
-def block(
-    make: Callable[..., Block], prefix: str, table: Mapping[str, tuple[str, str]], arrays: Mapping[str, Array]
-) -> Block:
+def array_record(
+    make: Callable[..., Record], prefix: str, table: Mapping[str, tuple[str, str]], arrays: Mapping[str, Array]
+) -> Record:
     """The record `make(**fields)`, whose fields are the arrays named `prefix`/field.
 
-    Fields in OPTIONAL may be missing. Raises KeyError where another one is, and ValueError where a type or shape
-    contradicts `table`, or the other arrays of the record.
+    `table` is the one of these fields above. Fields in OPTIONAL may be missing. Raises KeyError where another one is,
+    and ValueError where a type or shape contradicts `table`, or the other arrays of the record.
     """
-    blocks: dict[str, Array] = {}
+    values: dict[str, Array] = {}
     sizes: dict[str, int] = {}
     for name, (dtype, shape) in table.items():
         if f"{prefix}/{name}" not in arrays and f"{prefix.split('/')[0]}/{name}" in OPTIONAL:
@@ -62,8 +62,8 @@ def block(
             fits = fits and (size == int(letter) if letter.isdigit() else sizes.setdefault(letter, size) == size)
         if not fits:
             raise ValueError(f"the array {prefix}/{name} has the wrong type or shape")
-        blocks[name] = array
-    return make(**blocks)
+        values[name] = array
+    return make(**values)
 
 
 assert {f.name for f in fields(PointCloud)} == set(CLOUD_ARRAYS)
