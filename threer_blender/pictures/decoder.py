@@ -21,14 +21,15 @@ CONTAINERS = (
     *("mpegvideo", "h264", "hevc", "m4v", "mjpeg", "dv", "ivf", "obu", "nut", "rm", "wtv", "gxf", "apng", "swf"),
     *("yuv4mpegpipe", "dnxhd", "vc1", "r3d", "nuv", "amv", "live_flv"),
 )  # FFmpeg's names
-OPENING = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+OPEN_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 PATIENCE = 60.0  # seconds that opening, or reading a packet, may take
 THREADS = 4  # decoding threads: each holds a frame
 NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails  # covers and thumbnails
-USUAL_PIXELS, LARGEST_PIXELS = 10_000_000, 200_000_000  # of a frame: allowed in any file, and in the largest file
+USUAL_PIXELS = 10_000_000  # of a frame: so many are allowed however small the file is
+LARGEST_PIXELS = 200_000_000  # of a frame: more are allowed in no file
 PIXELS_PER_BYTE = 32  # pixels above USUAL_PIXELS that a frame may have for each byte of its file
 TIMES_READ = 4  # times the file's size that its packets may hold in all
-MOST_FRAMES = 1_000_000
+MOST_FRAMES = 1_000_000  # of a film
 
 FAULTS = (OSError, ValueError, av.FFmpegError)  # errors of opening and decoding a damaged video
 
@@ -42,7 +43,7 @@ class Decoder:
 
     def __init__(self, path: Path, threaded: bool) -> None:
         bounded.open_regular(path).close()  # FFmpeg would wait for a pipe
-        self.container = av.open(str(path), options=OPENING, timeout=PATIENCE)
+        self.container = av.open(str(path), options=OPEN_OPTIONS, timeout=PATIENCE)
         self.stream = _picture_stream(self.container)
         self._bytes = path.stat().st_size
         most = min(LARGEST_PIXELS, USUAL_PIXELS + PIXELS_PER_BYTE * self._bytes)
@@ -57,8 +58,10 @@ class Decoder:
         self.broken = False
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Yields the frames from the file's current position on, in display order. Those that cannot be decoded are
-        skipped. Raises Unusable where the packets are out of proportion to the file."""
+        """Yields the frames from the file's current position on, in display order.
+
+        Frames that cannot be decoded are skipped. Raises Unusable where the packets are out of proportion to the file.
+        """
         self.packets, self.lost = 0, []
         for packet in self._packets():
             try:
@@ -72,7 +75,7 @@ class Decoder:
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """Yields the packets that are not empty. Raises Unusable where there are more than the file can hold."""
         packets = self.container.demux(self.stream)
-        spent = 0
+        read = 0  # bytes
         while True:
             try:
                 packet = next(packets, None)
@@ -82,8 +85,8 @@ class Decoder:
             if packet is None:
                 return
             self.packets += packet.size > 0
-            spent += packet.size
-            if spent > TIMES_READ * self._bytes:
+            read += packet.size
+            if read > TIMES_READ * self._bytes:
                 raise Unusable("Its index is damaged: it leads to the same bytes again and again.")
             if self.packets > MOST_FRAMES:
                 raise Unusable(f"It has more than {MOST_FRAMES} frames.")

@@ -26,8 +26,8 @@ from ..model.arrays import UInt8Array
 from . import jpeg, light, png, raw, tiff
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "HEIF", "AVIF")
-JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
-END_MARKER = b"\xff\xd9"
+JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")  # first bytes of such a file
+END_MARKER = b"\xff\xd9"  # of a JPEG
 CUT_SHORT = "It is cut short: the file ends before its picture does."
 
 # EXIF orientation (tag 274) -> what turns the stored picture upright. 1 is upright.
@@ -43,6 +43,7 @@ _UPRIGHT = {
 _JPEG = frozenset({"JPEG", "MPO"})
 _COMMON = frozenset({*_JPEG, "PNG", "TIFF", "WEBP", "BMP"})  # formats that Blender shows
 _SELDOM = frozenset({"zstd", "lzma"})  # compressions of TIFF that Blender does not know
+# Pillow's modes of pictures that can be used, by the bits of a sample.
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "YCbCr", "CMYK"})
 
@@ -131,13 +132,14 @@ def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[DecodedP
             raise Unusable(f"It is a raw file without a JPEG preview of {raw.SMALLEST} pixels or more.")
         with _by_pillow(preview.data, long_side) as picture:
             orientation = picture.orientation if picture.orientation != 1 else _valid_orientation(preview.orientation)
-            yield replace(picture, orientation=orientation, exif=picture.exif or preview.camera, plain=False)
+            yield replace(picture, orientation=orientation, exif=picture.exif or preview.camera_tags, plain=False)
     else:
         with _by_pillow(data, long_side) as picture:
             yield picture
 
 
 def _plate(file: Path) -> UInt8Array:
+    """(H, W, 3) uint8 sRGB of an EXR or DPX file, as displayed. Raises Unusable, OSError or ValueError."""
     if find_spec("av") is None:
         raise Unusable("Reading EXR and DPX needs the Python package av, which is not here.")
     from av.error import PatchWelcomeError
@@ -152,11 +154,13 @@ def _plate(file: Path) -> UInt8Array:
 
 
 def _whole(image: Image.Image, **facts: Any) -> DecodedPicture:
+    """A picture that was decoded in full size. `facts` are more fields of it."""
     return DecodedPicture(image, image.size, (0, 0, *image.size), **facts)
 
 
 @contextmanager
 def _by_pillow(data: bytes, long_side: int | None) -> Iterator[DecodedPicture]:
+    """As `decoded`, for all formats that Pillow knows, and for deep TIFF."""
     if data.startswith(tiff.BIG_ENDIAN_BIG):
         raise Unusable("It is a BigTIFF file with the high bytes first, which cannot be read.")
     tags = tiff.tags(data)

@@ -76,7 +76,7 @@ def focal_and_sensor(
         return None, None
     if not _PLAUSIBLE_FOCAL[0] < focal / max(width, height) < _PLAUSIBLE_FOCAL[1]:
         return None, None
-    return focal, tags.focal and tags.focal * width / focal
+    return focal, None if tags.focal is None else tags.focal * width / focal
 
 
 def _ignores_digital_zoom(tags: LensTags, others: Iterable[LensTags]) -> bool:

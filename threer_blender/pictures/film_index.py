@@ -180,11 +180,11 @@ def _absent(made: Index, decoder: Decoder) -> int:
 
 def _leave_holes(made: Index, lost: list[int | None]) -> None:
     """Renumbers the frames so that pictures which cannot be decoded (`lost` stamps) have numbers, too."""
-    there = set(made.stamps)
-    stamps = sorted(stamp for stamp in lost if stamp is not None and stamp not in there)
+    decoded = set(made.stamps)
+    stamps = sorted(stamp for stamp in lost if stamp is not None and stamp not in decoded)
     if made.times is None or not stamps:
         return
-    before = np.searchsorted(stamps, np.array(made.stamps))
-    numbers = [number + int(more) for number, more in zip(made.statistics.numbers, before, strict=True)]
+    lost_before = np.searchsorted(stamps, np.array(made.stamps))  # the number of lost pictures before each frame
+    numbers = [number + int(count) for number, count in zip(made.statistics.numbers, lost_before, strict=True)]
     made.keys = [numbers[key - 1] for key in made.keys]
     made.statistics.numbers = numbers

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-START, END, SCAN = 0xD8, 0xD9, 0xDA
+START, END, SCAN = 0xD8, 0xD9, 0xDA  # markers: of the start and end of a picture, and of the start of a scan
 BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2  # the kinds of frames that Pillow decodes; others are rare
 MOST_SEGMENTS = 300
 
@@ -22,8 +22,10 @@ class Segment(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """The end of a JPEG: the `position` at which its coded pixels end, whether they are `marked` by an end marker, and
-    whether its scans are `complete`."""
+    """The end of a JPEG: the `position` at which its coded pixels end.
+
+    `marked`: an end marker follows them. `complete`: no scan is missing.
+    """
 
     position: int
     marked: bool
@@ -70,18 +72,19 @@ def size(data: bytes, start: int) -> tuple[int, int] | None:
 
 def ending(data: bytes) -> Ending | None:
     """The ending of the JPEG at the beginning of `data`; None where it has no scan."""
-    position, left = 0, set[tuple[int, int]]()
+    position = 0
+    missing = set[tuple[int, int]]()  # (component, coefficient) whose lowest bit no scan of a progressive JPEG had yet
     for segment in segments(data):
         body = data[segment.start : segment.end]
         if segment.marker == PROGRESSIVE:
-            left = {(component, k) for component in body[6::3] for k in range(64)}
+            missing = {(component, k) for component in body[6::3] for k in range(64)}
         if segment.marker == SCAN and len(body) >= 6 and len(body) == 2 * body[0] + 4:
-            first, last, low = body[-3], body[-2], body[-1] & 15
-            if low == 0:
-                left -= {(component, k) for component in body[1:-3:2] for k in range(first, last + 1)}
+            first, last, lowest_bit = body[-3], body[-2], body[-1] & 15
+            if lowest_bit == 0:
+                missing -= {(component, k) for component in body[1:-3:2] for k in range(first, last + 1)}
             position = codes_end(data, segment.end)
     if not position:
         return None
     # A file that was allocated but not fully written ends in zeros, which are valid coded pixels.
     marked = data[position : position + 2] == bytes((0xFF, END))
-    return Ending(position if marked else len(data[:position].rstrip(b"\0")), marked, not left)
+    return Ending(position if marked else len(data[:position].rstrip(b"\0")), marked, not missing)

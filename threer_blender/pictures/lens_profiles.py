@@ -88,12 +88,12 @@ def profile(camera: str, name: str, millimetres: float, size: tuple[int, int]) -
 
     Raises UserError where the data base has no similar names, or not the lens's distortion at that focal length.
     """
-    back = sensor(camera)
+    camera_sensor = sensor(camera)
     lenses = _database().find_lenses(_cameras(camera)[0], None, name.strip()[:100], True)
     if not lenses or lenses[0].score < SAME_LENS:
         near = ", ".join(quoted(each.model) for each in lenses[:3])
         known = f"; near are {near}" if near else ""
-        raise UserError(f"Lensfun's data base knows no lens {quoted(name)} for {back.name}{known}.")
+        raise UserError(f"Lensfun's data base knows no lens {quoted(name)} for {camera_sensor.name}{known}.")
     best = lenses[0]
     measured = best.interpolate_distortion(millimetres) if millimetres else None
     if measured is None or measured.model.name == "NONE":
@@ -102,9 +102,10 @@ def profile(camera: str, name: str, millimetres: float, size: tuple[int, int]) -
     # Lensfun's unit of radius is half the shorter side of the pictures by which the lens was measured.
     unit = FILM_DIAGONAL / best.crop_factor / math.hypot(1, CALIBRATED_ASPECT) / 2 / millimetres  # in focal lengths
     scale, coefficients = _polynomial(measured.model.name, tuple(measured.terms))
-    corner = math.hypot(back.width, back.width * min(size) / max(size)) / 2 / millimetres
+    # The radius of a picture's corner, in focal lengths.
+    corner = math.hypot(camera_sensor.width, camera_sensor.width * min(size) / max(size)) / 2 / millimetres
     distortion, residual = _fitted([c / scale / unit**power for power, c in enumerate(coefficients)], corner)
-    return LensProfile(best.model, scale, distortion, residual * millimetres / back.width * max(size))
+    return LensProfile(best.model, scale, distortion, residual * millimetres / camera_sensor.width * max(size))
 
 
 def _polynomial(model: str, terms: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
@@ -120,13 +121,14 @@ def _polynomial(model: str, terms: tuple[float, ...]) -> tuple[float, tuple[floa
 def _fitted(coefficients: list[float], corner: float) -> tuple[Distortion, float]:
     """The model RADIAL, fitted to distorted = r · (1 + c1 r + c2 r² + …), and the largest residual.
 
-    Radii, up to that of the `corner`, and the residual are in focal lengths. Samples are dense as the picture's area.
+    `coefficients` are 0, c1, c2 …. Radii, up to that of the `corner`, and the residual are in focal lengths. The radii
+    of the samples divide the picture into rings of equal area.
     """
     radius = corner * np.sqrt(np.linspace(0, 1, SAMPLES))
-    wanted = sum(c * radius ** (power + 1) for power, c in enumerate(coefficients))
+    shift = sum(c * radius ** (power + 1) for power, c in enumerate(coefficients))  # distorted radius less radius
     basis = np.stack([radius**3, radius**5], axis=1)
-    terms = np.linalg.lstsq(basis, wanted, rcond=None)[0]
+    terms = np.linalg.lstsq(basis, shift, rcond=None)[0]
     distortion = Distortion("RADIAL", (float(terms[0]), float(terms[1])))
     ideal = np.stack([radius, np.zeros_like(radius)], axis=1)
-    off = lens.distort(distortion, ideal)[:, 0] - radius - wanted
-    return distortion, float(np.abs(off).max())
+    residuals = lens.distort(distortion, ideal)[:, 0] - radius - shift
+    return distortion, float(np.abs(residuals).max())

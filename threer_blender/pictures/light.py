@@ -67,6 +67,7 @@ def power(exponent: float) -> int:
 
 
 def _power(transfer: int, default: float) -> float:
+    """The exponent of a transfer that is a power; `default` for all others."""
     return (transfer - POWER) / 100 if transfer > POWER else POWERS.get(transfer, default)
 
 
@@ -79,12 +80,12 @@ def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> UIn
     light_of, table = _light_of_codes(transfer), _display_table(transfer in (PQ, HLG))
     matrix = _from_primaries(primaries)
     pixels = np.empty(codes.shape, np.uint8)
-    into, given = pixels.reshape(-1, 3), codes.reshape(-1, 3)
-    for start in range(0, len(given), BAND):  # bands stay in the processor's cache
-        light: Array = np.take(light_of, given[start : start + BAND]) @ matrix
-        np.sqrt(light.clip(0, BRIGHTEST, out=light), out=light)
+    flat_pixels, flat_codes = pixels.reshape(-1, 3), codes.reshape(-1, 3)
+    for start in range(0, len(flat_codes), BAND):  # bands stay in the processor's cache
+        light: Array = np.take(light_of, flat_codes[start : start + BAND]) @ matrix
+        np.sqrt(light.clip(0, BRIGHTEST, out=light), out=light)  # the table goes by square roots
         np.multiply(light, np.float32(65535 / BRIGHTEST**0.5), out=light)
-        into[start : start + BAND] = np.take(table, np.rint(light, out=light).astype(np.uint16))
+        flat_pixels[start : start + BAND] = np.take(table, np.rint(light, out=light).astype(np.uint16))
     return pixels
 
 
@@ -115,11 +116,13 @@ def _light_of_codes(transfer: int) -> Array:
 
 
 @cache
-def _display_table(pressed: bool) -> UInt8Array:
-    """(65536,) square root of linear light, from 0 to BRIGHTEST -> 8-bit sRGB. Light above KNEE is compressed where
-    `pressed`; else light above 1 is clipped."""
+def _display_table(is_hdr: bool) -> UInt8Array:
+    """(65536,) square root of linear light, from 0 to that of BRIGHTEST in equal steps -> 8-bit sRGB.
+
+    Where `is_hdr`, light above KNEE is compressed; else light above 1 is clipped.
+    """
     light: Array = np.linspace(0, 1, 65536) ** 2 * BRIGHTEST
-    if pressed:
+    if is_hdr:
         above = np.log1p(np.maximum(light - KNEE, 0) / (1 - KNEE))
         light = np.minimum(light, KNEE) + (1 - KNEE) * above / np.log1p((PEAK - KNEE) / (1 - KNEE))
     return displayed(light)

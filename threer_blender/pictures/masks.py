@@ -23,7 +23,7 @@ from . import plate_files
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 SUFFIXES = sequence_files.SUFFIXES | {".webp", ".bmp"}
-SHAPE = 0.02  # largest relative difference between the aspect ratios of a mask and its plate
+ASPECT_TOLERANCE = 0.02  # largest relative difference between the aspect ratios of a mask and its plate
 OPAQUE = 0.5  # share of full white, or of full opacity, from which a pixel counts as white, or as opaque
 
 
@@ -50,27 +50,27 @@ class Masks:
         file = self.still or (self.by_name.get(Path(photo.name).stem) if frame is None else self.by_number.get(frame))
         if file is None:
             return None
-        out = _read_mask(file, self.excludes_black)
-        height, width = out.shape
+        mask = _read_mask(file, self.excludes_black)
+        height, width = mask.shape
         plate = _plate_size(photo, width, height)
-        if abs(width / height * plate[1] / plate[0] - 1) > SHAPE:
+        if abs(width / height * plate[1] / plate[0] - 1) > ASPECT_TOLERANCE:
             raise UserError(
                 f"The mask {quoted(file.name)} has {width} × {height} pixels, and {quoted(photo.name)} has "
                 f"{plate[0]} × {plate[1]}; make masks in the plate's size."
             )
-        grown = _grown(out, round(self.margin * width / photo.width), round(self.margin * height / photo.height))
+        grown = _grown(mask, round(self.margin * width / photo.width), round(self.margin * height / photo.height))
         if size is None:
             return grown
         return np.asarray(Image.fromarray(grown).resize(size, Image.Resampling.NEAREST))
 
 
 def _plate_size(photo: Photo, width: int, height: int) -> tuple[int, int]:
-    """The size of the photo that a mask of `width` × `height` pixels should have the shape of.
+    """The size (width, height) of the photo whose shape a mask of `width` × `height` pixels should have.
 
     Where the plate's pixels are not square, masks may have the shape of its file, as those drawn on it in Blender do,
     or that of the displayed picture.
     """
-    if photo.frame is None or abs(width / height * photo.height / photo.width - 1) <= SHAPE:
+    if photo.frame is None or abs(width / height * photo.height / photo.width - 1) <= ASPECT_TOLERANCE:
         return photo.width, photo.height
     from . import video  # needs a package that not every environment has
 
@@ -100,10 +100,10 @@ def excluder(options: Mapping[str, Any]) -> Callable[[Photo, tuple[int, int]], B
 
     It returns None where nothing is masked. Raises UserError where no masks lie at the path that the options name.
     """
-    masked = from_options(options, ())
+    masks = from_options(options, ())
 
     def excluded(photo: Photo, size: tuple[int, int]) -> BoolArray | None:
-        return None if masked is None else masked.excluded(photo, photo.frame, size)
+        return None if masks is None else masks.excluded(photo, photo.frame, size)
 
     return excluded
 
@@ -114,11 +114,12 @@ def in_map(mask: BoolArray, photo_from_map: PhotoFromMap, shape: tuple[int, int]
     `photo_from_map` maps the map's pixels to the photo's. Beyond the photo's edges, the values at the edges apply.
     """
     height, width = shape
-    column = (np.arange(width) + 0.5) * photo_from_map.scale_x + photo_from_map.offset_x
-    row = (np.arange(height) + 0.5) * photo_from_map.scale_y + photo_from_map.offset_y
-    x, y = (np.clip(along.astype(int), 0, side - 1) for along, side in ((column, mask.shape[1]), (row, mask.shape[0])))
-    out: BoolArray = mask[np.ix_(y, x)]
-    return out
+    x = (np.arange(width) + 0.5) * photo_from_map.scale_x + photo_from_map.offset_x
+    y = (np.arange(height) + 0.5) * photo_from_map.scale_y + photo_from_map.offset_y
+    columns = np.clip(x.astype(int), 0, mask.shape[1] - 1)
+    rows = np.clip(y.astype(int), 0, mask.shape[0] - 1)
+    of_map: BoolArray = mask[np.ix_(rows, columns)]
+    return of_map
 
 
 def _files(path: Path) -> tuple[Path | None, dict[int, Path], dict[str, Path]]:
@@ -171,21 +172,21 @@ def _read_mask(file: Path, excludes_black: bool) -> BoolArray:
         raise UserError(f"The mask {quoted(file.name)} cannot be read: it is damaged, or no picture.") from error
     except (OSError, ValueError) as error:
         raise UserError(f"The mask {quoted(file.name)} cannot be read: {cause(error)}.") from error
-    out: BoolArray = share < OPAQUE if excludes_black else share >= OPAQUE
-    return out
+    mask: BoolArray = share < OPAQUE if excludes_black else share >= OPAQUE
+    return mask
 
 
-def _grown(out: BoolArray, across: int, down: int) -> BoolArray:
-    """The mask `out` (H, W), grown by a box that reaches `across` pixels to the sides, and `down` pixels up and down.
+def _grown(mask: BoolArray, across: int, down: int) -> BoolArray:
+    """The mask (H, W), grown by a box that reaches `across` pixels to the sides, and `down` pixels up and down.
 
     It is grown along one axis, then along the other. Sums along the axis tell whether a masked pixel is within reach.
     """
     for axis, margin in ((0, down), (1, across)):
         if not margin:
             continue
-        along = np.moveaxis(out, axis, 0)
+        along = np.moveaxis(mask, axis, 0)
         sums = np.concatenate([np.zeros((1, along.shape[1]), np.int64), along.cumsum(axis=0)])
         rows = np.arange(len(along))
-        near = sums[np.minimum(rows + margin + 1, len(along))] - sums[np.maximum(rows - margin, 0)]
-        out = np.moveaxis(near > 0, 0, axis)
-    return out
+        masked_count = sums[np.minimum(rows + margin + 1, len(along))] - sums[np.maximum(rows - margin, 0)]
+        mask = np.moveaxis(masked_count > 0, 0, axis)
+    return mask

@@ -65,14 +65,14 @@ def read(
     tags: dict[str, LensTags] = {}
     for index, (file, name) in enumerate(zip(files, _names(files), strict=True)):
         progress(index / len(files))
-        share = partial(_share, progress, index, len(files))
+        file_progress = partial(_report_part, progress, index, len(files))
         try:
             digest, data = _read(file, name, first_of)
             if data is not None:
                 photo, tags[name] = _photo(file, data, name, digest, warn)
                 accepted.append(photo)
             else:
-                accepted += _frames(file, name, digest, warn, share)
+                accepted += _frames(file, name, digest, warn, file_progress)
             first_of[digest] = name
         except _Refused as refused:
             unregistered.append(refused.unregistered)
@@ -98,15 +98,16 @@ def _with_named_sensor(photo: Photo, tags: LensTags) -> Photo:
     from . import lens_profiles
 
     try:
-        back = lens_profiles.sensor(tags.camera)
+        sensor = lens_profiles.sensor(tags.camera)
     except UserError:
         return photo
-    focal = focal_for_sensor(back.width, tags, photo.width, photo.height)
-    width = back.width if photo.width >= photo.height else back.height
+    focal = focal_for_sensor(sensor.width, tags, photo.width, photo.height)
+    width = sensor.width if photo.width >= photo.height else sensor.height
     return photo if focal is None else replace(photo, focal=focal, sensor_width=width)
 
 
-def _share(progress: Callable[[float], None], index: int, count: int, fraction: float) -> None:
+def _report_part(progress: Callable[[float], None], index: int, count: int, fraction: float) -> None:
+    """Reports that a `fraction` of file `index`, of `count` files, is done."""
     progress((index + fraction) / count)
 
 
@@ -115,11 +116,12 @@ def _names(files: Sequence[Path]) -> list[str]:
     same: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         same[file.name].append(file.absolute())
-    names = ["/".join(file.absolute().parts[-_telling_depth(same[file.name]) :]) for file in files]
+    names = ["/".join(file.absolute().parts[-_distinct_depth(same[file.name]) :]) for file in files]
     return [name.encode("utf-8", "replace").decode("utf-8") for name in names]
 
 
-def _telling_depth(files: Sequence[Path]) -> int:
+def _distinct_depth(files: Sequence[Path]) -> int:
+    """The least number of last parts by which all of these paths differ."""
     depths = range(1, max(len(file.parts) for file in files) + 1)
     return next(depth for depth in depths if len({file.parts[-depth:] for file in files}) == len(files))
 
@@ -131,6 +133,7 @@ class _Refused(Exception):
         self.unregistered = Unregistered(name, reason, advice)
 
 
+# Advice for a file that is left out.
 RESAVE = "Open it in a picture editor and save it anew as a JPEG or an 8-bit PNG, or take it out of the selection."
 RECUT = "Choose another file, or make shots of it whose frames are all there and of one size."
 CUT = "Cut it into ordinary views of 60 to 90 degrees that overlap by half, and choose those instead."
@@ -178,6 +181,7 @@ def _content(file: Path) -> bytes:
 
 
 def _photo(file: Path, data: bytes, name: str, digest: str, warn: Warn) -> tuple[Photo, LensTags]:
+    """The photo with the content `data`, and its tags. Raises _Refused where it cannot be used."""
     try:
         with decoded(file, data, long_side=1) as picture:
             width, height = picture.size
@@ -189,8 +193,8 @@ def _photo(file: Path, data: bytes, name: str, digest: str, warn: Warn) -> tuple
             kind = panoramas.tagged(picture.image.info, width, height)
             if kind == panoramas.OTHER:
                 raise _Refused(name, "It is a part of a panorama, or a cylindrical one: no lens sees it so.", CUT)
-            whole = bool(kind) or (width == 2 * height and _goes_round(file, data))
-            photo = Photo(name, str(file.absolute()), width, height, digest, panorama=whole)
+            is_panorama = bool(kind) or (width == 2 * height and _goes_round(file, data))
+            photo = Photo(name, str(file.absolute()), width, height, digest, panorama=is_panorama)
             return photo, lens_tags(picture.exif)
     except _Refused:
         raise

@@ -15,6 +15,7 @@ from ..files.photo_files import MOST_PIXELS
 from ..model.arrays import Array, UInt8Array
 from .light import displayed, from_cineon, linear
 
+# FFmpeg's names of pixel formats of floats -> the number of channels.
 FLOATS = {"grayf32le": 1, "gbrpf32le": 3, "gbrapf32le": 4, "grayf16le": 1, "gbrpf16le": 3, "gbrapf16le": 4}
 
 

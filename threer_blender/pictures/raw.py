@@ -14,10 +14,10 @@ from PIL import ExifTags, Image
 
 from . import jpeg
 
-MOST_CANDIDATES = 10_000
+MOST_CANDIDATES = 10_000  # places at which a JPEG may begin that are looked at
 SMALLEST = 640  # pixels of the longer side; smaller previews were made for the camera's menu
-TILES = 3  # from so many JPEGs of one size on, they are tiles of the sensor's picture, and no previews
-_MAGIC = {b"II": b"II*\0", b"MM": b"MM\0*"}
+FEWEST_TILES = 3  # from so many JPEGs of one size on, they are tiles of the sensor's picture, and no previews
+_MAGIC = {b"II": b"II*\0", b"MM": b"MM\0*"}  # byte order -> the first bytes of a TIFF
 
 
 class Preview(NamedTuple):
@@ -25,7 +25,7 @@ class Preview(NamedTuple):
 
     data: bytes
     orientation: int
-    camera: Mapping[int, Any]
+    camera_tags: Mapping[int, Any]
 
 
 def preview(data: bytes) -> Preview | None:
@@ -39,11 +39,11 @@ def preview(data: bytes) -> Preview | None:
         size = jpeg.size(data, start)
         if size is not None and max(size) >= SMALLEST:
             sizes[start] = size
-    often = Counter(sizes.values())
-    alone = {start: size for start, size in sizes.items() if often[size] < TILES}
-    if not alone:
+    count_of = Counter(sizes.values())
+    previews = {start: size for start, size in sizes.items() if count_of[size] < FEWEST_TILES}
+    if not previews:
         return None
-    largest = max(alone, key=lambda start: alone[start][0] * alone[start][1])
+    largest = max(previews, key=lambda start: previews[start][0] * previews[start][1])
     return Preview(data[largest:], *_tags(data))
 
 

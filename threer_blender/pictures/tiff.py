@@ -138,7 +138,9 @@ def _plane(tags: Entries, data: bytes, layout: Layout, number: int) -> Array:
     width = across * layout.part[0]
     height = down * layout.part[1] if TILE_WIDTH in tags else layout.size[1]
     rows = _bytes(tags, data, parts, (width * samples * layout.kind.itemsize, height), layout)
-    values = _undo(rows.reshape(height, across, layout.part[0] * samples * layout.kind.itemsize), tags, layout, samples)
+    values = _undo_predictor(
+        rows.reshape(height, across, layout.part[0] * samples * layout.kind.itemsize), tags, layout, samples
+    )
     plane: Array = values.reshape(height, width, samples)
     return plane
 
@@ -156,8 +158,8 @@ def _bytes(
     values = {WIDTH: [size[0]], HEIGHT: [size[1]], BITS: [8], COMPRESSION: [tags.get(COMPRESSION, 1)], SAMPLES: [1]}
     values |= {PHOTOMETRIC: [1], FILL_ORDER: [tags.get(FILL_ORDER, 1)]}
     if tiled:
-        factor = layout.samples // layout.planes * layout.kind.itemsize
-        values |= {TILE_WIDTH: [layout.part[0] * factor], TILE_HEIGHT: [layout.part[1]]}
+        pixel_bytes = layout.samples // layout.planes * layout.kind.itemsize
+        values |= {TILE_WIDTH: [layout.part[0] * pixel_bytes], TILE_HEIGHT: [layout.part[1]]}
     else:
         values[ROWS] = [layout.part[1]]
     offsets, counts = TILES if tiled else STRIPS
@@ -172,13 +174,14 @@ def _directory(values: Mapping[int, list[int]], start: int) -> bytes:
     end = start + 2 + 12 * len(values) + 4
     entries, after = b"", b""
     for tag, numbers in sorted(values.items()):
-        here = numbers[0] if len(numbers) == 1 else end + len(after)
+        # One number stands in the entry itself. Several stand after the directory, and the entry holds their offset.
+        in_entry = numbers[0] if len(numbers) == 1 else end + len(after)
         after += b"" if len(numbers) == 1 else struct.pack(f"<{len(numbers)}I", *numbers)
-        entries += struct.pack("<HHII", tag, 4, len(numbers), here)
+        entries += struct.pack("<HHII", tag, 4, len(numbers), in_entry)
     return struct.pack("<H", len(values)) + entries + bytes(4) + after
 
 
-def _undo(rows: UInt8Array, tags: Entries, layout: Layout, samples: int) -> Array:
+def _undo_predictor(rows: UInt8Array, tags: Entries, layout: Layout, samples: int) -> Array:
     """Undoes the predictor. Takes bytes (H, parts across, bytes) to values (H, parts across, width × samples).
 
     Raises ValueError for an unknown predictor.

@@ -78,8 +78,8 @@ def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo
     chosen = [frames.numbers[i] for i in _sharpest(np.array(frames.sharpness), frames.views)]
     digests = [hashlib.sha256(f"{digest} {number}".encode()).hexdigest() for number in chosen]
     return [
-        Photo(frame_name(name, number), str(path), *source.size, digest, frame=number)
-        for number, digest in zip(chosen, digests, strict=True)
+        Photo(frame_name(name, number), str(path), *source.size, frame_digest, frame=number)
+        for number, frame_digest in zip(chosen, digests, strict=True)
     ]
 
 
