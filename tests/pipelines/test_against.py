@@ -111,15 +111,15 @@ def test_photos_of_another_place_are_refused(earlier: Path, tmp_path: Path) -> N
 
 def test_what_cannot_be_a_reference_is_refused(photos: list[Photo], earlier: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="choose new ones"):
-        against.reference(str(earlier), [photos[0]])
+        against.read_reference(str(earlier), [photos[0]])
     with pytest.raises(UserError, match="rename the new one"):
-        against.reference(str(earlier), [replace(photos[0], sha256="1" * 64)])
+        against.read_reference(str(earlier), [replace(photos[0], sha256="1" * 64)])
     one = replace(bundle.read(earlier), cameras=bundle.read(earlier).cameras[:1])
     folder = bundle.write(one, tmp_path / "one")
     with pytest.raises(UserError, match="fewer than two cameras"):
-        against.reference(str(folder), [photos[NEW[0]]])
+        against.read_reference(str(folder), [photos[NEW[0]]])
     with pytest.raises(UserError):
-        against.reference(str(tmp_path / "missing"), [photos[NEW[0]]])
+        against.read_reference(str(tmp_path / "missing"), [photos[NEW[0]]])
 
 
 def test_cameras_of_a_blender_scene_are_a_reference(photos: list[Photo], tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_cameras_of_a_blender_scene_are_a_reference(photos: list[Photo], tmp_pat
         for photo, fit in ((photos[0].path, "AUTO"), (photos[2].name, "VERTICAL"), ("elsewhere.png", "AUTO"))
     ]
     scene_camera_files.write(tmp_path / "cameras.json", known)
-    earlier = against.reference(str(tmp_path / "cameras.json"), photos)
+    earlier = against.read_reference(str(tmp_path / "cameras.json"), photos)
     assert [photo.name for photo in earlier.photos[:2]] == [photos[0].name, photos[2].name]
     assert len(earlier.photos) == COUNT
     assert earlier.z_up

@@ -99,7 +99,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     if folder := options.get("against"):
         from ..pipelines import against
 
-        earlier = against.reference(str(folder), photos)
+        earlier = against.read_reference(str(folder), photos)
         photos = earlier.photos
         first = matching_passes(photos, options)[0]
         report.plan([*first.plan(len(photos)), *_dense_plan(photos, options)])

@@ -57,8 +57,8 @@ class EarlierResult:
         solved = []
         for view in self.views(inputs):
             focal = view.camera.fx / math.sqrt(view.photo_from_map.scale_x * view.photo_from_map.scale_y)
-            pose, confidence = view.camera.world_from_camera, view.confidence
-            solved.append(AlignedView(view.number, pose, focal, np.maximum(view.depth, 0), confidence))
+            depth = np.maximum(view.depth, 0)
+            solved.append(AlignedView(view.number, view.camera.world_from_camera, focal, depth, view.confidence))
         return replace(global_alignment.NOTHING, views=solved)
 
     def views_with(self, views: Sequence[View], inputs: Sequence[NetworkInput]) -> list[View]:

@@ -47,19 +47,19 @@ class Reference:
         )
 
 
-def reference(place: str, chosen: Sequence[Photo]) -> Reference:
-    """The reference at `place`, a result's folder or a file of scene cameras, and the new ones of the `chosen` photos.
+def read_reference(path: str, chosen: Sequence[Photo]) -> Reference:
+    """The reference at `path`, a result's folder or a file of scene cameras, and the new ones of the `chosen` photos.
 
     A new photo with the size and EXIF focal length of a reference photo has its lens, which is held. Where neither
     has an EXIF focal length, the new one starts from the lens of a reference photo of its size. Raises UserError where
     the reference cannot be read or has fewer than two cameras, no chosen photo is new, or two photos have one name.
     """
-    earlier = _from_file(Path(place), chosen) if Path(place).is_file() else _from_result(place, chosen)
-    if len(earlier.cameras) < 2:
-        raise UserError(f"{quoted(earlier.name)} has fewer than two cameras: nothing can be solved against it.")
-    exif = {photo.name: photo.focal for photo in earlier.photos}
+    reference = _from_file(Path(path), chosen) if Path(path).is_file() else _from_result(path, chosen)
+    if len(reference.cameras) < 2:
+        raise UserError(f"{quoted(reference.name)} has fewer than two cameras: nothing can be solved against it.")
+    exif_focal = {photo.name: photo.focal for photo in reference.photos}
     photos = []
-    for photo, camera in zip(earlier.photos, earlier.cameras.values(), strict=True):
+    for photo, camera in zip(reference.photos, reference.cameras.values(), strict=True):
         lens = lens_of(camera, photo)
         photos.append(replace(photo, lens=lens, focal=lens.focal))
     hashes = {photo.sha256 for photo in photos}
@@ -67,30 +67,30 @@ def reference(place: str, chosen: Sequence[Photo]) -> Reference:
     if not new:
         raise UserError("All of these photos have a camera in the reference: choose new ones.")
     for photo in new:
-        if photo.name in exif:
+        if photo.name in exif_focal:
             raise UserError(f"The reference has another photo that is called {quoted(photo.name)}; rename the new one.")
-    lenses = {(exif[each.name], each.width, each.height): each.lens for each in photos}
-    return replace(earlier, photos=[*photos, *(_with_lens(photo, lenses) for photo in new)])
+    lenses = {(exif_focal[each.name], each.width, each.height): each.lens for each in photos}
+    return replace(reference, photos=[*photos, *(_with_lens(photo, lenses) for photo in new)])
 
 
-def solve(earlier: Reference, match: Match, report: ReportStage) -> MappingSolution:
+def solve(reference: Reference, match: Match, report: ReportStage) -> MappingSolution:
     """Solves the new photos in the reference's world, by the matches that `match(folder, None, (), report)` returns.
 
     Raises UserError where they do not fit the reference, and `report`'s errors.
     """
     with tempfile.TemporaryDirectory() as folder:
         matched = match(Path(folder), None, (), report)
-        solution = resection.solve_against(matched, earlier.cameras, report)
-    return replace(solution, notes=[earlier.sentence(solution.cameras), *solution.notes])
+        solution = resection.solve_against(matched, reference.cameras, report)
+    return replace(solution, notes=[reference.sentence(solution.cameras), *solution.notes])
 
 
 def _from_result(folder: str, chosen: Sequence[Photo]) -> Reference:
     """The photos and cameras of a result. Photos that were chosen again are read from their new paths."""
     result = bundle.read(folder)
     by_name = {photo.name: photo for photo in result.photos}
-    here = {photo.sha256: photo.path for photo in chosen}
+    new_paths = {photo.sha256: photo.path for photo in chosen}
     photos = [by_name[camera.photo] for camera in result.cameras]
-    photos = [replace(photo, path=here.get(photo.sha256, photo.path)) for photo in photos]
+    photos = [replace(photo, path=new_paths.get(photo.sha256, photo.path)) for photo in photos]
     return Reference(Path(folder).name, photos, dict(enumerate(result.cameras)), result.metric, result.z_up)
 
 
@@ -99,17 +99,17 @@ def _from_file(path: Path, chosen: Sequence[Photo]) -> Reference:
 
     Frames of videos are not among them: one camera cannot be that of all frames.
     """
-    known_cameras = {}
+    scene_cameras = {}
     for entry in scene_camera_files.read(path):
-        known_cameras[entry.photo] = known_cameras[Path(entry.photo).name] = entry
+        scene_cameras[entry.photo] = scene_cameras[Path(entry.photo).name] = entry
     photos: list[Photo] = []
     cameras = {}
     for photo in chosen:
-        known_camera = known_cameras.get(photo.path, known_cameras.get(photo.name))
-        if known_camera is not None and photo.frame is None:
-            cameras[len(photos)] = known_camera.camera(photo.name, photo.width, photo.height)
+        scene_camera = scene_cameras.get(photo.path, scene_cameras.get(photo.name))
+        if scene_camera is not None and photo.frame is None:
+            cameras[len(photos)] = scene_camera.camera(photo.name, photo.width, photo.height)
             photos.append(photo)
-    return Reference(path.name, photos, cameras, True, True)
+    return Reference(path.name, photos, cameras, metric=True, z_up=True)
 
 
 def _with_lens(photo: Photo, lenses: Mapping[tuple[float | None, int, int], KnownLens]) -> Photo:
@@ -128,4 +128,4 @@ def lens_of(camera: Camera, photo: Photo) -> KnownLens:
         k1, k2 = (*distortion.params, 0.0)[:2]
         distortion = Distortion("OPENCV", (k1, k2, 0.0, 0.0))
     centre = known_camera.cx, known_camera.cy
-    return KnownLens(known_camera.fx, centre, distortion, True, "The reference's lens", aspect)
+    return KnownLens(known_camera.fx, centre, distortion, held=True, name="The reference's lens", aspect=aspect)

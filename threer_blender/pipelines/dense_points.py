@@ -68,20 +68,20 @@ def pointmaps_and_cloud(
     return maps, cloud
 
 
-def _without_masked(depth: DepthMap, camera: Camera, view: View, out: BoolArray | None) -> DepthMap:
+def _without_masked(depth: DepthMap, camera: Camera, view: View, photo_mask: BoolArray | None) -> DepthMap:
     """The depth map of a pinhole view, with depth and confidence 0 at pixels that the photo's mask leaves out.
 
-    `out` (H, W) is the mask of the photo that `camera` took; None without one.
+    `photo_mask` (H, W) is the mask of the photo that `camera` took; None without one.
     """
-    if out is None:
+    if photo_mask is None:
         return depth
     height, width = depth.depth.shape
-    white = np.repeat(255 * out[..., None].astype(np.uint8), 3, axis=-1)
+    white = np.repeat(255 * photo_mask[..., None].astype(np.uint8), 3, axis=-1)
     if camera.distortion.is_panorama:
-        share = panorama_views.view_of(camera, view, white)[..., 0]
+        view_mask = panorama_views.view_of(camera, view, white)[..., 0]
     else:
-        share = remap.ideal_picture_of(white, camera, view.intrinsics, (width, height))[..., 0]
-    masked = share >= 128
+        view_mask = remap.ideal_picture_of(white, camera, view.intrinsics, (width, height))[..., 0]
+    masked = view_mask >= 128
     return replace(
         depth,
         depth=np.where(masked, np.float32(0), depth.depth),

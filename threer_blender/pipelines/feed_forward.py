@@ -82,8 +82,8 @@ def batch(views: Sequence[Input], device: Device) -> Tensor:
 
 def infer(device: Device, forward: Callable[[], Iterable[Tensor]]) -> list[Array]:
     """Calls `forward` in the device's precision and without gradients. Returns its tensors as float32 arrays."""
-    half = torch.autocast(device.torch.type, device.dtype, enabled=device.dtype != torch.float32)
-    with torch.inference_mode(), half:
+    precision = torch.autocast(device.torch.type, device.dtype, enabled=device.dtype != torch.float32)
+    with torch.inference_mode(), precision:
         return [tensor.float().cpu().numpy() for tensor in forward()]
 
 
@@ -125,8 +125,8 @@ def reconstruct(
 
 def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage]:
     """The stages for so many photos. `in_parts`: they are processed in several chunks."""
-    each = [SORTING, LOOKING, MERGING] if in_parts else [LOOKING, MERGING]
-    weighed = [stage.weighing(stage.weight * photos) for stage in each]
+    per_photo = [SORTING, LOOKING, MERGING] if in_parts else [LOOKING, MERGING]
+    weighed = [stage.weighing(stage.weight * photos) for stage in per_photo]
     return [LOADING, *weighed, *refinement.plan(photos, options["refine"])]
 
 
@@ -176,20 +176,20 @@ def _chunk_settings(engine: Engine, device: Device, weight_bytes: int, count: in
 
     Raises UserError where fewer fit than the engine needs at once.
     """
-    half = device.dtype != torch.float32
+    is_half = device.dtype != torch.float32
     cost = engine.costs[""]
-    each = cost.memory_per_photo / (2 if half else 1)
+    per_photo = cost.memory_per_photo / (2 if is_half else 1)
     # In half precision, autocast holds a second copy of the weights.
-    fixed = (1.5 if half else 1.0) * weight_bytes + cost.memory
-    fit = min(cost.most_at_once, int((MEMORY * device.memory - fixed) / each))
+    fixed = (1.5 if is_half else 1.0) * weight_bytes + cost.memory
+    most = min(cost.most_at_once, int((MEMORY * device.memory - fixed) / per_photo))
     fewest = min(count, cost.fewest_at_once)
-    if fit < fewest:
-        needed = (fixed + fewest * each) / MEMORY / 2**30
+    if most < fewest:
+        needed = (fixed + fewest * per_photo) / MEMORY / 2**30
         raise UserError(
             f"{engine.label} needs {needed:.1f} GB of free memory for these photos, and {device.name} has "
             f"{device.memory / 2**30:.1f} GB; close other programs, choose fewer photos, or a smaller engine."
         )
-    return ChunkSettings(fit, max(2, round(SHARED * fit)))
+    return ChunkSettings(most, max(2, round(SHARED * most)))
 
 
 def _merged_views(
@@ -210,7 +210,7 @@ def _merged_views(
         valid = (view.confidence > 0) & np.isfinite(view.depth) & (view.depth > 0)
         depths.append(view.depth[valid][::97])  # a sample of the pixels is enough for medians
         confidences.append(view.confidence[valid][::97])
-        steps.append(1 / view.intrinsics[0, 0])
+        steps.append(1 / view.intrinsics[0, 0])  # between two pixels, at a depth of 1
     if not any(map(len, depths)):
         raise UserError(f"{engine.label} finds no surface in these photos; choose others, or another engine.")
     middle = float(np.median(np.concatenate(depths)))

@@ -79,14 +79,14 @@ def both_orders(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def without_masked(prediction: PairPrediction, inputs: Sequence[NetworkInput]) -> PairPrediction:
     """The prediction with a confidence of 0 at masked pixels."""
 
-    def believed(confidence: AnyFloatArray, number: int) -> AnyFloatArray:
-        out = inputs[number].excluded
-        return confidence if out is None else np.where(out, np.zeros_like(confidence), confidence)
+    def unmasked(confidence: AnyFloatArray, number: int) -> AnyFloatArray:
+        mask = inputs[number].excluded
+        return confidence if mask is None else np.where(mask, np.zeros_like(confidence), confidence)
 
     return replace(
         prediction,
-        confidence_first=believed(prediction.confidence_first, prediction.first),
-        confidence_second=believed(prediction.confidence_second, prediction.second),
+        confidence_first=unmasked(prediction.confidence_first, prediction.first),
+        confidence_second=unmasked(prediction.confidence_second, prediction.second),
     )
 
 
@@ -94,10 +94,10 @@ def matches_without_masked(matches: Matches, inputs: Sequence[NetworkInput]) -> 
     """The matches whose pixels are masked in neither photo."""
     clear = np.ones(len(matches.confidence), np.bool_)
     for number, pixels in ((matches.first, matches.pixels_first), (matches.second, matches.pixels_second)):
-        out = inputs[number].excluded
-        if out is not None:
-            column, row = (np.clip(pixels[:, axis].astype(int), 0, out.shape[1 - axis] - 1) for axis in (0, 1))
-            clear &= ~out[row, column]
+        mask = inputs[number].excluded
+        if mask is not None:
+            column, row = (np.clip(pixels[:, axis].astype(int), 0, mask.shape[1 - axis] - 1) for axis in (0, 1))
+            clear &= ~mask[row, column]
     parts = matches.pixels_first[clear], matches.pixels_second[clear], matches.confidence[clear]
     return Matches(matches.first, matches.second, *parts)
 
@@ -137,7 +137,7 @@ def solve(
         float(np.median(alignment.pairs.scale)),
         threshold,
         unregistered,
-        [*unsure, *notes, *_unused(alignment, names, len(store))],
+        [*unsure, *notes, *_contradictions(alignment, names, len(store))],
     )
 
 
@@ -169,9 +169,10 @@ def guessed_alignment(store: PairStore, names: Sequence[str]) -> Alignment:
         first_from_second = relative_pose(*predictions).inverse
     except ValueError as error:
         raise _no_answer(" and ".join(names)) from error
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = first_from_second.rotation, first_from_second.translation
-    second = replace(second, world_from_camera=pose, depth=(second.depth * first_from_second.scale).astype(np.float32))
+    world_from_second = np.eye(4)  # the world is the first camera's frame
+    world_from_second[:3, :3], world_from_second[:3, 3] = first_from_second.rotation, first_from_second.translation
+    depth = (second.depth * first_from_second.scale).astype(np.float32)
+    second = replace(second, world_from_camera=world_from_second, depth=depth)
     frames = Similarity(1.0, np.eye(3), np.zeros(3)), first_from_second
     pairs = Similarities(*(np.array(part) for part in zip(*frames, strict=True)))
     return Alignment([first, second], pairs, np.array(numbers), [], [], [])
@@ -193,6 +194,7 @@ def monocular(prediction: PairPrediction, name: str) -> AlignedView:
 
 
 def _frames(store: PairStore, alignment: Alignment) -> dict[tuple[int, int], FloatArray]:
+    """The `frames` of a PairSolution."""
     frames = {}
     for row, index in enumerate(alignment.pair_numbers):
         if index not in alignment.disagreeing:
@@ -205,14 +207,13 @@ def _frames(store: PairStore, alignment: Alignment) -> dict[tuple[int, int], Flo
 
 def _map_focal(photo: Photo, network_input: NetworkInput) -> float | None:
     """The photo's focal length from EXIF, in pixels of the map; None where it is unknown."""
-    return (
-        None
-        if photo.focal is None
-        else photo.focal / math.sqrt(network_input.photo_from_map[0] * network_input.photo_from_map[1])
-    )
+    if photo.focal is None:
+        return None
+    return photo.focal / math.sqrt(network_input.photo_from_map.scale_x * network_input.photo_from_map.scale_y)
 
 
 def _view(photos: Sequence[Photo], inputs: Sequence[NetworkInput], solved: AlignedView) -> assembly.View:
+    """The solved view, with its camera and errors in the photo's pixels."""
     photo, one = photos[solved.photo], inputs[solved.photo]
     height, width = solved.depth.shape
     camera = assembly.camera(photo, one.photo_from_map, (width, height), solved.focal, solved.world_from_camera)
@@ -223,7 +224,7 @@ def _view(photos: Sequence[Photo], inputs: Sequence[NetworkInput], solved: Align
     return assembly.View(solved.photo, camera, one.photo_from_map, one.image, solved.depth, solved.confidence)
 
 
-def _unused(alignment: Alignment, names: Sequence[str], count: int) -> list[str]:
+def _contradictions(alignment: Alignment, names: Sequence[str], count: int) -> list[str]:
     """Sentences on predictions, of `count` in all, and on focal lengths that contradict the solution."""
     notes = []
     if alignment.disagreeing:

@@ -9,6 +9,7 @@ quarters more memory per photo.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -103,18 +104,18 @@ def predict(
         return photos[pair[0]].grid, photos[pair[1]].grid
 
     done = 0
-    for (one, two), alike in groupby(sorted(pairs, key=shapes), shapes):
-        waiting = list(alike)
-        most = _batch_size(one[0] * one[1] + two[0] * two[1], device)
+    for (first_grid, second_grid), group in groupby(sorted(pairs, key=shapes), shapes):
+        waiting = list(group)
+        batch_size = _batch_size(math.prod(first_grid) + math.prod(second_grid), device)
         while waiting:
             report(PREDICTING, done, len(pairs))
-            batch = waiting[:most]
+            batch = waiting[:batch_size]
             try:
                 sides = _decoded(network, device, photos, batch)
             except (MemoryError, RuntimeError) as error:
                 if len(batch) == 1 or not hardware.is_out_of_memory(error):
                     raise
-                most = len(batch) // 2
+                batch_size = len(batch) // 2
                 report.warn(
                     f"The memory of {device.name} is short: fewer photos are compared at a time, which is slower."
                 )

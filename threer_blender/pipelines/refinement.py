@@ -43,7 +43,7 @@ LENS_PHOTOS = (
     (5, Unknowns(distortion="SIMPLE_RADIAL")),
     (1, Unknowns()),
 )
-OTHERS_TELL = 5  # up to so many photos count as sharing a lens even if they do not, since they see the same points
+COUNTED_AS_SHARING = 5  # so many photos count as sharing a lens even if they do not, since they see the same points
 
 
 def plan(photos: int, intrinsics: str) -> list[Stage]:
@@ -100,8 +100,9 @@ def settings_for(reconstruction: Reconstruction, intrinsics: str) -> AdjustmentS
     if intrinsics == "known":
         return AdjustmentSettings(unknowns=NO_UNKNOWNS)
     numbers = lenses(camera_photos(reconstruction), intrinsics == "shared")
-    photos_per_lens = max(np.bincount(numbers, minlength=1).max(), min(len(numbers), OTHERS_TELL))
-    return AdjustmentSettings(numbers, next(asked for least, asked in LENS_PHOTOS if photos_per_lens >= least))
+    photos_per_lens = max(np.bincount(numbers, minlength=1).max(), min(len(numbers), COUNTED_AS_SHARING))
+    unknowns = next(unknowns for fewest, unknowns in LENS_PHOTOS if photos_per_lens >= fewest)
+    return AdjustmentSettings(numbers, unknowns)
 
 
 def camera_photos(reconstruction: Reconstruction) -> list[Photo]:
@@ -161,14 +162,14 @@ def with_depths(tracks: Tracks, reconstruction: Reconstruction) -> Tracks:
         pointmap = maps.get(camera.photo)
         if pointmap is None:
             continue
-        mine = np.flatnonzero(tracks.camera == index)
+        rows = np.flatnonzero(tracks.camera == index)
         height, width = pointmap.mask.shape
-        place = (tracks.pixels[mine] - pointmap.photo_from_map[2:]) / pointmap.photo_from_map[:2]
-        column, row = np.floor(place).astype(int).T
+        map_pixels = (tracks.pixels[rows] - pointmap.photo_from_map[2:]) / pointmap.photo_from_map[:2]
+        column, row = np.floor(map_pixels).astype(int).T
         inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
         column, row = column.clip(0, width - 1), row.clip(0, height - 1)
         z = pointmap.depth(camera)[row, column]
-        depth[mine] = np.where(inside & pointmap.mask[row, column] & (z > 0), z, np.nan)
+        depth[rows] = np.where(inside & pointmap.mask[row, column] & (z > 0), z, np.nan)
     return replace(tracks, depth=depth)
 
 
@@ -223,13 +224,14 @@ def _moved_cloud(
     for number, photo in enumerate(reconstruction.photos):
         if photo.name not in new:
             continue
-        mine = np.flatnonzero(reconstruction.cloud.photo == number)
+        of_photo = np.flatnonzero(reconstruction.cloud.photo == number)
         before, after = old[photo.name], new[photo.name]
-        row = before.camera_from_world[2]
-        depth = (positions[mine].astype(np.float64) @ row[:3] + row[3]) * factors[photo.name]
-        moved = _to_world(after, after.rays(before.project(positions[mine])) * depth[:, None])
-        positions[mine] = np.where(np.isfinite(moved), moved, positions[mine])
-        normals[mine] = normals[mine] @ (after.world_from_camera[:3, :3] @ before.world_from_camera[:3, :3].T).T
+        depth_row = before.camera_from_world[2]
+        depth = (positions[of_photo].astype(np.float64) @ depth_row[:3] + depth_row[3]) * factors[photo.name]
+        moved = _to_world(after, after.rays(before.project(positions[of_photo])) * depth[:, None])
+        positions[of_photo] = np.where(np.isfinite(moved), moved, positions[of_photo])
+        rotation = after.world_from_camera[:3, :3] @ before.world_from_camera[:3, :3].T
+        normals[of_photo] = normals[of_photo] @ rotation.T
     return replace(reconstruction.cloud, positions=positions, normals=normals)
 
 

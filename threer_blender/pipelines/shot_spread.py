@@ -85,26 +85,29 @@ def random_half(shot: ShotTracks, seed: int) -> ShotTracks:
 def spread(first: ShotSolution, others: Sequence[ShotSolution]) -> Spread:
     """The differences of the other solutions' cameras from the first's, after aligning their worlds to the first."""
     numbers = [n for n in first.cameras if all(n in other.cameras for other in others)]
-    here = [first.cameras[n] for n in numbers]
-    differences = np.array([_differences(here, [other.cameras[n] for n in numbers]) for other in others])
+    cameras = [first.cameras[n] for n in numbers]
+    differences = np.array([_differences(cameras, [other.cameras[n] for n in numbers]) for other in others])
     position, rotation, focal = np.sqrt((differences**2).mean(axis=0))
     return Spread(np.array(numbers), position, rotation, focal)
 
 
-def _differences(here: Sequence[Camera], there: Sequence[Camera]) -> FloatArray:
-    """(3, F) the differences of positions, rotations and focal lengths between cameras, as in Spread."""
-    a, b = (np.array([camera.world_from_camera for camera in cameras]) for cameras in (here, there))
+def _differences(first: Sequence[Camera], other: Sequence[Camera]) -> FloatArray:
+    """(3, F) the differences of positions, rotations and focal lengths between two solutions' cameras, as in Spread.
+
+    The world of `other` is aligned to that of `first`: rotations by one rotation, positions by one similarity.
+    """
+    a, b = (np.array([camera.world_from_camera for camera in cameras]) for cameras in (first, other))
     rotation = rotations.nearest(np.einsum("nij,nkj->ik", a[:, :3, :3], b[:, :3, :3]))
     angles = np.degrees(
         np.linalg.norm(rotations.to_vectors(a[:, :3, :3].transpose(0, 2, 1) @ rotation @ b[:, :3, :3]), axis=1)
     )
     path = float(np.linalg.norm(np.diff(a[:, :3, 3], axis=0), axis=1).sum())
-    off = np.zeros(len(here))
+    distances = np.zeros(len(first))
     if path > 0:
-        moved = similarities.fit(b[None, :, :3, 3], a[None, :, :3, 3], np.ones((1, len(here))))
-        off = np.linalg.norm(moved.apply(b[None, :, :3, 3])[0] - a[:, :3, 3], axis=1) / path
-    focal = np.array([two.fx / one.fx - 1 for one, two in zip(here, there, strict=True)])
-    return np.stack([off, angles, focal])
+        first_from_other = similarities.fit(b[None, :, :3, 3], a[None, :, :3, 3], np.ones((1, len(first))))
+        distances = np.linalg.norm(first_from_other.apply(b[None, :, :3, 3])[0] - a[:, :3, 3], axis=1) / path
+    focal = np.array([two.fx / one.fx - 1 for one, two in zip(first, other, strict=True)])
+    return np.stack([distances, angles, focal])
 
 
 def _rms(values: FloatArray) -> float:

@@ -42,12 +42,12 @@ def estimate(reconstruction: Reconstruction, progress: Progress = lambda _done, 
     cameras = reconstruction.cameras
     prior = upright.horizons(cameras)
     sensors = _sensors(reconstruction)
-    near = next((each for each in sensors if each.spread < prior.spread), prior)
+    rough = next((each for each in sensors if each.spread < prior.spread), prior)
     points, normals = _sample(reconstruction)
     centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras])
-    ground = upright.floor(points, normals, centres, near)
+    ground = upright.floor(points, normals, centres, rough)
     edges = _edges(reconstruction, progress)
-    evidence = [*sensors, upright.verticals(*edges, near), upright.floor_evidence(ground)]
+    evidence = [*sensors, upright.verticals(*edges, rough), upright.floor_evidence(ground)]
     verdict = upright.combined(prior, [each for each in evidence if each is not None])
     if ground is not None and upright.angle(ground.normal, verdict.up) > upright.LEVEL:  # a slope, or a wall
         ground = None

@@ -11,7 +11,8 @@ from ..model.arrays import FloatArray
 from ..model.reconstruction import Reconstruction
 from .shot_report import GENERATOR, SPREADS, ShotReport, report
 
-WIDTH, HEIGHT, LEFT, BELOW = 960, 180, 52, 22  # pixels of a graph and of its margins
+WIDTH, HEIGHT = 960, 180  # pixels of a graph
+LEFT, BELOW = 52, 22  # pixels of its margins at the left and below
 TICKS = 8  # frame numbers along a graph
 SOLVED, REASON, ERROR = "Solved", "Why", "Error, median"  # labels of facts
 STYLE = """
@@ -133,7 +134,7 @@ def _graph(shot: ShotReport, lines: Sequence[tuple[str, str, str]]) -> str:
 
 def _pieces(values: FloatArray) -> list[list[int]]:
     """The runs of consecutive indices at which `values` are finite."""
-    known = np.flatnonzero(np.isfinite(values))
-    if not len(known):
+    finite = np.flatnonzero(np.isfinite(values))
+    if not len(finite):
         return []
-    return [run.tolist() for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)]
+    return [run.tolist() for run in np.split(finite, np.flatnonzero(np.diff(finite) > 1) + 1)]

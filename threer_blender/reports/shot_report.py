@@ -25,9 +25,9 @@ JUMPS = 5.0  # times the shot's median jump, from which a jump is suspicious
 GRID = 5  # points along each side of the lattice at which jumps are measured
 SAMPLED = 4000  # points of the cloud by which the depth is measured
 
-# The fourth difference cancels smooth movement. With this scale, errors that are independent in each frame keep their
-# RMS.
-FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / np.sqrt(70.0)
+# The weights of five frames in the fourth difference, which cancels smooth movement. With this scale, errors that are
+# independent in each frame keep their RMS.
+FOURTH_DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / np.sqrt(70.0)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,6 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
     }
     values["jump"] = _jumps(shot, sampled_points(cloud))
     medians = values["median_error"]
-    known = np.isfinite(medians)
     first, last = min(shot.cameras), max(shot.cameras)
     jumps = values["jump"][np.isfinite(values["jump"])]
     return ShotReport(
@@ -88,18 +87,20 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
         numbers=numbers,
         solved=len(shot.cameras),
         missing=len(shot.missing),
-        interpolated=len(_between(shot)),
+        interpolated=len(_interpolated(shot)),
         values=values,
         median=_median(medians),
         p95=_median(values["p95_error"]),
-        worst_frame=(int(numbers[np.nanargmax(medians)]), float(np.nanmax(medians))) if known.any() else None,
+        worst_frame=(int(numbers[np.nanargmax(medians)]), float(np.nanmax(medians)))
+        if np.isfinite(medians).any()
+        else None,
         jitter=float(np.sqrt((jumps**2).mean())) if len(jumps) else np.nan,
         focal=(shot.cameras[first].fx, shot.cameras[last].fx),
         suspicious=_suspicious(shot, values),
     )
 
 
-def _between(shot: Shot) -> list[int]:
+def _interpolated(shot: Shot) -> list[int]:
     """The numbers of the frames that have a picture and no camera, between the first and the last with a camera."""
     inside = range(min(shot.cameras), max(shot.cameras) + 1) if shot.cameras else range(0)
     return [number for number in inside if number not in shot.cameras and number not in shot.missing]
@@ -107,8 +108,8 @@ def _between(shot: Shot) -> list[int]:
 
 def _median(values: FloatArray) -> float:
     """The median of the finite values; NaN where there are none."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else np.nan
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if len(finite) else np.nan
 
 
 def sampled_points(cloud: PointCloud | None) -> FloatArray:
@@ -126,13 +127,13 @@ def _jumps(shot: Shot, positions: FloatArray) -> FloatArray:
     jumps = np.full(shot.frame_count, np.nan)
     for index in range(shot.frame_count):
         number = shot.first_frame + index
-        around = [shot.cameras.get(number + step) for step in range(-2, 3)]
-        known = [camera for camera in around if camera is not None]
-        if len(known) == len(around):
-            points = points_at_median_depth(known[2], positions)
-            ways = np.stack([camera.project(points) for camera in known])
-            off = np.linalg.norm(np.einsum("f,fnk->nk", FOURTH, ways), axis=1)
-            jumps[index] = _median(off)
+        five = [shot.cameras.get(number + step) for step in range(-2, 3)]
+        cameras = [camera for camera in five if camera is not None]
+        if len(cameras) == len(five):
+            points = points_at_median_depth(cameras[2], positions)
+            pixels = np.stack([camera.project(points) for camera in cameras])  # (frame, point, x or y)
+            distances = np.linalg.norm(np.einsum("f,fnk->nk", FOURTH_DIFFERENCE, pixels), axis=1)
+            jumps[index] = _median(distances)
     return jumps
 
 
@@ -149,7 +150,7 @@ def points_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray:
 def _suspicious(shot: Shot, values: Mapping[str, FloatArray]) -> dict[int, list[str]]:
     """The frames to look at, by number, each with short reasons."""
     error, jump = _median(values["median_error"]), _median(values["jump"])
-    signs: list[tuple[Array, str, FloatArray]] = [
+    checks: list[tuple[Array, str, FloatArray]] = [  # frames that fail, the reason, and the values in it
         (values["median_error"] > max(NOTABLE, WORSE * error), "error {:.2f} px", values["median_error"]),
         (values["jump"] > max(NOTABLE, JUMPS * jump), "jumps by {:.2f} px", values["jump"]),
         (values["inliers"] < FEWEST, "{:.0f} tracks", values["inliers"]),
@@ -158,7 +159,7 @@ def _suspicious(shot: Shot, values: Mapping[str, FloatArray]) -> dict[int, list[
     suspicious: dict[int, list[str]] = {}
     for index in range(shot.frame_count):
         number = shot.first_frame + index
-        reasons = [text.format(value[index]) for is_so, text, value in signs if is_so[index]]
+        reasons = [text.format(value[index]) for fails, text, value in checks if fails[index]]
         if number not in shot.cameras and number not in shot.missing:
             reasons = ["no camera"]
         if reasons:
