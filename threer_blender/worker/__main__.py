@@ -133,6 +133,7 @@ def _work(request: Request, report: MessageReport) -> tuple[Ended, int]:
 
 
 def _failed(error: Exception) -> Failed:
+    """The last message after an error that no user's mistake caused."""
     if hardware.is_out_of_memory(error):
         return Failed(OUT_OF_MEMORY, "user")
     if hardware.is_disk_full(error):
@@ -141,6 +142,7 @@ def _failed(error: Exception) -> Failed:
 
 
 def _run(request: Request, report: MessageReport) -> Ended:
+    """Does what the request asks for. Returns the last message. Raises what the work raises."""
     if isinstance(request, ReconstructionRequest):
         with context.entered(Context({name: Path(path) for name, path in request.weights.items()})):
             return _reconstruct(request, report)
@@ -150,6 +152,7 @@ def _run(request: Request, report: MessageReport) -> Ended:
 
 
 def _reconstruct(request: ReconstructionRequest, report: MessageReport) -> Done:
+    """Reads the photos, runs the engine, and writes the bundle. Raises UserError, and what `report` raises."""
     output = Path(request.output).absolute()
     engine = registry.engine(request.engine)
     options = engine.checked_options(request.options)
@@ -206,11 +209,11 @@ def _without_panoramas(chosen: Photos, engine: Engine, report: MessageReport) ->
 
 
 def _solved(
-    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], moving: Path, report: MessageReport
+    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], masks_folder: Path, report: MessageReport
 ) -> tuple[Reconstruction, dict[str, Any]]:
     """The engine's result for the photos, with the cameras of the shots among them, and the options that it used.
 
-    Masks of what moves in the shots are written into the folder `moving`.
+    Masks of what moves in the shots are written into `masks_folder`.
     """
     from ..pictures import masks
     from . import masking
@@ -240,7 +243,7 @@ def _solved(
         else:
             result = masking.applied(result, masked)
             result = replace(result, shots=shots.solve(result, videos, options, report.warn, adjusting))
-    notes = moving_masks.write(videos, result.shots, moving, adjusting)
+    notes = moving_masks.write(videos, result.shots, masks_folder, adjusting)
     return replace(result, notes=[*result.notes, *notes]), options
 
 

@@ -37,7 +37,7 @@ TIMEOUT = 30.0  # seconds without a byte after which a connection counts as brok
 # before.
 PATIENCE = 4
 ENOUGH = 1 << 16
-MOST_BREAKS = 200  # connections in one call, however much arrives between breaks
+MOST_CONNECTIONS = 200  # in one call, however much arrives by each
 LARGEST = 1 << 35  # the most bytes of a file whose size is not known
 SPARE = 1 << 28  # bytes of the disk that are left free
 OK, PARTIAL_CONTENT, UNAUTHORISED, FORBIDDEN, UNSATISFIABLE, TOO_MANY = 200, 206, 401, 403, 416, 429
@@ -104,8 +104,8 @@ def _wanted_already(file: RemoteFile, target: Path) -> str | None:
 
 def _arrive(file: RemoteFile, partial: _Partial, progress: Progress, pause: float) -> None:
     """Connects until the whole file has arrived. Raises UserError after too many breaks without progress."""
-    breaks, most = 0, partial.size()
-    for _ in range(MOST_BREAKS):
+    breaks, most = 0, partial.size()  # breaks in a row without progress; the most bytes that have arrived
+    for _ in range(MOST_CONNECTIONS):
         try:
             _go_on(file, partial, progress)
             return
@@ -307,8 +307,9 @@ def _refused(file: RemoteFile, name: str, code: int) -> str:
 
 def _broken_off(partial: _Partial, error: Exception) -> str:
     """The sentence for the user about a download that broke off."""
-    there = f" {partial.size() / 1e6:,.0f} MB have arrived; the next try goes on from there." if partial.size() else ""
-    return f"Downloading {partial.target.name} broke off ({error}); check the connection and try again.{there}"
+    arrived = partial.size()
+    rest = f" {arrived / 1e6:,.0f} MB have arrived; the next try goes on from there." if arrived else ""
+    return f"Downloading {partial.target.name} broke off ({error}); check the connection and try again.{rest}"
 
 
 def _host(url: str) -> str:

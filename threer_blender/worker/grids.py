@@ -26,7 +26,7 @@ from ..runtime.report import MessageReport
 READING = Stage("reading", "Reading the photos", 1.0)
 FINDING = Stage("corners", "Finding corners", 2.0)
 CALIBRATING = Stage("calibrating", "Solving the lens", 1.0)
-OPEN_FOCAL = 0.05  # the focal length counts as unknown where two standard deviations are a larger share of it
+OPEN_FOCAL = 0.05  # the focal length is unknown where twice its standard deviation is a larger share of it
 POOR = 1.0  # px RMS; a lens with a larger error is doubtful
 SAME_FOCAL = 0.01  # share by which the focal lengths of photos of one lens differ at most
 
@@ -105,10 +105,12 @@ def _is_same_lens(first: Photo, second: Photo) -> bool:
 
 
 def _millimetres(photo: Photo, solved: Calibration) -> float | None:
+    """The solved focal length in mm; None where the width of the photo's sensor is unknown."""
     return None if photo.sensor_width is None else solved.focal * photo.sensor_width / photo.width
 
 
 def _entry(group: _Group, solved: Calibration) -> dict[str, Any]:
+    """The entry of a lens in the lens file."""
     photo = group.photos[0]
     camera = Camera(
         photo.name,
@@ -138,6 +140,7 @@ def _entry(group: _Group, solved: Calibration) -> dict[str, Any]:
 
 
 def _sentence(name: str, group: _Group, solved: Calibration) -> str:
+    """Sentences for the artist on the lens `name`: its focal length, its errors, and advice."""
     millimetres = _millimetres(group.photos[0], solved)
     named = "" if millimetres is None else f" ({millimetres:.2f} mm)"
     text = (
@@ -152,10 +155,8 @@ def _sentence(name: str, group: _Group, solved: Calibration) -> str:
         )
     if solved.rms > POOR:
         text += " The error is large: use a flat board, and keep zoom and focus."
-    numbers = [index for index, each in enumerate(group.boards) for _ in each]
-    skipped = {
-        group.photos[number].name for number, error in zip(numbers, solved.errors, strict=True) if error != error
-    }
+    photo_of_board = [photo for photo, shown in zip(group.photos, group.boards, strict=True) for _ in shown]
+    skipped = {photo.name for photo, error in zip(photo_of_board, solved.errors, strict=True) if np.isnan(error)}
     if skipped:
         text += f" Left out, because they do not fit the others: {', '.join(quoted(each) for each in sorted(skipped))}."
     return text

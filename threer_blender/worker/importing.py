@@ -27,7 +27,7 @@ OPENING = Stage("solve", "Reading the solve", 0.1)
 PHOTOS = Stage("photos", "Reading the photos", 0.4)
 UNDISTORTING = Stage("plates", "Undistorting the photos", 0.4)
 SAVING = Stage("saving", "Saving", 0.1)
-NAMED = 5  # names in a sentence
+MOST_NAMES = 5  # of photos in a sentence
 
 
 def run(request: Import, report: MessageReport) -> Done:
@@ -98,10 +98,10 @@ def _notes(solve: Solve, located: Located) -> list[str]:
     notes = []
     for names, reason in ((missing, "are not there"), (located.ambiguous, "are several files of one name each")):
         if names:
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
             notes.append(
                 f"{len(names)} of {len(solve.views)} photos {reason}, so their cameras have no picture: "
-                f"{', '.join(names[:NAMED])}{more}."
+                f"{', '.join(names[:MOST_NAMES])}{more}."
             )
     return notes
 

@@ -36,26 +36,27 @@ def applied(photos: Sequence[Photo], options: Mapping[str, Any], warn: Callable[
         )
     from ..pictures import lens_profiles
 
-    back = lens_profiles.sensor(camera)
-    sensor = float(options.get("sensor", 0.0)) or back.width
-    warn(f"{back.name}: the sensor is {sensor:.1f} mm wide.")
+    camera_sensor = lens_profiles.sensor(camera)
+    sensor = float(options.get("sensor", 0.0)) or camera_sensor.width  # mm
+    warn(f"{camera_sensor.name}: the sensor is {sensor:.1f} mm wide.")
     photos = known.applied(photos, {**options, "sensor": sensor}).photos
     if not name:
         return photos
-    held, sentences, distorted = options.get("known_lens") == "held", [], []
+    held = options.get("known_lens") == "held"
+    sentences, changed_photos = [], []
     for photo in photos:
         longer = max(photo.width, photo.height)
         millimetres = 0.0 if photo.focal is None else photo.focal * sensor / longer
         profile = lens_profiles.profile(camera, name, millimetres, (photo.width, photo.height))
         focal = millimetres / sensor * longer * profile.scale
-        lens = KnownLens(focal, None, profile.distortion, held, f"The lens {profile.name}")
+        lens = KnownLens(focal, distortion=profile.distortion, held=held, name=f"The lens {profile.name}")
         sentences.append(f"{profile.name} at {millimetres:.4g} mm: k1 {profile.distortion.params[0]:.3f}.")
         if profile.residual > POOR_FIT:
             sentences[-1] += f" Its distortion is described to {profile.residual:.2f} px."
-        distorted.append(replace(photo, focal=focal, lens=lens))
+        changed_photos.append(replace(photo, focal=focal, lens=lens))
     for sentence in dict.fromkeys(sentences):
         warn(sentence)
-    return distorted
+    return changed_photos
 
 
 def _tell_squeeze(photos: Sequence[Photo], options: Mapping[str, Any], warn: Callable[[str], None]) -> None:

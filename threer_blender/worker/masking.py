@@ -26,37 +26,38 @@ def frames(photos: Sequence[Photo]) -> list[int]:
     return [number for path in paths for number in video.frame_source(path).numbers]
 
 
-def check(photos: Sequence[Photo], masked: Masks | None, warn: Callable[[str], None]) -> None:
+def check(photos: Sequence[Photo], masks: Masks | None, warn: Callable[[str], None]) -> None:
     """Warns where masks have another size than the pictures, are missing, or leave nothing of a picture.
 
     Raises UserError where they leave nothing at all of the pictures, and where a mask cannot be used.
     """
-    if masked is None:
+    if masks is None:
         return
-    _tell_drawn(photos, masked, warn)
-    sizes, without, whole = set(), 0, 0
+    _tell_drawn(photos, masks, warn)
+    sizes = set()  # (width, height) of a mask and of its picture
+    unmasked = fully_masked = 0  # numbers of pictures
     for photo in photos:
-        out = masked.excluded(photo, photo.frame)
-        without += out is None
-        if out is not None:
-            whole += bool(out.all())
-            sizes.add((out.shape[1], out.shape[0], *video.plate_size(photo)))
-    if whole == len(photos):
+        mask = masks.excluded(photo, photo.frame)
+        unmasked += mask is None
+        if mask is not None:
+            fully_masked += bool(mask.all())
+            sizes.add((mask.shape[1], mask.shape[0], *video.plate_size(photo)))
+    if fully_masked == len(photos):
         raise UserError(NOTHING_LEFT)
     for width, height, *size in sorted(sizes):
         if [width, height] != size:
             warn(f"Masks of {width} × {height} pixels are scaled to the pictures' {size[0]} × {size[1]}.")
-    if without:
-        warn(f"{without} of {len(photos)} pictures have no mask; nothing is left out of them.")
-    if whole:
-        warn(f"The masks leave nothing of {whole} of {len(photos)} pictures.")
+    if unmasked:
+        warn(f"{unmasked} of {len(photos)} pictures have no mask; nothing is left out of them.")
+    if fully_masked:
+        warn(f"The masks leave nothing of {fully_masked} of {len(photos)} pictures.")
 
 
-def _tell_drawn(photos: Sequence[Photo], masked: Masks, warn: Callable[[str], None]) -> None:
+def _tell_drawn(photos: Sequence[Photo], masks: Masks, warn: Callable[[str], None]) -> None:
     """Warns where masks that were drawn over a video in Blender would lie elsewhere: Blender shows it otherwise."""
-    for path in dict.fromkeys(photo.path for photo in photos if photo.frame is not None and masked.by_number):
-        film = video.frame_source(path)
-        reason = blender_clip.difference(film) if isinstance(film, Film) else ""
+    for path in dict.fromkeys(photo.path for photo in photos if photo.frame is not None and masks.by_number):
+        source = video.frame_source(path)
+        reason = blender_clip.difference(source) if isinstance(source, Film) else ""
         if reason:
             warn(
                 f"Blender's movie clip does not show {quoted(Path(path).name)} as it is solved ({reason}): masks that "
@@ -64,25 +65,25 @@ def _tell_drawn(photos: Sequence[Photo], masked: Masks, warn: Callable[[str], No
             )
 
 
-def applied(reconstruction: Reconstruction, masked: Masks | None) -> Reconstruction:
+def applied(reconstruction: Reconstruction, masks: Masks | None) -> Reconstruction:
     """The reconstruction without the depth and the points of masked pixels.
 
     Raises UserError where a mask cannot be used.
     """
-    if masked is None:
+    if masks is None:
         return reconstruction
-    out = {}
+    mask_of: dict[str, BoolArray] = {}
     for photo in reconstruction.photos:
-        mask = masked.excluded(photo, photo.frame, (photo.width, photo.height))
+        mask = masks.excluded(photo, photo.frame, (photo.width, photo.height))
         if mask is not None:
-            out[photo.name] = mask
+            mask_of[photo.name] = mask
     pointmaps = [
-        _without(pointmap, out[pointmap.photo]) if pointmap.photo in out else pointmap
+        _without(pointmap, mask_of[pointmap.photo]) if pointmap.photo in mask_of else pointmap
         for pointmap in reconstruction.pointmaps
     ]
     cloud = reconstruction.cloud
     if cloud is not None:
-        unmasked = _unmasked(reconstruction, out, cloud.positions, cloud.photo)
+        unmasked = _unmasked(reconstruction, mask_of, cloud.positions, cloud.photo)
         fields = {name: getattr(cloud, name)[unmasked] for name in cloud.__dataclass_fields__}
         cloud = replace(cloud, **fields)
     return replace(reconstruction, pointmaps=pointmaps, cloud=cloud)
@@ -94,21 +95,21 @@ def _without(pointmap: PointMap, mask: BoolArray) -> PointMap:
     return replace(pointmap, mask=pointmap.mask & ~in_map(mask, pointmap.photo_from_map, (height, width)))
 
 
-def _unmasked(reconstruction: Reconstruction, out: dict[str, BoolArray], points: Array, photo: Array) -> BoolArray:
+def _unmasked(reconstruction: Reconstruction, mask_of: dict[str, BoolArray], points: Array, photo: Array) -> BoolArray:
     """(N,) False for the points that lie on a masked pixel of their own photo.
 
-    `out` holds masks (H, W) by the photo's name, True where pixels are left out. `points` (N, 3) are in the world, and
-    `photo` (N,) are the indices of their photos.
+    `mask_of` holds masks (H, W) by the photo's name, True where pixels are left out. `points` (N, 3) are in the world,
+    and `photo` (N,) are the indices of their photos.
     """
     unmasked = np.ones(len(points), np.bool_)
     for index, entry in enumerate(reconstruction.photos):
         camera = reconstruction.camera(entry.name)
-        mine = np.flatnonzero(photo == index)
-        if entry.name not in out or camera is None or not len(mine):
+        of_photo = np.flatnonzero(photo == index)
+        if entry.name not in mask_of or camera is None or not len(of_photo):
             continue
-        mask = out[entry.name]
-        pixels = np.nan_to_num(camera.project(points[mine]), nan=-1.0)
+        mask = mask_of[entry.name]
+        pixels = np.nan_to_num(camera.project(points[of_photo]), nan=-1.0)
         x, y = pixels.astype(int).T
         inside = (pixels >= 0).all(axis=1) & (x < mask.shape[1]) & (y < mask.shape[0])
-        unmasked[mine[inside]] = ~mask[y[inside], x[inside]]
+        unmasked[of_photo[inside]] = ~mask[y[inside], x[inside]]
     return unmasked

@@ -28,12 +28,13 @@ def write(videos: Mapping[str, TrackedVideo], shots: Sequence[Shot], folder: Pat
         tracked, stem = videos[shot.path].tracks, export.stem(index, shot.video)
         tracks, cameras = tracked.tracks, [shot.cameras.get(int(number)) for number in tracked.numbers]
         independent, proven = (by_track[tracks.point] for by_track in moving_objects.moving_tracks(tracks, cameras))
-        areas, certain = [], 0
+        areas = []  # of each frame, (H, W) bool: where something moves
+        certain = 0  # frames in which proven tracks show that
         for frame in range(len(cameras)):
             report(index, len(shots))
-            here = tracks.camera == frame
-            areas.append(moving_objects.area(tracks.pixels[here], independent[here], tracked.size))
-            certain += bool(moving_objects.area(tracks.pixels[here], proven[here], tracked.size).any())
+            in_frame = tracks.camera == frame
+            areas.append(moving_objects.area(tracks.pixels[in_frame], independent[in_frame], tracked.size))
+            certain += bool(moving_objects.area(tracks.pixels[in_frame], proven[in_frame], tracked.size).any())
         if certain < SHOT_SHARE * len(cameras):
             continue
         try:

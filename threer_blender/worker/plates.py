@@ -37,11 +37,11 @@ def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
     saw nothing. The plate of a panorama is the panorama as it is. Where Blender can show the photo's own file instead,
     no plate is written and the camera is returned unchanged. `number` is the photo's index in the artist's order.
     """
-    straight = camera.distortion.is_identity or camera.distortion.is_panorama
-    if straight and photos.blender_shows(photo):
+    stays = camera.distortion.is_identity or camera.distortion.is_panorama  # nothing is to be undistorted
+    if stays and photos.blender_shows(photo):
         return camera
     picture = photos.pixels(photo)
-    if not straight:
+    if not stays:
         picture = remap.ideal_picture_of(picture, camera, camera.intrinsics, (camera.width, camera.height))
     name = plate_name(number, photo.name)
     try:

@@ -24,7 +24,7 @@ from . import plates, shots, tracked_points
 
 ADJUSTING = Stage("adjusting", "Adjusting all frames", 1.0)
 PLATES, SAVING = Stage("plates", "Undistorting the photos", 0.3), Stage("saving", "Saving", 0.1)
-AGREES = 4.0  # times the median error: only tracks with a smaller error become points of the cloud
+MOST_ERROR = 4.0  # times the median error: tracks with a larger error become no points of the cloud
 HEAVIEST = 100.0  # the largest weight of a track
 NO_TRACKS = (
     "The result in {} keeps no tracks of this shot: it was made by an earlier version, or nothing could be followed; "
@@ -50,7 +50,7 @@ def run(request: SolveAgain, report: MessageReport) -> Done:
     tracks = replace(shot.tracks, weights=_weights(shot.tracks, request.weights))
     marked = replace(shot, tracks=tracks, bad=_ranges(request.bad, shot))
     pictures = Path(tempfile.mkdtemp())
-    after = again(before, request.shot, marked, report)
+    after = solved_again(before, request.shot, marked, report)
     after = _with_pictures(after, before, folder, pictures, report)
     report(SAVING, 0, 1)
     staging = Staging(output, request.run) if request.leave_staged else None
@@ -62,8 +62,8 @@ def run(request: SolveAgain, report: MessageReport) -> Done:
     )
 
 
-def again(before: Reconstruction, number: int, marked: Shot, report: MessageReport) -> Reconstruction:
-    """The result with one shot solved again. `number` is the shot's place among the result's shots.
+def solved_again(before: Reconstruction, number: int, marked: Shot, report: MessageReport) -> Reconstruction:
+    """The result with one shot solved again. `number` is the shot's index among the result's shots.
 
     `marked` is that shot with the artist's weights of tracks and ranges of bad frames. The world stays that of the
     photos' cameras. Raises UserError where too little is left to solve.
@@ -139,10 +139,12 @@ def _sentence(before: Shot, after: Shot) -> str:
 
 
 def _median(shot: Shot) -> float:
+    """The median over the frames of their median errors in pixels; NaN where they are unknown."""
     return float("nan") if shot.median_error is None else float(np.nanmedian(shot.median_error))
 
 
 def _worst(shot: Shot) -> float:
+    """The largest median error of a frame in pixels; NaN where it is unknown."""
     return float("nan") if shot.median_error is None else float(np.nanmax(shot.median_error))
 
 
@@ -156,7 +158,8 @@ def _is_from_tracks_alone(result: Reconstruction, shot: Shot) -> bool:
         if photos[camera.photo].path == shot.path and (frame := photos[camera.photo].frame) is not None
     ]
     return all(
-        there is not None and np.array_equal(here.world_from_camera, there.world_from_camera) for here, there in pairs
+        shot_camera is not None and np.array_equal(camera.world_from_camera, shot_camera.world_from_camera)
+        for camera, shot_camera in pairs
     )
 
 
@@ -177,7 +180,7 @@ def _cloud(result: Reconstruction, shot: Shot) -> PointCloud:
     tracks = shot.tracks
     assert tracks is not None
     with np.errstate(invalid="ignore"):
-        agree = (tracks.weights > 0) & (tracks.errors <= AGREES * np.nanmedian(tracks.errors))
+        agree = (tracks.weights > 0) & (tracks.errors <= MOST_ERROR * np.nanmedian(tracks.errors))
     first = np.searchsorted(tracks.point, np.arange(len(tracks)))[agree]
     frames, positions = tracks.frame[first], tracks.positions[agree]
     some = next(iter(shot.cameras.values()))
@@ -200,7 +203,7 @@ def _with_pictures(
 ) -> Reconstruction:
     """The result with its plates and masks in `pictures`: copies from `folder`, the earlier bundle, or new plates."""
     bundle_folder.copy_listed(folder, (bundle_folder.PLATES, bundle_folder.MASKS), pictures)
-    if all(here is there for here, there in zip(after.cameras, before.cameras, strict=True)):
+    if all(new is old for new, old in zip(after.cameras, before.cameras, strict=True)):
         return after
     cameras = [replace(camera, undistorted="") for camera in after.cameras]
     made = plates.write_all(replace(after, cameras=cameras), pictures / bundle_folder.PLATES, partial(report, PLATES))

@@ -34,9 +34,10 @@ def check(options: Mapping[str, Any]) -> None:
 def refined(
     reconstruction: Reconstruction, options: Mapping[str, Any], fitted: SurveyFit, offset: FloatArray
 ) -> tuple[SurveyFit, list[str]]:
-    """The fit to the survey, refined by the scan that the options name, and sentences about it; as it is without one.
+    """The fit `fitted` to the survey, refined by the scan that the options name, and sentences about the scan.
 
-    `offset` (3,) is subtracted from the scan's coordinates. Raises UserError where the scan cannot be read.
+    Without a scan, or where the scan cannot be used, the fit is returned unchanged. `offset` (3,) is subtracted from
+    the scan's coordinates. Raises UserError where the scan cannot be read.
     """
     path = str(options.get("scan", ""))
     if not path:
@@ -52,25 +53,24 @@ def refined(
     fit = scan_registration.fit(points, in_survey, fitted.matrix, accuracy) if len(points) else None
     if fit is None or fit.share < LEAST_SHARE:
         return fitted, [f"The solve does not lie near the scan {name}, which was not used: check the survey points."]
-    change = float(np.cbrt(np.linalg.det(fit.matrix[:3, :3]) / np.linalg.det(fitted.matrix[:3, :3]))) - 1
-    if abs(change) > MOST_SCALE or fit.after > fit.before:
+    scale_change = float(np.cbrt(np.linalg.det(fit.matrix[:3, :3]) / np.linalg.det(fitted.matrix[:3, :3]))) - 1
+    if abs(scale_change) > MOST_SCALE or fit.after > fit.before:
         return fitted, [
-            f"The scan {name} was not used: what both show does not tell the scale ({change:+.1%} from the survey "
-            "points); add surfaces that face each other."
+            f"The scan {name} was not used: what both show does not tell the scale ({scale_change:+.1%} from the "
+            "survey points); add surfaces that face each other."
         ]
-    between = fit.matrix @ np.linalg.inv(fitted.matrix)
-    moved = fitted.triangulated @ between[:3, :3].T + between[:3, 3]
-    surveyed = float(np.nanmedian(np.linalg.norm(moved - fitted.triangulated, axis=1)[fitted.agrees]))
-    if surveyed > MOST_MOVED * accuracy:
+    new_from_old = fit.matrix @ np.linalg.inv(fitted.matrix)  # survey coordinates by the scan from those without it
+    triangulated = fitted.triangulated @ new_from_old[:3, :3].T + new_from_old[:3, 3]
+    moved = float(np.nanmedian(np.linalg.norm(triangulated - fitted.triangulated, axis=1)[fitted.agrees]))
+    if moved > MOST_MOVED * accuracy:
         return fitted, [
-            f"The scan {name} was not used: it would move the survey points by {surveyed:.4g} units, and they agree to "
+            f"The scan {name} was not used: it would move the survey points by {moved:.4g} units, and they agree to "
             f"{rms:.4g}. Check the points, or whether the scan is of the same place."
         ]
-    after = replace(fitted, matrix=fit.matrix, triangulated=moved)
-    return after, [
+    return replace(fitted, matrix=fit.matrix, triangulated=triangulated), [
         f"The solve is fitted to the scan {name}: {fit.share:.0%} of its points lie near it, at a median distance of "
-        f"{fit.after:.4g} units ({fit.before:.4g} by the survey points alone); the scale changed by {change:+.2%}, "
-        f"survey points moved by {surveyed:.4g} units."
+        f"{fit.after:.4g} units ({fit.before:.4g} by the survey points alone); the scale changed by "
+        f"{scale_change:+.2%}, survey points moved by {moved:.4g} units."
     ]
 
 
@@ -80,6 +80,6 @@ def _points(reconstruction: Reconstruction) -> Array:
     if cloud is not None and len(cloud):
         return cloud.positions[cloud.confidence >= reconstruction.trusted_confidence]
     tracked = [shot.tracks.positions for shot in reconstruction.shots if shot.tracks is not None]
-    places = np.concatenate([np.zeros((0, 3), np.float32), *tracked])
-    finite: Array = places[np.isfinite(places).all(axis=1)]
+    positions = np.concatenate([np.zeros((0, 3), np.float32), *tracked])
+    finite: Array = positions[np.isfinite(positions).all(axis=1)]
     return finite

@@ -86,8 +86,8 @@ class Folders:
         return self.unfinished / "working folder"
 
     @property
-    def made(self) -> Path:
-        """The environment before it gets its name."""
+    def new(self) -> Path:
+        """The environment before it is put in place."""
         return self.unfinished / ENVIRONMENT
 
 
@@ -98,9 +98,9 @@ def run(request: SetUp, report: MessageReport) -> Finished:
     """
     report.plan([PREPARING, FETCHING, INSTALLING, TRYING])
     folders = Folders(environment.user_folder())
-    before = environment.private(folders.data_folder)
-    had = [] if before is None else [module for module in before.versions if module in PACKAGES]
-    modules = list(dict.fromkeys((*environment.ALWAYS_INSTALLED, *had, *request.modules)))
+    earlier = environment.private(folders.data_folder)
+    installed = [] if earlier is None else [module for module in earlier.versions if module in PACKAGES]
+    modules = list(dict.fromkeys((*environment.ALWAYS_INSTALLED, *installed, *request.modules)))
     if unknown := sorted(set(modules) - set(PACKAGES)):
         raise UserError(f"{' and '.join(unknown)} cannot be set up; update the extension.")
     try:
@@ -108,7 +108,7 @@ def run(request: SetUp, report: MessageReport) -> Finished:
             removal.claim(folder)
         with Lock(folders.data_folder / PYTHONS / removal.MARKER):
             folders.working.mkdir(exist_ok=True)
-            uv = Uv(_tool(folders, report), folders, report)
+            uv = Uv(_uv_program(folders, report), folders, report)
             _make_python(uv, folders, report)
             wheels = _resolve(uv, folders, modules)
             check_hashes(wheels, report)
@@ -191,7 +191,7 @@ def _reason(output: str) -> str:
     return f"The packages cannot be had here: {text}{cause}."
 
 
-def _tool(folders: Folders, report: MessageReport) -> Path:
+def _uv_program(folders: Folders, report: MessageReport) -> Path:
     """The path of uv, taken out of its downloaded wheel. Raises UserError where there is no wheel for this computer."""
     file = UV.get((platform.system(), platform.machine()))
     if file is None:
@@ -213,19 +213,19 @@ def _make_python(uv: Uv, folders: Folders, report: MessageReport) -> None:
 
     Where that Python cannot be downloaded, the environment uses this process's Python, and a warning says so.
     """
-    if folders.made.exists():  # an earlier set-up broke off
-        removal.mark(folders.made)
-        removal.remove(folders.made)
+    if folders.new.exists():  # an earlier set-up broke off
+        removal.mark(folders.new)
+        removal.remove(folders.new)
     try:
         uv(PREPARING, "python", "install", "--no-bin", PYTHON)
-        uv(PREPARING, "venv", "--relocatable", "--managed-python", "--python", PYTHON, str(folders.made))
+        uv(PREPARING, "venv", "--relocatable", "--managed-python", "--python", PYTHON, str(folders.new))
     except UserError:
         report.warn(
             f"Python {PYTHON} could not be downloaded, so this one is used ({platform.python_version()}); set up again "
             "if it goes away with an update."
         )
-        uv(PREPARING, "venv", "--relocatable", "--python", sys.executable, str(folders.made))
-    removal.mark(folders.made)
+        uv(PREPARING, "venv", "--relocatable", "--python", sys.executable, str(folders.new))
+    removal.mark(folders.new)
 
 
 class Wheel(NamedTuple):
@@ -239,11 +239,19 @@ class Wheel(NamedTuple):
 def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[Wheel]:
     """The wheels of `modules` and of the packages that these need, as uv chooses them for this machine."""
     wanted, pinned, lock = (folders.unfinished / name for name in ("wanted.txt", "pinned.txt", "pylock.toml"))
-    alone = [PACKAGES[module] for module in modules if module in WITHOUT_DEPENDENCIES]
-    common = ["--python", str(folders.made), "--only-binary", ":all:", "--no-header", "--format", "pylock.toml"]
+    bare = [PACKAGES[module] for module in modules if module in WITHOUT_DEPENDENCIES]
+    common = [
+        "--python",
+        str(folders.new),
+        "--only-binary",
+        ":all:",
+        "--no-header",
+        "--format",
+        "pylock.toml",
+    ]
     wheels: list[Wheel] = []
     rest = [PACKAGES[module] for module in modules if module not in WITHOUT_DEPENDENCIES]
-    for requirements, more in ((rest, _backend()), (alone, ["--no-deps"])):
+    for requirements, more in ((rest, _torch_backend()), (bare, ["--no-deps"])):
         if not requirements:
             continue
         wanted.write_text("\n".join(requirements), "utf-8")
@@ -256,7 +264,7 @@ def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[Wheel]:
     return wheels
 
 
-def _backend() -> list[str]:
+def _torch_backend() -> list[str]:
     """Arguments that tell uv which build of torch to choose for the hardware.
 
     There are none on a Mac, or where the user's own index decides. NVIDIA's cards get the newest build that the driver
@@ -318,7 +326,7 @@ def _install(uv: Uv, folders: Folders, paths: Sequence[str], wheels: Sequence[Wh
     listing = folders.unfinished / "install.txt"
     listing.write_text("\n".join(lines), "utf-8")
     offline = ("--offline", "--no-deps", "--no-index", "--require-hashes")
-    uv(INSTALLING, "pip", "install", *offline, "--python", str(folders.made), "-r", str(listing))
+    uv(INSTALLING, "pip", "install", *offline, "--python", str(folders.new), "-r", str(listing))
 
 
 def _file(wheel: Mapping[str, object], folders: Folders) -> RemoteFile:
@@ -370,7 +378,7 @@ def _try(folders: Folders, modules: Sequence[str], report: MessageReport) -> dic
     """
     report(TRYING, 0, 1)
     packages = {module: PACKAGES[module].partition("==")[0] for module in modules}
-    command = [str(environment.executable(folders.made)), "-P", "-s", "-c", TRIAL, json.dumps(packages)]
+    command = [str(environment.executable(folders.new)), "-P", "-s", "-c", TRIAL, json.dumps(packages)]
     variables = {"PYTHONPATH": str(environment.PACKAGE_PARENT), "PYTHONUTF8": "1"}
     ran = subprocess.run(
         [*command, *WITHOUT_DEPENDENCIES],
@@ -390,8 +398,8 @@ def _try(folders: Folders, modules: Sequence[str], report: MessageReport) -> dic
 
 def _put_in_place(folders: Folders, note: Mapping[str, object]) -> None:
     """Replaces the earlier environment by the new one, and deletes the files that it was made from."""
-    (folders.made / NOTE).write_text(json.dumps(note), "utf-8")
+    (folders.new / NOTE).write_text(json.dumps(note), "utf-8")
     final = folders.data_folder / ENVIRONMENT
     removal.remove(final)
-    folders.made.rename(final)
+    folders.new.rename(final)
     removal.remove(folders.unfinished)

@@ -27,7 +27,7 @@ def write_all(
     counts frames and may raise. Raises UserError where a video has changed or vanished, or plates cannot be written.
     """
     reasons = [_reason(shot) for shot in shots]
-    total = sum(len(_film(shot)) for shot, reason in zip(shots, reasons, strict=True) if reason)
+    total = sum(len(_source(shot)) for shot, reason in zip(shots, reasons, strict=True) if reason)
     done = 0
 
     def one_more() -> None:
@@ -46,8 +46,8 @@ def _reason(shot: Shot) -> str:
 
     It is "" where Blender shows it as it was solved, and for image sequences.
     """
-    film = _film(shot)
-    return blender_clip.difference(film) if isinstance(film, Film) else ""
+    source = _source(shot)
+    return blender_clip.difference(source) if isinstance(source, Film) else ""
 
 
 def _write(
@@ -60,7 +60,7 @@ def _write(
     )
     letters = re.sub(r"[^\w-]+", "_", Path(shot.video).stem)[:40]
     pattern = f"{bundle_folder.PLATES}/shot{number}_{letters}.####.jpg"
-    for frame in _film(shot).numbers:
+    for frame in _source(shot).numbers:
         one_more()
         picture = _picture(shot, frame)
         try:
@@ -73,7 +73,8 @@ def _write(
 
 
 def _picture(shot: Shot, frame: int) -> UInt8Array:
-    film = _film(shot)
+    """(H, W, 3) uint8 sRGB of a frame of a video, upright and in its own pixels."""
+    film = _source(shot)
     assert isinstance(film, Film)
     try:
         return film.unscaled_picture(frame)
@@ -81,7 +82,7 @@ def _picture(shot: Shot, frame: int) -> UInt8Array:
         raise _changed(shot) from error
 
 
-def _film(shot: Shot) -> Film | ImageSequence:
+def _source(shot: Shot) -> Film | ImageSequence:
     try:
         return video.frame_source(shot.path)
     except video.FAULTS as error:

@@ -57,7 +57,7 @@ class TrackedVideo:
     stands: bool = False
 
 
-def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> dict[str, TrackedVideo]:
+def track(photos: Sequence[Photo], masks: Masks | None, report: Progress) -> dict[str, TrackedVideo]:
     """Tracks points through the videos among the photos. Returns the videos by path.
 
     Raises UserError where a mask cannot be used, and what `report(done, total)` raises; that counts frames.
@@ -70,7 +70,7 @@ def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> di
     videos, done = {}, 0
     for path, chosen in by_path.items():
         size = chosen[0].width, chosen[0].height
-        tracks = tracking.track(_frames(chosen[0], masked, partial(_add, report, done, total)), size)
+        tracks = tracking.track(_frames(chosen[0], masks, partial(_report_frames, report, done, total)), size)
         done += len(video.frame_source(path))
         videos[path] = tracked_video(chosen, tracks, partial(report, done, total))
     return videos
@@ -94,11 +94,11 @@ def known_lens(photo: Photo) -> KnownLens:
     return photo.lens if photo.lens.focal is not None else KnownLens(photo.focal)
 
 
-def _add(report: Progress, before: int, total: int, count: int) -> None:
+def _report_frames(report: Progress, before: int, total: int, count: int) -> None:
     report(before + count, total)
 
 
-def _frames(photo: Photo, masked: Masks | None, progress: Callable[[int], None]) -> Iterator[tracking.Frame]:
+def _frames(photo: Photo, masks: Masks | None, progress: Callable[[int], None]) -> Iterator[tracking.Frame]:
     """The frames of a photo's video that can be decoded."""
     for done, number in enumerate(video.frame_source(photo.path).numbers):
         progress(done)
@@ -107,8 +107,8 @@ def _frames(photo: Photo, masked: Masks | None, progress: Callable[[int], None])
         except (OSError, ValueError):
             continue
         height, width = picture.shape[:2]
-        out = None if masked is None else masked.excluded(photo, number, (width, height))
-        yield tracking.Frame(number, np.asarray(picture @ GREY, np.float32), None if out is None else ~out)
+        mask = None if masks is None else masks.excluded(photo, number, (width, height))
+        yield tracking.Frame(number, np.asarray(picture @ GREY, np.float32), None if mask is None else ~mask)
 
 
 # ----------------------------------------------------------------------------------------------- without an engine
@@ -154,20 +154,22 @@ def from_tracks_alone(task: ShotTask, error: UserError) -> Reconstruction:
     only = task.only_video
     if only is None or only.kind is None:
         raise error
-    remaining = float(np.median(only.kind.turning.errors))
-    if remaining > TRACKS_ALONE_ERROR * max(only.tracks.size):
+    median_error = float(np.median(only.kind.turning.errors))
+    if median_error > TRACKS_ALONE_ERROR * max(only.tracks.size):
         solution = _from_tracks(only, task.options, partial(task.report, 0, 1)) if only.kind.translates else None
         if solution is None:
             raise error
         return _of_solution(task.engine, only, solution, "1 for every point: it was tracked through the shot", "")
-    reason = f"Its move is too small to tell depth; a camera that only turns leaves a median of {remaining:.2f} px."
+    reason = f"Its move is too small to tell depth; a camera that only turns leaves a median of {median_error:.2f} px."
     turning = replace(only, kind=replace(only.kind, reason=reason))
     return _turning(task.engine, turning, task.options, task.report)
 
 
 def _from_tracks(tracked: TrackedVideo, options: Mapping[str, Any], check: Callable[[], None]) -> ShotSolution | None:
-    """The solution of a camera that moves, from its tracks alone; None where they tell it for less than half of the
-    frames, or not well."""
+    """The solution of a camera that moves, from its tracks alone.
+
+    None where it has less than half of the frames' cameras, or a large error.
+    """
     assert tracked.kind is not None
     keys = bootstrapping.keys(tracked.tracks, tracked.known.focal, check)
     if len(keys) < 2:
@@ -187,13 +189,14 @@ def _centred(solution: ShotSolution) -> ShotSolution:
     scale = MEDIAN_DEPTH / float(np.median(np.linalg.norm(solution.points - np.median(centres, axis=0), axis=1)))
     cameras = {}
     for number, camera in solution.cameras.items():
-        pose = camera.world_from_camera.copy()
-        pose[:3, 3] = scale * (pose[:3, 3] - middle)
-        cameras[number] = replace(camera, world_from_camera=pose)
+        world_from_camera = camera.world_from_camera.copy()
+        world_from_camera[:3, 3] = scale * (world_from_camera[:3, 3] - middle)
+        cameras[number] = replace(camera, world_from_camera=world_from_camera)
     return replace(solution, cameras=cameras, points=scale * (solution.points - middle))
 
 
 def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], report: Progress) -> Reconstruction:
+    """The reconstruction of a video whose camera only rotates."""
     assert tracked.kind is not None
     read_out = _read_out(tracked, options)
     kind, known, check = tracked.kind, tracked.known, partial(report, 0, 1)
@@ -215,7 +218,7 @@ def _of_solution(
     """
     photos = tracked.photos
     shot = _shot(tracked, solution)
-    far = "" if "zoom" in solution.motion else departure(photos[0].lens, solution.cameras)
+    lens_remark = "" if "zoom" in solution.motion else departure(photos[0].lens, solution.cameras)
     return Reconstruction(
         engine=engine.id,
         licence=engine.licence,
@@ -227,7 +230,7 @@ def _of_solution(
         ],
         cloud=_cloud(solution, photos),
         confidence_meaning=meaning,
-        notes=[f"{shot.video}: {solution.reason}{remark}{far}"],
+        notes=[f"{shot.video}: {solution.reason}{remark}{lens_remark}"],
         shots=[shot],
     )
 
@@ -255,10 +258,10 @@ def colors(path: str, frames: Array, pixels: FloatArray) -> Array:
     """(P, 3) uint8 sRGB: the colours of the pixels (P, 2) in the frames (P,) of the video at `path`."""
     chosen = np.zeros((len(frames), 3), np.uint8)
     for number in np.unique(frames):
-        mine = frames == number
+        in_frame = frames == number
         picture = video.pixels(path, int(number), None)
-        column, row = np.clip(pixels[mine].astype(int), 0, np.array(picture.shape[1::-1]) - 1).T
-        chosen[mine] = picture[row, column]
+        column, row = np.clip(pixels[in_frame].astype(int), 0, np.array(picture.shape[1::-1]) - 1).T
+        chosen[in_frame] = picture[row, column]
     return chosen
 
 
@@ -288,10 +291,11 @@ def solve(
         solution = _solution(tracked, keys, options, partial(report, done, len(videos)))
         if solution is None:
             warn(f"{_name(tracked)}: {tracked.fault} Only the frames that were chosen have cameras.")
-            shots.append(_shot_of(tracked, keys))
+            shots.append(_bare_shot(tracked, keys))
             continue
-        lost = [number for number in solver.cuts(tracked.tracks) if _parts(solution, number)]
-        for number in lost:
+        for number in solver.cuts(tracked.tracks):
+            if not _on_one_side(solution, number):
+                continue
             cut = f"nothing leads from frame {number - 1} to frame {number}, as at a cut"
             warn(f"{_name(tracked)}: {cut}, and only one side has cameras; solve the other as a shot of its own.")
         shots.append(_shot(tracked, solution))
@@ -308,11 +312,11 @@ def _solution(
     return shot_spread.with_spread(
         tracked.tracks,
         int(options.get("seeds", 0)),
-        lambda tracks: _of_tracks(replace(tracked, tracks=tracks), keys, options, check),
+        lambda tracks: _solve_once(replace(tracked, tracks=tracks), keys, options, check),
     )
 
 
-def _of_tracks(
+def _solve_once(
     tracked: TrackedVideo, keys: Mapping[int, Camera], options: Mapping[str, Any], check: Callable[[], None]
 ) -> ShotSolution | None:
     """The solution in the world of the engine's cameras `keys`; None where the tracks do not tell how it moves."""
@@ -335,7 +339,7 @@ def _read_out(tracked: TrackedVideo, options: Mapping[str, Any]) -> float:
     return float(options.get("read_out", 0.0)) / 1000 * float(rate)
 
 
-def _parts(solution: ShotSolution, number: int) -> bool:
+def _on_one_side(solution: ShotSolution, number: int) -> bool:
     """Whether all frames with cameras lie on one side of a cut before the frame `number`."""
     before = sum(solved < number for solved in solution.cameras)
     return before in (0, len(solution.cameras))
@@ -346,7 +350,7 @@ def _name(tracked: TrackedVideo) -> str:
 
 
 def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
-    shot = _shot_of(tracked, solution.cameras)
+    shot = _bare_shot(tracked, solution.cameras)
     errors = {
         field: _by_number(getattr(solution.errors, field), tracked.tracks.numbers - shot.first_frame, shot.frame_count)
         for field in ("median", "p95", "worst", "inliers", "coverage")
@@ -372,7 +376,7 @@ def _read_out_sentence(share: float, frame_rate: Fraction) -> str:
     return f" Its read-out time is {1000 * share / float(frame_rate):.1f} ms." if share else ""
 
 
-def _shot_of(tracked: TrackedVideo, cameras: Mapping[int, Camera]) -> Shot:
+def _bare_shot(tracked: TrackedVideo, cameras: Mapping[int, Camera]) -> Shot:
     """The Shot of a video with these cameras (by frame number), without tracks and errors."""
     photo, name = tracked.photos[0], _name(tracked)
     source = video.frame_source(photo.path)

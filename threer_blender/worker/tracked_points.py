@@ -40,20 +40,21 @@ def measured(tracked: TrackedPoints, cameras: Mapping[int, Camera]) -> TrackedPo
     )
     centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras.values()])
     if len(centres) and (centres == centres[0]).all():  # a nodal camera tells directions alone: points lie on a dome
-        away = points - centres[0]
-        points = centres[0] + MEDIAN_DEPTH * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
-    known = frames >= 2
+        directions = points - centres[0]
+        lengths = np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
+        points = centres[0] + MEDIAN_DEPTH * directions / lengths
+    determined = frames >= 2
     return replace(
         tracked,
-        positions=np.where(known[:, None], points, np.nan).astype(np.float32),
-        errors=np.where(known, errors, np.nan).astype(np.float32),
+        positions=np.where(determined[:, None], points, np.nan).astype(np.float32),
+        errors=np.where(determined, errors, np.nan).astype(np.float32),
     )
 
 
 def _tracks(tracked: TrackedPoints, numbers: Array) -> Tracks:
     """The points as Tracks whose cameras are the frames with these `numbers`, in ascending order.
 
-    An observation in any other frame gets a wrong place, so the caller leaves it out.
+    An observation in any other frame gets a wrong camera, so the caller leaves it out.
     """
     return Tracks(
         tracked.point.astype(np.int64),

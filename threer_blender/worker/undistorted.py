@@ -24,6 +24,7 @@ from ..pictures.sequence import ImageSequence
 from ..runtime.report import MessageReport
 
 UNDISTORTING = Stage("undistorting", "Undistorting the plates", 1.0)
+LARGEST_HALF = 65504  # the largest 16-bit float
 
 
 def run(request: Undistort, report: MessageReport) -> Finished:
@@ -51,6 +52,7 @@ def run(request: Undistort, report: MessageReport) -> Finished:
 
 
 def _write(shot: Shot, stem: str, folder: Path, one_more: Callable[[], None]) -> None:
+    """Writes the frames of a shot that have cameras, all in one size. `one_more` counts a frame."""
     cameras = {number: shot.plate_camera(number) for number in shot.cameras}
     added = overscan(list(cameras.values()))
     for number, camera in cameras.items():
@@ -58,7 +60,7 @@ def _write(shot: Shot, stem: str, folder: Path, one_more: Callable[[], None]) ->
         ideal = without_distortion(camera, added)
         light, size = _light(shot, number, camera), (ideal.width, ideal.height)
         picture = remap.ideal_picture_of(light, camera, ideal.intrinsics, size)
-        half = np.clip(picture, -65504, 65504).astype(np.float16)
+        half = np.clip(picture, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
         exr_file.write(folder / f"{stem}.{number:04d}.exr", half, camera.fy / camera.fx)
 
 
@@ -67,9 +69,9 @@ def _light(shot: Shot, number: int, camera: Camera) -> Array:
     try:
         source = video.frame_source(shot.path)
         if source.plate_size == (camera.width, camera.height):
-            return (
-                source.light(number) if isinstance(source, ImageSequence) else linear(source.unscaled_picture(number))
-            )
+            if isinstance(source, ImageSequence):
+                return source.light(number)
+            return linear(source.unscaled_picture(number))
     except (OSError, ValueError, Unusable) as error:
         raise UserError(f"Frame {number} of {quoted(shot.path)} cannot be read: {cause(error)}.") from error
     raise UserError(f"The plate {quoted(shot.path)} is not the one that was solved; put that one back.")
