@@ -210,6 +210,6 @@ def fuzz(session: nox.Session) -> None:
     """
     install(session, "blender,test")
     session.install(TORCH)
-    table = session.posargs[:1] == ["kinds"]
-    module, arguments = ("table", session.posargs[1:]) if table else ("run", session.posargs)
+    wants_table = session.posargs[:1] == ["kinds"]
+    module, arguments = ("table", session.posargs[1:]) if wants_table else ("run", session.posargs)
     session.run("python", "-m", f"tests.fuzz.{module}", *arguments)

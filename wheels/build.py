@@ -172,15 +172,15 @@ def without_symbols(content: bytes) -> bytes:
     """
     if not content.startswith(b"\x7fELF\x02\x01"):
         return content
-    (table,) = struct.unpack_from("<Q", content, 0x20)
-    size, number = struct.unpack_from("<HH", content, 0x36)
-    ends = [table + size * number]
-    for segment in range(number):
-        offset, _, _, length = struct.unpack_from("<4Q", content, table + segment * size + 8)
+    (table,) = struct.unpack_from("<Q", content, 0x20)  # the offset of the table of segments
+    entry_size, count = struct.unpack_from("<HH", content, 0x36)
+    ends = [table + entry_size * count]
+    for segment in range(count):
+        offset, _, _, length = struct.unpack_from("<4Q", content, table + segment * entry_size + 8)
         ends.append(offset + length)
     header = bytearray(content[:0x40])
-    struct.pack_into("<Q", header, 0x28, 0)  # where the table of sections was,
-    struct.pack_into("<HH", header, 0x3C, 0, 0)  # how many there were, and which one named them
+    struct.pack_into("<Q", header, 0x28, 0)  # the offset of the table of sections
+    struct.pack_into("<HH", header, 0x3C, 0, 0)  # the number of sections, and which of them names the others
     return bytes(header) + content[0x40 : max(ends)]
 
 
@@ -210,12 +210,12 @@ def write_index(folder: Path) -> None:
     index["data"] = [entry for entry in entries if "platforms" in entry]
     for entry in entries:
         if "platforms" not in entry:
-            index["data"] += _elsewhere(entry)
+            index["data"] += _narrowed(entry)
     path.write_text(json.dumps(index, indent=2) + "\n", "utf-8")
 
 
-def _elsewhere(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """Copies of `entry`: one for the platforms without wheels, others for Pythons without wheels on the rest."""
+def _narrowed(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Copies of `entry`: one for the platforms without wheels, others for Pythons without wheels elsewhere."""
     narrowed = [{**entry, "platforms": list(WITHOUT_WHEELS)}]
     for generation in GENERATIONS:
         versions = {"blender_version_min": generation.first, "blender_version_max": generation.end}
@@ -241,14 +241,15 @@ def lock() -> None:
     LOCK.write_text("\n".join([about, *lines, ""]), "utf-8")
 
 
-def _pip_download(target: Target, folder: Path, *what: str) -> None:
+def _pip_download(target: Target, folder: Path, *requirements: str) -> None:
+    """Downloads the wheels of a target into `folder`. `requirements` are arguments of `pip download`."""
     assert target.generation is not None
     python = target.generation.python
     tags = [each for tag in PLATFORMS[target.platform] for each in ("--platform", tag)]
     tags += ["--python-version", python, "--implementation", "cp"]
     tags += ["--abi", f"cp{python.replace('.', '')}", "--abi", "abi3"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", *tags]
-    subprocess.run([*command, "--dest", str(folder), *what], check=True)
+    subprocess.run([*command, "--dest", str(folder), *requirements], check=True)
 
 
 def extension_tool() -> Path:

@@ -240,15 +240,7 @@ def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[Wheel]:
     """The wheels of `modules` and of the packages that these need, as uv chooses them for this machine."""
     wanted, pinned, lock = (folders.unfinished / name for name in ("wanted.txt", "pinned.txt", "pylock.toml"))
     bare = [PACKAGES[module] for module in modules if module in WITHOUT_DEPENDENCIES]
-    common = [
-        "--python",
-        str(folders.new),
-        "--only-binary",
-        ":all:",
-        "--no-header",
-        "--format",
-        "pylock.toml",
-    ]
+    common = ["--python", str(folders.new), "--only-binary", ":all:", "--no-header", "--format", "pylock.toml"]
     wheels: list[Wheel] = []
     rest = [PACKAGES[module] for module in modules if module not in WITHOUT_DEPENDENCIES]
     for requirements, more in ((rest, _torch_backend()), (bare, ["--no-deps"])):
