@@ -38,7 +38,7 @@ def example(folder: Path) -> model.Reconstruction:
         ),
         model.Camera(names[1], 60, 40, 51.0, 52.0, 30.5, 20.25, matrix, reprojection_error=0.5),
     ]
-    grids = [
+    pointmaps = [
         model.PointMap(
             name,
             rng.normal(size=(4, 6, 3)).astype(np.float32),
@@ -73,7 +73,7 @@ def example(folder: Path) -> model.Reconstruction:
         "clip.mp4", photos[1].path, rate, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", **errors
     )
     return model.Reconstruction(
-        "colmap", "BSD-3-Clause", photos, cameras, grids, cloud, splats, True, "views that agree", 0.25,
+        "colmap", "BSD-3-Clause", photos, cameras, pointmaps, cloud, splats, True, "views that agree", 0.25,
         {"quality": "preview"}, {"features": 1.5},
         [model.Unregistered("a.jpg", "Too dark.", "Use a flash.")], ["A note."], [shot],
         model.Upright(np.array((0.0, -0.6, 0.8)), 1.5, -0.25, ("vertical edges",), ("GPS",)),
@@ -139,10 +139,10 @@ def test_a_failed_write_leaves_the_earlier_result(tmp_path: Path, monkeypatch: p
     bundle.write(example(tmp_path), folder)
     before = (folder / bundle_folder.SCENE).read_bytes()
 
-    def full(*_: object) -> str:
+    def fails(*_: object) -> str:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(array_file, "write", full)
+    monkeypatch.setattr(array_file, "write", fails)
     with pytest.raises(UserError):
         bundle.write(example(tmp_path), folder)
     assert (folder / bundle_folder.SCENE).read_bytes() == before
@@ -247,7 +247,7 @@ def test_flipped_bytes_in_arrays_are_noticed(tmp_path: Path) -> None:
             bundle.read(folder)
 
 
-def test_what_is_abandoned_never_gets_the_final_name(tmp_path: Path) -> None:
+def test_what_is_discarded_never_gets_the_final_name(tmp_path: Path) -> None:
     staging = Staging(tmp_path / "result", "a").make()
     staging.new.mkdir()
     (staging.new / bundle_folder.SCENE).write_text("{}")
@@ -298,12 +298,12 @@ def test_a_panorama_stays_one(tmp_path: Path) -> None:
 
 def test_a_frame_rate_stays_a_fraction(tmp_path: Path) -> None:
     result = example(tmp_path)
-    film = Fraction(24000, 1001)
+    rate = Fraction(24000, 1001)
     shot = replace(
-        result.shots[0], frame_rate=film, first_frame=0, missing=(3,), plate_size=(320, 240), written_plate="p.#.jpg"
+        result.shots[0], frame_rate=rate, first_frame=0, missing=(3,), plate_size=(320, 240), written_plate="p.#.jpg"
     )
     read = bundle.read(bundle.write(replace(result, shots=[shot]), tmp_path / "result")).shots[0]
-    assert read.frame_rate == film
+    assert read.frame_rate == rate
     assert (read.first_frame, read.missing, read.plate_size, read.written_plate) == (0, (3,), (320, 240), "p.#.jpg")
 
 

@@ -1,4 +1,4 @@
-"""Photos to a .blend by the command line, as a TD runs it; the file is reopened and held against truth."""
+"""Photos to a .blend by the command line, as a technical director runs it. The scene is compared with the truth."""
 
 import json
 import shutil
@@ -55,10 +55,10 @@ def messages(project: Path) -> list[Message]:
 
 
 def test_stdout_is_messages_and_nothing_else(project: Path) -> None:
-    heard = messages(project)
-    assert isinstance(heard[-1], Done)
-    assert heard[-1].registered == heard[-1].chosen == 11
-    fractions = [m.fraction for m in heard if isinstance(m, Progress)]
+    sent = messages(project)
+    assert isinstance(sent[-1], Done)
+    assert sent[-1].registered == sent[-1].chosen == 11
+    fractions = [m.fraction for m in sent if isinstance(m, Progress)]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
 
@@ -77,17 +77,19 @@ def test_cameras_in_the_file_are_those_that_took_the_photos(opened: bpy.types.Sc
     true = np.array([truth[obj.name]["world_from_camera"] for obj in cameras]) @ np.diag((1.0, -1.0, -1.0, 1.0))
     scale = np.linalg.norm(solved[:, :3, 0], axis=1)  # the cameras inherit it from their root
     solved[:, :3, :3] /= scale[:, None, None]
-    turned, aside = [], []
+    rotation_errors, direction_errors = [], []  # degrees, of each two cameras
     for i in range(len(cameras)):
         for j in range(i):
             rotation = solved[i, :3, :3].T @ solved[j, :3, :3] @ (true[i, :3, :3].T @ true[j, :3, :3]).T
-            turned.append(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
+            rotation_errors.append(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
             a, b = (m[i, :3, :3].T @ (m[j, :3, 3] - m[i, :3, 3]) for m in (solved, true))
-            aside.append(np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))))
-    assert np.median(turned) < 0.15
-    assert np.median(aside) < 0.25
-    assert max(turned) < 0.6  # one photo alone has the portrait lens: its principal point cannot be determined
-    assert max(aside) < 2.0
+            direction_errors.append(
+                np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1)))
+            )
+    assert np.median(rotation_errors) < 0.15
+    assert np.median(direction_errors) < 0.25
+    assert max(rotation_errors) < 0.6  # one photo alone has the portrait lens: its principal point is undetermined
+    assert max(direction_errors) < 2.0
 
 
 def test_plates_stand_behind_the_cameras_and_move_with_the_project(opened: bpy.types.Scene) -> None:
@@ -122,8 +124,8 @@ def test_bundle_beside_the_scene_is_complete(project: Path) -> None:
     for pointmap in result.pointmaps:
         camera = result.camera(pointmap.photo)
         assert camera is not None
-        off = camera.project(pointmap.points[pointmap.mask]) - pointmap.photo_pixels()[pointmap.mask]
-        assert np.abs(off).max() < 0.1  # a map's points lie on the rays of its own photo's pixels
+        errors = camera.project(pointmap.points[pointmap.mask]) - pointmap.photo_pixels()[pointmap.mask]
+        assert np.abs(errors).max() < 0.1  # a map's points lie on the rays of its own photo's pixels
 
 
 def test_exit_status_and_last_word_of_a_refusal(tmp_path: Path) -> None:

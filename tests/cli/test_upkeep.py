@@ -71,7 +71,7 @@ def test_a_hash_that_was_kept_is_forgotten(data_folder: Path, capsys: pytest.Cap
     unpinned = next(w for engine in registry.engines().values() for w in engine.weights if not w.sha256)
     file = data_folder / "weights" / unpinned.name
     file.parent.mkdir()
-    file.write_bytes(b"the first file that opened")
+    file.write_bytes(b"the first file that was loaded")
     store.default().verify(unpinned, file)
     store.default().note_fits_network(unpinned, file)
     assert store.default().pinned(unpinned)

@@ -33,8 +33,8 @@ def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
 
 def views(photos: list[Photo], poses: list[Array], focal: float = 450.0) -> list[oracle.View]:
     """The oracle's views of cameras at these poses, as large as the network's input. `focal` is in its pixels."""
-    frames = [inputs.long_side_crop(photo.width, photo.height) for photo in photos]
-    sizes = [(bottom - top, right - left) for _, (left, top, right, bottom) in frames]
+    crops = [inputs.long_side_crop(photo.width, photo.height) for photo in photos]
+    sizes = [(bottom - top, right - left) for _, (left, top, right, bottom) in crops]
     return [oracle.view(pose, size, focal) for pose, size in zip(poses, sizes, strict=True)]
 
 
@@ -79,17 +79,20 @@ def true_camera(photo: Photo, view: oracle.View) -> Camera:
 def checked_scale(
     result: Reconstruction, photos: list[Photo], true_views: list[oracle.View], tolerance: float
 ) -> float:
-    """Compares cameras and pointmaps with the truth, apart from where the world lies. Returns the world's scale."""
+    """Compares cameras and pointmaps with the truth, in whatever world they are. Returns that world's scale."""
     true = [true_camera(*pair) for pair in zip(photos, true_views, strict=True)]
     assert [camera.photo for camera in result.cameras] == [photo.name for photo in photos]
     for actual, expected in zip(result.cameras, true, strict=True):
         assert (actual.width, actual.height) == (expected.width, expected.height)
         assert actual.fx == actual.fy == pytest.approx(expected.fx, rel=2e-3 + tolerance)
         assert (actual.cx, actual.cy) == pytest.approx((expected.cx, expected.cy))
-    moved = result.cameras[0].world_from_camera @ true[0].camera_from_world  # but for the scale, from the true world
+    result_from_true = result.cameras[0].world_from_camera @ true[0].camera_from_world  # of the worlds, without scale
     points = [m.points[m.mask].astype(float) - result.cameras[0].world_from_camera[:3, 3] for m in result.pointmaps]
     origin = true[0].world_from_camera[:3, 3]
-    truth = [(s.points - origin)[m.mask] @ moved[:3, :3].T for s, m in zip(true_views, result.pointmaps, strict=True)]
+    truth = [
+        (s.points - origin)[m.mask] @ result_from_true[:3, :3].T
+        for s, m in zip(true_views, result.pointmaps, strict=True)
+    ]
     scale = float(np.median(np.linalg.norm(points[0], axis=1) / np.linalg.norm(truth[0], axis=1)))
     for actual, expected in zip(points, truth, strict=True):
         assert len(actual) > 1000
@@ -98,6 +101,6 @@ def checked_scale(
     for actual, expected in zip(result.cameras, true, strict=True):
         centre = (actual.world_from_camera - result.cameras[0].world_from_camera)[:3, 3] / scale
         np.testing.assert_allclose(
-            centre, moved[:3, :3] @ (expected.world_from_camera[:3, 3] - origin), atol=0.01 + 3 * tolerance
+            centre, result_from_true[:3, :3] @ (expected.world_from_camera[:3, 3] - origin), atol=0.01 + 3 * tolerance
         )
     return scale

@@ -13,7 +13,7 @@ from tests import oracle
 from threer_blender.model.arrays import Array
 from threer_blender.networks import depth_anything3, dust3r, fast3r, map_anything, vggt, vggt_omega
 
-FOCAL = 520.0
+FOCAL = 520.0  # pixels of the photos
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Answer:
     camera_from_world: Array
 
 
-UNIT = 0.37
+UNIT = 0.37  # the networks' units in one unit of the world
 
 
 def answers(views: list[oracle.View], scales: Callable[..., Any], height: int, width: int) -> list[Answer]:
@@ -64,10 +64,10 @@ def answers(views: list[oracle.View], scales: Callable[..., Any], height: int, w
         y = (np.arange(height) + 0.5 - height / 2) / scale[1] + tall / 2
         rows, columns = (np.clip(at.astype(int), 0, side - 1) for at, side in ((y, tall), (x, wide)))
         depth = UNIT * view.depth[np.ix_(rows, columns)]
-        pose = np.linalg.inv(view.world_from_camera) @ views[0].world_from_camera
-        pose[:3, 3] *= UNIT
+        camera_from_first = np.linalg.inv(view.world_from_camera) @ views[0].world_from_camera
+        camera_from_first[:3, 3] *= UNIT
         focal = (view.focal * scale[0], view.focal * scale[1])
-        collected.append(Answer(torch.tensor(depth, dtype=torch.float32), focal, pose))
+        collected.append(Answer(torch.tensor(depth, dtype=torch.float32), focal, camera_from_first))
     return collected
 
 
@@ -197,8 +197,8 @@ def fast3r_stand_in(known: World) -> StandIn:
                 (np.arange(height) + 0.5 - height / 2) / one.focal[1],
             )
             local = np.stack([*np.meshgrid(x, y), np.ones((height, width))], -1) * one.depth.numpy()[..., None]
-            pose = np.linalg.inv(views[0].world_from_camera) @ view.world_from_camera
-            shared = local @ pose[:3, :3].T + UNIT * pose[:3, 3]
+            first_from_camera = np.linalg.inv(views[0].world_from_camera) @ view.world_from_camera
+            shared = local @ first_from_camera[:3, :3].T + UNIT * first_from_camera[:3, 3]
             shared += 0.01 * UNIT * np.random.default_rng(number).standard_normal(shared.shape)
             shared[: height // 4, : width // 4] += 0.5
             maps = (shared, local * (1 + 0.3 * number))

@@ -49,8 +49,8 @@ def true_result(names: list[str]) -> Reconstruction:
         pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1) * scale[:2]
         points = (camera.rays(pixels) * depth[..., None]) @ camera.world_from_camera[:3, :3].T
         points = (points + camera.world_from_camera[:3, 3]).astype(np.float32)
-        known = depth > 0
-        maps.append(PointMap(camera.photo, points, known.astype(np.float32), known, scale))
+        has_depth = depth > 0
+        maps.append(PointMap(camera.photo, points, has_depth.astype(np.float32), has_depth, scale))
     few = maps[0].points[50:60, 50:60].reshape(-1, 3)
     up, grey = np.tile(np.array([0, 0, 1], np.float32), (100, 1)), np.full((100, 3), 128, np.uint8)
     cloud = PointCloud(few, up, grey, np.ones(100, np.float32), np.zeros(100, np.int32))
@@ -89,8 +89,8 @@ def test_cameras_stay_where_they_were_right(splatted: tuple[Reconstruction, list
     for camera in splatted[0].cameras:
         true = camera_of(camera.photo)
         points = true_result([camera.photo]).pointmaps[0].points[::20, ::20].reshape(-1, 3)
-        off = np.linalg.norm(camera.project(points) - true.project(points), axis=-1)
-        assert np.nanmedian(off) < 0.5 * camera.width / 144
+        errors = np.linalg.norm(camera.project(points) - true.project(points), axis=-1)
+        assert np.nanmedian(errors) < 0.5 * camera.width / 144  # half a pixel of a picture for training
         assert camera.distortion == true.distortion
 
 

@@ -313,9 +313,9 @@ assert "torch" not in sys.modules
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    off = [float(line) for line in ran.stdout.splitlines() if line.replace(".", "").replace("e-", "").isdigit()]
-    assert len(off) == 2
-    assert max(off) < 0.05  # pixels of the photos: every point stands on the ray of its pixel
+    errors = [float(line) for line in ran.stdout.splitlines() if line.replace(".", "").replace("e-", "").isdigit()]
+    assert len(errors) == 2
+    assert max(errors) < 0.05  # pixels of the photos: every point stands on the ray of its pixel
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """[R] The sample photos agree with their own truth: files, lens, poses and depth. Imports Pillow and the model.
 
-Nothing is rendered. Depth pixels of one photo are carried into its neighbour by the true cameras; there they must land
-on the depth, the colours and the sub-pixel position that the neighbour's own files state.
+Nothing is rendered. Depth pixels of one photo are projected into its neighbour by the true cameras. There they must
+have the depth, the colours and the sub-pixel position that the neighbour's own files state.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
-class Sight:
-    """Where the N depth pixels of one photo fall in another."""
+class Projected:
+    """The N depth pixels of one photo, projected into another."""
 
     first_pixels: Array  # (N, 2) photo pixels in the first
     pixels: Array  # (N, 2) photo pixels in the other
@@ -86,20 +86,22 @@ def sample(raster: Array, pixels: Array) -> Array:
     return blended
 
 
-def see(first: str, second: str) -> Sight:
-    """Carry the depth pixels of `first` into `second`."""
-    depth, other, here, there = depth_of(first), depth_of(second), camera_of(first), camera_of(second)
+def projected(first: str, second: str) -> Projected:
+    """The depth pixels of the photo `first`, projected into the photo `second`."""
+    depth, second_depth, camera, second_camera = depth_of(first), depth_of(second), camera_of(first), camera_of(second)
     y, x = np.nonzero(np.isfinite(depth))
     height, width = depth.shape
-    first_pixels = np.stack([(x + 0.5) * here.width / width, (y + 0.5) * here.height / height], axis=-1)
-    local = here.rays(first_pixels) * depth[y, x][:, None]
-    world = local @ here.world_from_camera[:3, :3].T + here.world_from_camera[:3, 3]
-    pixels = there.project(world)
-    expected = (world - there.world_from_camera[:3, 3]) @ there.world_from_camera[:3, 2]
-    values, weights = corners(1 / other, pixels * (other.shape[1] / there.width, other.shape[0] / there.height))
+    first_pixels = np.stack([(x + 0.5) * camera.width / width, (y + 0.5) * camera.height / height], axis=-1)
+    local = camera.rays(first_pixels) * depth[y, x][:, None]
+    world = local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
+    pixels = second_camera.project(world)
+    expected = (world - second_camera.world_from_camera[:3, 3]) @ second_camera.world_from_camera[:3, 2]
+    second_height, second_width = second_depth.shape
+    depth_pixels = pixels * (second_width / second_camera.width, second_height / second_camera.height)
+    values, weights = corners(1 / second_depth, depth_pixels)
     smooth = np.ptp(values, axis=-1) < 0.02 * values.min(axis=-1)
     stated = np.where(smooth, 1 / (values * weights).sum(axis=-1), np.nan)
-    return Sight(first_pixels, pixels, expected, stated)
+    return Projected(first_pixels, pixels, expected, stated)
 
 
 def test_files_are_small_and_complete() -> None:
@@ -137,25 +139,25 @@ def test_poses_are_rigid_and_depth_covers_all_but_sky(name: str) -> None:
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_depth_lands_on_the_neighbours_depth(first: str, second: str) -> None:
-    sight = see(first, second)
+    carried = projected(first, second)
     record = RECORDS[second]
-    inside = ((sight.pixels > 0) & (sight.pixels < (record["width"], record["height"]))).all(axis=-1)
-    difference = np.abs(sight.stated_depth / sight.expected_depth - 1)
+    inside = ((carried.pixels > 0) & (carried.pixels < (record["width"], record["height"]))).all(axis=-1)
+    difference = np.abs(carried.stated_depth / carried.expected_depth - 1)
     assert inside.mean() > 0.6, "neighbours overlap"
-    assert sight.visible[inside].mean() > 0.6, "most of the overlap is seen by both"
-    assert np.median(difference[sight.visible]) < 0.0005
+    assert carried.visible[inside].mean() > 0.6, "most of the overlap is seen by both"
+    assert np.median(difference[carried.visible]) < 0.0005
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_neighbours_show_the_same_colours_to_a_twentieth_of_a_pixel(first: str, second: str) -> None:
     """One step of Lucas & Kanade 1981 measures the mean offset that truth leaves between two photos."""
-    sight = see(first, second)
-    first_pixels, there = sight.first_pixels[sight.visible], sight.pixels[sight.visible]
-    here, other = sample(grey_of(first), first_pixels), sample(grey_of(second), there)
-    usable = np.isfinite(here) & np.isfinite(other)
-    assert np.corrcoef(here[usable], other[usable])[0, 1] > 0.97
-    slope = np.stack([sample(image, there) for image in reversed(np.gradient(grey_of(second)))], axis=-1)
-    usable &= np.isfinite(slope).all(axis=-1) & (np.abs(here - other) < 40)
-    terms = np.concatenate([slope, here[:, None], np.ones((len(here), 1))], axis=-1)[usable]
-    offset = np.linalg.lstsq(terms, other[usable], rcond=None)[0][:2]
+    carried = projected(first, second)
+    first_pixels, second_pixels = carried.first_pixels[carried.visible], carried.pixels[carried.visible]
+    first_grey, second_grey = sample(grey_of(first), first_pixels), sample(grey_of(second), second_pixels)
+    usable = np.isfinite(first_grey) & np.isfinite(second_grey)
+    assert np.corrcoef(first_grey[usable], second_grey[usable])[0, 1] > 0.97
+    slope = np.stack([sample(image, second_pixels) for image in reversed(np.gradient(grey_of(second)))], axis=-1)
+    usable &= np.isfinite(slope).all(axis=-1) & (np.abs(first_grey - second_grey) < 40)
+    terms = np.concatenate([slope, first_grey[:, None], np.ones((len(first_grey), 1))], axis=-1)[usable]
+    offset = np.linalg.lstsq(terms, second_grey[usable], rcond=None)[0][:2]
     assert np.abs(offset).max() < 0.05

@@ -24,7 +24,7 @@ from threer_blender.runtime.report import MessageReport
 
 
 def rotation(quaternions: Array) -> Array:
-    """(N, 3, 3) of unit quaternions wxyz (N, 4), column by column as v -> q v q*."""
+    """(N, 3, 3) matrices of unit quaternions wxyz (N, 4): each column is an axis v, rotated as q v q*."""
     w, vector = quaternions[:, :1], quaternions[:, 1:]
     columns = []
     for axis in np.eye(3):
@@ -132,11 +132,11 @@ def test_splats_of_aligned_pairs_lie_on_one_surface(
     assert len(splats) == count * 96 * 96
     np.testing.assert_array_equal(splats.photo, np.arange(count).repeat(96 * 96))
     for i, (camera, view) in enumerate(zip(result.cameras, true_views, strict=True)):
-        local = splats.means[i * 96 * 96 : (i + 1) * 96 * 96].astype(float)
-        place = (camera.project(local) - (40, 0)) * 96 / 240  # the square of 240 begins at column 40
-        middle = np.stack(np.meshgrid(np.arange(96) + 0.5, np.arange(96) + 0.5), axis=-1).reshape(-1, 2)
-        assert np.median(np.abs(place - middle)) < 0.05
-        depth = local @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
+        means = splats.means[i * 96 * 96 : (i + 1) * 96 * 96].astype(float)
+        map_pixels = (camera.project(means) - (40, 0)) * 96 / 240  # the square of 240 begins at column 40
+        centres = np.stack(np.meshgrid(np.arange(96) + 0.5, np.arange(96) + 0.5), axis=-1).reshape(-1, 2)
+        assert np.median(np.abs(map_pixels - centres)) < 0.05
+        depth = means @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
         ratio = depth / view.depth.ravel()
         assert ratio.std() < 0.02 * ratio.mean()
         np.testing.assert_allclose(splats.scales[i * 96 * 96] / (0.01 * ratio.mean()), 1, rtol=0.02)

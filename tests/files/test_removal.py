@@ -90,14 +90,14 @@ def test_what_a_kill_interrupted_is_still_ours(tmp_path: Path) -> None:
     """The marker is the last to go."""
     ours = removal.claim(tmp_path / "ours")
     (ours / "file").write_text("x")
-    held = ours / "held"
-    held.mkdir()
-    (held / "file").write_text("x")
-    held.chmod(0o500)
+    closed = ours / "closed"
+    closed.mkdir()
+    (closed / "file").write_text("x")
+    closed.chmod(0o500)
     removal.discard(ours)
     assert removal.is_ours(ours) or not ours.exists()  # root may delete anything
     if ours.exists():
-        held.chmod(0o700)
+        closed.chmod(0o700)
     removal.remove(ours)
     assert not ours.exists()
 
@@ -201,8 +201,8 @@ def test_one_module_deletes_and_one_renames_over() -> None:
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "file.txt"
     whole_file.write_text(file, "first")
-    with contextlib.suppress(ZeroDivisionError), whole_file.replacing(file) as beside:
-        beside.write_text("half")
+    with contextlib.suppress(ZeroDivisionError), whole_file.replacing(file) as unfinished:
+        unfinished.write_text("half")
         raise ZeroDivisionError
     assert file.read_text() == "first"
     whole_file.write_text(file, "second")

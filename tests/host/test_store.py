@@ -96,11 +96,11 @@ def test_a_file_is_hashed_once_and_again_when_it_has_changed(folder: Path, monke
         runtime_weights.locate(weights())
 
 
-def test_without_a_published_hash_that_of_the_first_that_opens_is_kept(folder: Path) -> None:
+def test_without_a_published_hash_that_of_the_first_file_that_fits_is_pinned(folder: Path) -> None:
     file, unpinned, default_store = folder / "net.safetensors", weights(sha256="", size=0), store.default()
     file.write_bytes(b"a page that says that you must log in")
     runtime_weights.locate(unpinned)
-    assert default_store.pinned(unpinned) == ""  # it has not opened
+    assert default_store.pinned(unpinned) == ""  # it was never loaded as a network
     file.write_bytes(CONTENT)
     path = runtime_weights.locate(unpinned)
     runtime_weights.note_fits_network(unpinned, path)
@@ -155,8 +155,8 @@ def test_the_users_own_file_comes_first_and_as_it_is(
     engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), (weights(),))
     monkeypatch.setattr(registry, "engine", lambda _id: engine)
     given = [f"net.safetensors={mine}" if named else str(mine)]
-    asked = headless.reconstruction_request(["a.jpg"], tmp_path / "out", "net", weights=given)
-    with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
+    request = headless.reconstruction_request(["a.jpg"], tmp_path / "out", "net", weights=given)
+    with context.entered(Context({name: Path(path) for name, path in request.weights.items()})):
         assert runtime_weights.locate(weights()) == mine
 
 
@@ -188,7 +188,7 @@ def test_a_file_of_the_users_own_stands_in_until_it_is_deleted(tmp_path: Path, f
         (("a", "b"), "a=x.pth", "There is no weights file"),
     ],
 )
-def test_wrong_files_are_refused_at_the_door(
+def test_wrong_files_are_refused_before_a_run(
     monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], text: str, sentence: str
 ) -> None:
     engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), tuple(weights(name) for name in names))

@@ -125,8 +125,8 @@ def test_cancel(tmp_path: Path, deaf: bool) -> None:
     assert gone(grandchild)
 
 
-def test_cancel_keeps_what_the_worker_keeps(tmp_path: Path) -> None:
-    job = start(tmp_path, steps=100, pause=2 * GRACE, keeps=True)
+def test_a_cancel_delivers_what_the_worker_has(tmp_path: Path) -> None:
+    job = start(tmp_path, steps=100, pause=2 * GRACE, delivers=True)
     messages = until_progress(job)
     job.cancel()
     job.cancel()  # impatient artists click twice
@@ -136,7 +136,7 @@ def test_cancel_keeps_what_the_worker_keeps(tmp_path: Path) -> None:
 
 
 def test_a_second_cancel_ends_what_takes_too_long_to_finish(tmp_path: Path) -> None:
-    job = start(tmp_path, steps=100, pause=0.1, keeps=True, slow=True)
+    job = start(tmp_path, steps=100, pause=0.1, delivers=True, slow=True)
     messages = until_progress(job)
     job.cancel()
     while not (isinstance(messages[-1], Progress) and not messages[-1].cancel_delivers):

@@ -2,7 +2,7 @@
 
 - `steps`, `pause`: the number of steps, and the seconds that each takes.
 - `deaf`: it does not listen to a cancel, nor to the end of its input.
-- `keeps`: it has a result to keep when it is cancelled. `slow`: it goes on with its steps after that.
+- `delivers`: it has a result, which it delivers after a cancel. `slow`: it goes on with its steps before that.
 - `grandchild`: it starts a process that sleeps.
 - `made`, `place`: it copies the folder `made` to `place`.
 - `crash`: it ends by a signal ("kill", "segv") or with a status ("exit").
@@ -35,7 +35,7 @@ def watch() -> None:
     for line in sys.stdin:
         if json.loads(line)["type"] != "cancel" or options.get("deaf"):
             continue
-        if options.get("keeps") and not finishing.is_set():
+        if options.get("delivers") and not finishing.is_set():
             finishing.set()
         else:
             say(type="failed", text="cancelled", kind="cancelled")
@@ -58,7 +58,7 @@ say(type="warning", text=tempfile.gettempdir(), photo="")
 if options.get("kernels"):
     say(type="warning", text=os.environ["NUMBA_CACHE_DIR"])
 for step in range(options.get("steps", 3)):
-    delivers = bool(options.get("keeps")) and not finishing.is_set()
+    delivers = bool(options.get("delivers")) and not finishing.is_set()
     say(type="progress", stage="Working", fraction=step / 10, cancel_delivers=delivers)
     if finishing.is_set() and not options.get("slow"):
         break
