@@ -204,7 +204,7 @@ def test_a_cover_is_no_film(tmp_path: Path) -> None:
     assert film.size == (WIDTH, HEIGHT)
     assert [number_of(film.picture(number)) for number in film.numbers] == list(range(1, COUNT + 1))
     actual, _ = read(with_cover(tmp_path / "song.mp4", (640, 480), film=False))
-    assert [left.reason for left in actual.unregistered] == ["There is no film in this video, only sound or a cover."]
+    assert [entry.reason for entry in actual.unregistered] == ["There is no film in this video, only sound or a cover."]
 
 
 def test_of_several_films_in_a_file_the_largest_is_used(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_film_that_changes_its_size_is_left_out(tmp_path: Path) -> None:
     ]
     path.write_bytes(b"".join(parts))
     actual, _ = read(path)
-    assert ["256 × 192 pixels, and frame 1 has 128 × 96" in left.reason for left in actual.unregistered] == [True]
+    assert ["256 × 192 pixels, and frame 1 has 128 × 96" in entry.reason for entry in actual.unregistered] == [True]
 
 
 def test_damaged_videos_are_left_out_by_name_and_the_rest_is_used(numbered_film: Written, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_damaged_videos_are_left_out_by_name_and_the_rest_is_used(numbered_film:
     names = ["no index.mp4", "noise.mov", "good.ts", "list.mp4"]
     sentences: list[tuple[str, str]] = []
     actual = photos.read([tmp_path / name for name in names], lambda text, name: sentences.append((name, text)))
-    assert [left.photo for left in actual.unregistered] == ["no index.mp4", "noise.mov", "list.mp4"]
+    assert [entry.photo for entry in actual.unregistered] == ["no index.mp4", "noise.mov", "list.mp4"]
     assert {name for name, _ in sentences} == {"no index.mp4", "noise.mov", "list.mp4"}
     assert {photo.name.split()[0] for photo in actual.accepted} == {"good.ts"}
 

@@ -76,9 +76,9 @@ def test_hdr_looks_as_its_chart(tmp_path: Path, transfer: int) -> None:
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    opened = film.Film(path)
-    assert (opened.transfer, opened.primaries) == (transfer, 9)
-    actual = opened.picture(2)[32, 16::32].astype(int)
+    hdr_film = film.Film(path)
+    assert (hdr_film.transfer, hdr_film.primaries) == (transfer, 9)
+    actual = hdr_film.picture(2)[32, 16::32].astype(int)
     assert np.abs(actual - COLOURS).max() <= 4
 
 

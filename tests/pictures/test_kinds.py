@@ -155,9 +155,9 @@ def with_predictor(values: Array, predictor: int) -> bytes:
         body = np.ascontiguousarray(rows).tobytes()
     else:
         size = values.dtype.itemsize
-        taken = values.astype(values.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
-        distances = taken.reshape(height, -1, size).swapaxes(1, 2).reshape(height, -1, samples)
-        body = np.concatenate([distances[:, :1], np.diff(distances, axis=1)], axis=1).astype(np.uint8).tobytes()
+        high_first = values.astype(values.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
+        sorted_bytes = high_first.reshape(height, -1, size).swapaxes(1, 2).reshape(height, -1, samples)
+        body = np.concatenate([sorted_bytes[:, :1], np.diff(sorted_bytes, axis=1)], axis=1).astype(np.uint8).tobytes()
     buffer = io.BytesIO()
     stand_in = np.frombuffer(body, np.uint8).reshape(height, -1)
     Image.fromarray(stand_in).save(buffer, "TIFF", compression="tiff_adobe_deflate", tiffinfo={278: height})

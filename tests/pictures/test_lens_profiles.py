@@ -19,9 +19,9 @@ from threer_blender.pictures import lens_profiles
     ],
 )
 def test_sensors_are_as_large_as_their_makers_say(name: str, width: float, height: float) -> None:
-    back = lens_profiles.sensor(name)
-    assert back.width == pytest.approx(width, rel=0.015)
-    assert back.height == pytest.approx(height, rel=0.015)
+    sensor = lens_profiles.sensor(name)
+    assert sensor.width == pytest.approx(width, rel=0.015)
+    assert sensor.height == pytest.approx(height, rel=0.015)
 
 
 @pytest.mark.parametrize("name", ["ARRI Alexa Mini", "no such camera", "", "Sony A7 III"])
@@ -40,13 +40,13 @@ def test_a_lens_distorts_as_lensfun_says(millimetres: float) -> None:
     theirs = database.find_lenses(camera, "Canon", "Canon EF 24-105mm f/4L IS USM")[0]
     modifier = lensfunpy.Modifier(theirs, camera.crop_factor, *size)
     modifier.initialize(millimetres, 8.0, 1000.0, scale=1.0)
-    places = modifier.apply_geometry_distortion()  # of each corrected pixel, in the picture
+    lensfun_pixels = modifier.apply_geometry_distortion()  # (H, W, 2): where each corrected pixel lies in the picture
     focal = millimetres / 36 * size[0]
     y, x = np.mgrid[0:400:40, 0:600:40]
     ideal = np.stack([x - 299.5, y - 199.5], axis=-1) / focal
     ours = lens.distort(solved.distortion, ideal) * focal * solved.scale + (299.5, 199.5)
-    assert np.abs(ours - places[y, x]).max() < max(0.6, 3 * solved.residual)
-    assert np.abs(places[y, x] - np.stack([x, y], axis=-1)).max() > 2.0
+    assert np.abs(ours - lensfun_pixels[y, x]).max() < max(0.6, 3 * solved.residual)
+    assert np.abs(lensfun_pixels[y, x] - np.stack([x, y], axis=-1)).max() > 2.0
     assert solved.residual < 1.0
 
 

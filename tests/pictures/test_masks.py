@@ -31,11 +31,12 @@ def options(path: Path, masked: str = "white", margin: int = 0) -> dict[str, obj
 
 
 def excluded(given: dict[str, object], frame: int | None = None, size: tuple[int, int] = SIZE) -> Array:
-    read = masks.from_options(given, [] if frame is None else [frame])
-    assert read is not None
-    out = read.excluded(PHOTO, frame, size)
-    assert out is not None
-    return out
+    """The mask (H, W) of the photo or the frame by these options."""
+    all_masks = masks.from_options(given, [] if frame is None else [frame])
+    assert all_masks is not None
+    mask = all_masks.excluded(PHOTO, frame, size)
+    assert mask is not None
+    return mask
 
 
 def test_a_still_masks_every_frame(tmp_path: Path) -> None:
@@ -47,9 +48,9 @@ def test_a_still_masks_every_frame(tmp_path: Path) -> None:
 
 
 def test_masks_grow_by_their_margin(tmp_path: Path) -> None:
-    out = excluded(options(save(tmp_path / "mask.png", LEFT), margin=3), None)
-    assert out[:, :13].all()
-    assert not out[:, 13:].any()
+    mask = excluded(options(save(tmp_path / "mask.png", LEFT), margin=3), None)
+    assert mask[:, :13].all()
+    assert not mask[:, 13:].any()
 
 
 def test_masks_of_a_plate_whose_pixels_are_not_square(tmp_path: Path) -> None:
@@ -93,9 +94,9 @@ def test_a_sequence_masks_the_frames_of_its_numbers(tmp_path: Path) -> None:
     for given in (tmp_path, tmp_path / "matte.1001.png", tmp_path / "matte.####.png", tmp_path / "matte.%04d.png"):
         np.testing.assert_array_equal(excluded(options(given), 1002), LEFT)
         np.testing.assert_array_equal(excluded(options(given), 1004), ~LEFT)
-    read = masks.from_options(options(tmp_path), [1002, 1003])
-    assert read is not None
-    assert read.excluded(PHOTO, 1003, SIZE) is None
+    all_masks = masks.from_options(options(tmp_path), [1002, 1003])
+    assert all_masks is not None
+    assert all_masks.excluded(PHOTO, 1003, SIZE) is None
 
 
 def test_a_folder_masks_photos_by_name(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_a_mask_that_is_gone_is_one_sentence() -> None:
 def test_a_relative_path_is_that_of_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save(Path("mask.png"), LEFT)
-    asked = headless.reconstruction_request(["a.jpg"], "out", "colmap", {"masks": "mask.png"})
+    request = headless.reconstruction_request(["a.jpg"], "out", "colmap", {"masks": "mask.png"})
     monkeypatch.chdir(Path(tmp_path.anchor))
-    np.testing.assert_array_equal(excluded({**asked.options, "mask_margin": 0}), LEFT)
+    np.testing.assert_array_equal(excluded({**request.options, "mask_margin": 0}), LEFT)
     assert headless.reconstruction_request(["a.jpg"], tmp_path / "out", "colmap").options["masks"] == ""

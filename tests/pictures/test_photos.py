@@ -122,7 +122,7 @@ def test_identical_files_count_once(tmp_path: Path) -> None:
     warned = Warned()
     result = photos.read([first, copy], warned)
     assert [photo.name for photo in result.accepted] == ["first.jpg"]
-    assert [(left.photo, "first.jpg" in left.reason) for left in result.unregistered] == [("copy.jpg", True)]
+    assert [(entry.photo, "first.jpg" in entry.reason) for entry in result.unregistered] == [("copy.jpg", True)]
     assert warned.sentences[0][1] == "copy.jpg"
 
 

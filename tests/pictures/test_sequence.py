@@ -30,13 +30,13 @@ def srgb(light: Array) -> Array:
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light.clip(1e-9) ** (1 / 2.4) - 0.055)
 
 
-def write_dpx(path: Path, values: Array, pixels: str, transfer: int) -> None:
-    """`values` (H, W, 3) in [0, 1] as FFmpeg writes them; the transfer function goes into the header by hand."""
+def write_dpx(path: Path, values: Array, pixel_format: str, transfer: int) -> None:
+    """Writes `values` (H, W, 3) in [0, 1] by FFmpeg, and the number of the transfer function into the header."""
     with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
         stream = container.add_stream("dpx", rate=24)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixel_format
         frame = av.VideoFrame.from_ndarray(np.rint(values * 65535).astype(np.uint16), format="rgb48le")
-        container.mux(stream.encode(frame.reformat(format=pixels)))
+        container.mux(stream.encode(frame.reformat(format=pixel_format)))
         container.mux(stream.encode())
     data = bytearray(path.read_bytes())
     data[801] = transfer
@@ -51,17 +51,17 @@ def read(path: Path) -> tuple[photos.Photos, list[str]]:
 def test_numbers_and_holes_are_the_files(tmp_path: Path) -> None:
     for number in (1001, 1002, 1003, 1006, 1007, 1009):
         exr_file.write(tmp_path / f"plate.{number}.exr", linear(3 * number))
-    film = video.frame_source(str(tmp_path / "plate.####.exr"))
-    assert list(film.numbers) == [1001, 1002, 1003, 1006, 1007, 1009]
-    assert film.size == film.plate_size == (WIDTH, HEIGHT)
-    for number in film.numbers:
-        assert np.abs(film.picture(number) - srgb(linear(3 * number))).max() <= 1
+    source = video.frame_source(str(tmp_path / "plate.####.exr"))
+    assert list(source.numbers) == [1001, 1002, 1003, 1006, 1007, 1009]
+    assert source.size == source.plate_size == (WIDTH, HEIGHT)
+    for number in source.numbers:
+        assert np.abs(source.picture(number) - srgb(linear(3 * number))).max() <= 1
     with pytest.raises(ValueError, match="1004 is missing"):
-        film.picture(1004)
+        source.picture(1004)
     chosen, sentences = read(tmp_path / "plate.1006.exr")
-    assert {photo.frame for photo in chosen.accepted} <= set(film.numbers)
+    assert {photo.frame for photo in chosen.accepted} <= set(source.numbers)
     assert chosen.accepted[0].name == "plate.####.exr 1001"
-    assert np.array_equal(photos.pixels(chosen.accepted[0]), film.picture(1001))
+    assert np.array_equal(photos.pixels(chosen.accepted[0]), source.picture(1001))
     assert "1004–1005, 1008" in sentences[0]
     assert "24 are assumed" in sentences[1]
 
@@ -76,15 +76,15 @@ def test_half_floats_are_read_to_the_bit(tmp_path: Path) -> None:
     assert np.array_equal(plate_files.light(tmp_path / "a.1.exr"), light.astype(np.float32))
 
 
-@pytest.mark.parametrize("pixels", ["gbrp10be", "gbrp12be", "rgb48be", "rgb24", "gbrp10le"])
-def test_dpx_of_any_depth(tmp_path: Path, pixels: str) -> None:
+@pytest.mark.parametrize("pixel_format", ["gbrp10be", "gbrp12be", "rgb48be", "rgb24", "gbrp10le"])
+def test_dpx_of_any_depth(tmp_path: Path, pixel_format: str) -> None:
     values = (linear() / 4).astype(np.float64)
     for number in (1, 2, 3):
-        write_dpx(tmp_path / f"scan.{number:07d}.dpx", values, pixels, transfer=6)
-    film = video.frame_source(str(tmp_path / "scan.#######.dpx"))
-    assert list(film.numbers) == [1, 2, 3]
-    assert np.abs(film.picture(2) - 255 * values).max() <= 1.1  # rounded twice
-    assert film.frame_rate in (None, Fraction(24))
+        write_dpx(tmp_path / f"scan.{number:07d}.dpx", values, pixel_format, transfer=6)
+    source = video.frame_source(str(tmp_path / "scan.#######.dpx"))
+    assert list(source.numbers) == [1, 2, 3]
+    assert np.abs(source.picture(2) - 255 * values).max() <= 1.1  # rounded twice
+    assert source.frame_rate in (None, Fraction(24))
 
 
 def test_logarithmic_dpx_is_shown_as_it_looked(tmp_path: Path) -> None:
@@ -104,19 +104,19 @@ def test_pictures_with_eight_bits(tmp_path: Path, suffix: str) -> None:
     picture = np.rint(srgb(linear())).astype(np.uint8)
     for number in range(1, 5):
         Image.fromarray(picture).save(tmp_path / f"plate.{number:03d}.{suffix}", quality=98)
-    film = video.frame_source(str(tmp_path / f"plate.###.{suffix}"))
-    assert len(film) == 4
-    assert np.abs(film.picture(3).astype(int) - picture).mean() < (2 if suffix == "jpg" else 1e-9)
+    source = video.frame_source(str(tmp_path / f"plate.###.{suffix}"))
+    assert len(source) == 4
+    assert np.abs(source.picture(3).astype(int) - picture).mean() < (2 if suffix == "jpg" else 1e-9)
 
 
 def test_an_anamorphic_plate_is_shown_unsqueezed(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         exr_file.write(tmp_path / f"squeezed.{number:04d}.exr", linear(), pixel_aspect=2.0)
-    film = video.frame_source(str(tmp_path / "squeezed.####.exr"))
-    assert film.plate_size == (WIDTH, HEIGHT)
-    assert film.size == (2 * WIDTH, HEIGHT)
-    assert film.picture(1).shape == (HEIGHT, 2 * WIDTH, 3)
-    assert np.abs(film.picture(1)[:, 0::2].astype(int) - srgb(linear())).mean() < 6
+    source = video.frame_source(str(tmp_path / "squeezed.####.exr"))
+    assert source.plate_size == (WIDTH, HEIGHT)
+    assert source.size == (2 * WIDTH, HEIGHT)
+    assert source.picture(1).shape == (HEIGHT, 2 * WIDTH, 3)
+    assert np.abs(source.picture(1)[:, 0::2].astype(int) - srgb(linear())).mean() < 6
 
 
 def write_exr(path: Path, values: Array) -> None:
@@ -147,9 +147,9 @@ def test_a_plate_that_changes_size_is_refused_with_the_frame(tmp_path: Path) -> 
     for number in range(1, 11):
         side = HEIGHT if number < 7 else HEIGHT + 2
         Image.fromarray(np.zeros((side, WIDTH, 3), np.uint8)).save(tmp_path / f"plate.{number:04d}.png")
-    film = video.frame_source(str(tmp_path / "plate.####.png"))
+    source = video.frame_source(str(tmp_path / "plate.####.png"))
     with pytest.raises(Unusable, match="Frame 7 has 96 × 74 pixels, and frame 1 has 96 × 72"):
-        film.picture(7)
+        source.picture(7)
     chosen, sentences = read(tmp_path / "plate.0001.png")
     assert not chosen.accepted
     assert "Frame 7 has" in sentences[0]
@@ -165,8 +165,8 @@ def test_a_movies_rate_is_a_fraction_and_its_pixels_its_own(tmp_path: Path) -> N
             picture = np.rint(srgb(linear(number))).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    film = video.frame_source(str(path))
-    assert film.frame_rate == Fraction(24000, 1001)
-    assert film.plate_size == (WIDTH, HEIGHT)
-    assert film.size == (2 * WIDTH, HEIGHT)
-    assert list(film.numbers) == list(range(1, 21))
+    source = video.frame_source(str(path))
+    assert source.frame_rate == Fraction(24000, 1001)
+    assert source.plate_size == (WIDTH, HEIGHT)
+    assert source.size == (2 * WIDTH, HEIGHT)
+    assert list(source.numbers) == list(range(1, 21))

@@ -17,14 +17,17 @@ FRAMES = 40
 
 
 def shot(shake: float = 0.0, sway: float = 0.0, glides: bool = True) -> Shot:
-    """A camera that glides on a parabola and turns, with a `shake` of its place and a `sway` (radians) of its view."""
+    """A camera that glides on a parabola and turns.
+
+    `shake` is the standard deviation of its position in metres, `sway` that of its direction in radians.
+    """
     random = np.random.default_rng(3)
     cameras = {}
     for index in range(FRAMES):
         time = index / FRAMES
-        off = shake * random.standard_normal(3)
-        target = np.array([0.4 * time, 0.2 * time * time, 5.0]) + 5 * sway * random.standard_normal(3) + off
-        centre = glides * np.array([time, 0.5 * time * time, 0.0]) + off
+        shift = shake * random.standard_normal(3)
+        target = np.array([0.4 * time, 0.2 * time * time, 5.0]) + 5 * sway * random.standard_normal(3) + shift
+        centre = glides * np.array([time, 0.5 * time * time, 0.0]) + shift
         cameras[1001 + index] = Camera("", 640, 360, 500.0, 500.0, 320.0, 180.0, look_at(centre, target))
     return Shot("plate", "/plate", Fraction(24), FRAMES, cameras, first_frame=1001)
 
@@ -58,10 +61,10 @@ def test_a_wider_one_moves_the_picture_more() -> None:
 
 
 def test_a_tripod_stays_where_it_stands_and_frames_without_a_camera_get_none() -> None:
-    standing = shot(sway=0.001, glides=False)
-    some = replace(standing, cameras={n: c for n, c in standing.cameras.items() if n not in (1010, 1011, 1020)})
-    after = smoothing.smoothed(some, 2.0)
-    assert sorted(after.cameras) == sorted(some.cameras)
+    whole = shot(sway=0.001, glides=False)
+    before = replace(whole, cameras={n: c for n, c in whole.cameras.items() if n not in (1010, 1011, 1020)})
+    after = smoothing.smoothed(before, 2.0)
+    assert sorted(after.cameras) == sorted(before.cameras)
     assert {tuple(each.world_from_camera[:3, 3]) for each in after.cameras.values()} == {(0.0, 0.0, 0.0)}
     for each in after.cameras.values():
         assert np.allclose(each.world_from_camera[:3, :3] @ each.world_from_camera[:3, :3].T, np.eye(3), atol=1e-12)

@@ -44,18 +44,18 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("card")
 def test_what_a_card_has_no_memory_for_the_processor_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    devices = []
 
     def reconstruct(*_: object) -> Reconstruction:
-        asked.append(device.choose().torch.type)
-        if asked[-1] == "cuda" or len(asked) > 2:
+        devices.append(device.choose().torch.type)
+        if devices[-1] == "cuda" or len(devices) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return RESULT
 
     monkeypatch.setattr(registry, "reconstruct_of", lambda _engine: reconstruct)
     messages: list[Message] = []
     assert worker.within_memory(LEARNED, [], {}, MessageReport(messages.append)) == (RESULT, {})
-    assert asked == ["cuda", "cpu"]
+    assert devices == ["cuda", "cpu"]
     assert messages == [
         Notice("The graphics card's memory ran out; trying again on the processor, which takes longer.")
     ]
