@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...files import bounded
-from ...files.photo_files import MASKS, MOST_ENTRIES, PICTURES
+from ...files.photo_files import MASK_FOLDERS, MOST_ENTRIES, PICTURES
 from ...model.errors import UserError, quoted
 
 # Folders that may hold the photos, beside a solve or beside a folder above it.
 FOLDERS = ("images", "image", "photos", "input", "rgb", "corrected_images", "imgs", "undistorted", "undistorted/images")
 PARENTS = 3  # folders above the solve's that are searched
 # Folders that are never searched: their pictures have the photos' names.
-NO_PHOTOS = MASKS | {"depth", "depths", "depth_maps", "confidence", "normals"}
+NO_PHOTOS = MASK_FOLDERS | {"depth", "depths", "depth_maps", "confidence", "normals"}
 
 
 @dataclass(frozen=True)
