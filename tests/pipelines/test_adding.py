@@ -31,11 +31,11 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
     poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 6)]
     true_views = [oracle.view(pose, (192, 256), 230.0) for pose in poses]
     answers = oracle.Oracle(true_views, oracle.Errors(noise=0.01, scale=0))
-    asked: list[tuple[int, int]] = []
+    compared: list[tuple[int, int]] = []
 
     def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: MessageReport) -> Iterator[Any]:
         for pair in pair_solution.both_orders(pairs(None)):
-            asked.append(pair)
+            compared.append(pair)
             prediction = answers.predict(*pair)
             yield prediction if engine is dust3r else (prediction, answers.matches(*pair, stride=8))
 
@@ -46,19 +46,19 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
 
     before = solve(photos[:4])
     bundle.write(before, tmp_path / "before")
-    asked.clear()
+    compared.clear()
     after = solve(photos[3:], add_to=str(tmp_path / "before"))  # one of them is known already
-    assert sorted(asked) == sorted((i, j) for i in range(6) for j in range(6) if i != j and max(i, j) > 3)
+    assert sorted(compared) == sorted((i, j) for i in range(6) for j in range(6) if i != j and max(i, j) > 3)
     assert [camera.photo for camera in after.cameras] == [photo.name for photo in photos]
     for old, now in zip(before.cameras, after.cameras[:4], strict=True):
         np.testing.assert_array_equal(now.world_from_camera, old.world_from_camera)
         assert now.fx == old.fx
-    matrices = [
+    world_from_true = [  # the rotation between the worlds, by each camera
         camera.world_from_camera[:3, :3] @ true.world_from_camera[:3, :3].T
         for camera, true in zip(after.cameras, true_views, strict=True)
     ]
-    off = np.array([matrix @ matrices[0].T for matrix in matrices])
-    assert np.degrees(np.arccos(np.clip((np.trace(off, axis1=1, axis2=2) - 1) / 2, -1, 1))).max() < 1
+    errors = np.array([matrix @ world_from_true[0].T for matrix in world_from_true])
+    assert np.degrees(np.arccos(np.clip((np.trace(errors, axis1=1, axis2=2) - 1) / 2, -1, 1))).max() < 1
     scale = [
         np.median(m.depth(c)[m.mask] / true.depth[m.mask])
         for m, c, true in zip(after.pointmaps, after.cameras, true_views, strict=True)

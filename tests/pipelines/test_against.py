@@ -23,13 +23,14 @@ from threer_blender.runtime.report import MessageReport
 WIDTH, HEIGHT = 360, 270
 COUNT, NEW = 5, (1, 3)
 SCALE = 2.5  # metres for a unit of the synthetic world
-SHIFT = np.array([10.0, -20.0, 5.0])
+SHIFT = np.array([10.0, -20.0, 5.0])  # metres
 
 
-def moved(pose: Array) -> Array:
-    there = pose.copy()
-    there[:3, 3] = SCALE * there[:3, 3] + SHIFT
-    return there
+def moved(world_from_camera: Array) -> Array:
+    """The pose of a camera of the synthetic world in the world of the reference."""
+    reference_from_camera = world_from_camera.copy()
+    reference_from_camera[:3, 3] = SCALE * world_from_camera[:3, 3] + SHIFT
+    return reference_from_camera
 
 
 @pytest.fixture(scope="module")
@@ -129,14 +130,15 @@ def test_cameras_of_a_blender_scene_are_a_reference(photos: list[Photo], tmp_pat
         for photo, fit in ((photos[0].path, "AUTO"), (photos[2].name, "VERTICAL"), ("elsewhere.png", "AUTO"))
     ]
     scene_camera_files.write(tmp_path / "cameras.json", known)
-    earlier = against.read_reference(str(tmp_path / "cameras.json"), photos)
-    assert [photo.name for photo in earlier.photos[:2]] == [photos[0].name, photos[2].name]
-    assert len(earlier.photos) == COUNT
-    assert earlier.z_up
-    assert earlier.cameras[0].fx == pytest.approx(35 / 36 * WIDTH)
-    assert earlier.cameras[1].fx == pytest.approx(35 / 24 * HEIGHT)
-    assert (earlier.cameras[0].cx, earlier.cameras[0].cy) == pytest.approx((0.4 * WIDTH, HEIGHT / 2 - 0.05 * WIDTH))
-    assert all(photo.lens.held for photo in earlier.photos[:2])
+    reference = against.read_reference(str(tmp_path / "cameras.json"), photos)
+    assert [photo.name for photo in reference.photos[:2]] == [photos[0].name, photos[2].name]
+    assert len(reference.photos) == COUNT
+    assert reference.z_up
+    first = reference.cameras[0]
+    assert first.fx == pytest.approx(35 / 36 * WIDTH)
+    assert reference.cameras[1].fx == pytest.approx(35 / 24 * HEIGHT)
+    assert (first.cx, first.cy) == pytest.approx((0.4 * WIDTH, HEIGHT / 2 - 0.05 * WIDTH))
+    assert all(photo.lens.held for photo in reference.photos[:2])
 
 
 def test_one_camera_of_a_scene_is_not_that_of_every_frame(photos: list[Photo], tmp_path: Path) -> None:
@@ -145,5 +147,5 @@ def test_one_camera_of_a_scene_is_not_that_of_every_frame(photos: list[Photo], t
     files = [photos[0].path, photos[1].path, "/take.mov"]
     known = [SceneCamera(file, 35.0, "AUTO", 36.0, 24.0, 0.0, 0.0, matrix) for file in files]
     scene_camera_files.write(tmp_path / "cameras.json", known)
-    earlier = against.reference(str(tmp_path / "cameras.json"), [*photos[:3], *film])
-    assert [earlier.photos[number].path for number in earlier.cameras] == files[:2]
+    reference = against.read_reference(str(tmp_path / "cameras.json"), [*photos[:3], *film])
+    assert [reference.photos[number].path for number in reference.cameras] == files[:2]

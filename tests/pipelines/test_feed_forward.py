@@ -46,8 +46,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
         monkeypatch.setattr(weights, "locate", lambda _weights: Path())
         monkeypatch.setattr(checkpoints, "read", lambda _path: {})
         monkeypatch.setattr(checkpoints, "load", lambda _build, _tensors, _rename: stand_in)
-        here = device.Device(torch.device("cpu"), torch.float32, "This card", memory)
-        monkeypatch.setattr(feed_forward, "choose", lambda: here)
+        card = device.Device(torch.device("cpu"), torch.float32, "This card", memory)
+        monkeypatch.setattr(feed_forward, "choose", lambda: card)
         actual = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
         options = registry.engine(engine).checked_options({"refine": refine, "masks": masks})
         return registry.reconstruct_of(engine)(actual, options, MessageReport(lambda _message: None))
@@ -88,9 +88,9 @@ def check_depth(result: Reconstruction, known: World) -> None:
         assert (pixels < (camera.width, camera.height)).all()
         # A point is at its own pixel, and as deep as the room is there, in the result's unit.
         assert np.abs(camera.project(pointmap.points[pointmap.mask]) - pixels).max() < 2.0
-        deep = pointmap.depth(camera)[pointmap.mask]
+        depth = pointmap.depth(camera)[pointmap.mask]
         truth = view.depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)]
-        ratio = deep / truth
+        ratio = depth / truth
         assert np.quantile(np.abs(ratio / np.median(ratio) - 1), 0.98) < 0.02
 
 
@@ -181,9 +181,9 @@ def test_photos_out_of_order_go_through_in_the_order_of_what_they_show(
     mixed = np.random.default_rng(0).permutation(16)
     known = World([known.views[n] for n in mixed], known.paths)
     painted(known)
-    taken = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
-    alike = retrieval.photo_similarity(taken, photos.pixels, tmp_path, lambda *_progress: None)
-    steps = np.abs(np.diff(mixed[retrieval.in_order(alike)]))
+    accepted = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
+    similarity = retrieval.photo_similarity(accepted, photos.pixels, tmp_path, lambda *_progress: None)
+    steps = np.abs(np.diff(mixed[retrieval.in_order(similarity)]))
     assert steps.mean() < 0.5 * np.abs(np.diff(mixed)).mean()
     result = run("depth_anything3", known, memory=memory_of("depth_anything3", 12), refine="known")
     assert any("12 at a time, sorted by what they show" in note for note in result.notes)

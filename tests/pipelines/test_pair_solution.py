@@ -20,11 +20,11 @@ def test_relative_pose_by_procrustes() -> None:
 
 
 def test_masked_pixels_are_believed_nowhere_and_matched_with_nothing() -> None:
-    out = np.zeros((48, 64), np.bool_)
-    out[:, :20] = True
+    mask = np.zeros((48, 64), np.bool_)
+    mask[:, :20] = True
     views = oracle.orbit(2, degrees=30)
     image, scale = np.zeros((48, 64, 3), np.uint8), PhotoFromMap(1, 1, 0, 0)
-    inputs = [Input(image, scale, out), Input(image, scale)]
+    inputs = [Input(image, scale, mask), Input(image, scale)]
     answers = oracle.Oracle(views)
     for first, second in ((0, 1), (1, 0)):
         before = answers.predict(first, second)

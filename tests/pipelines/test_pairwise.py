@@ -127,16 +127,16 @@ def test_where_memory_is_short_batches_shrink_and_it_is_said(
 def test_other_errors_are_not_tried_again(
     photos: list[inputs.Input], network: dust3r.PairNetwork[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded, asked = pairwise.encode(network, CPU, photos, report()), []
+    encoded, calls = pairwise.encode(network, CPU, photos, report()), []
 
     def broken(*_: object) -> tuple[Any, ...]:
-        asked.append(1)
+        calls.append(1)
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(network, "decode", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         list(pairwise.predict(network, CPU, encoded, PAIRS, report()))
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_heads_stay_in_full_precision() -> None:

@@ -24,7 +24,7 @@ from threer_blender.pipelines import refinement
 
 Float = NDArray[np.float64]
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE[0].parents[1] / "truth.json").read_text())["cameras"]}
-FACTOR = 2
+FACTOR = 2  # by which the sample photos are shrunk
 
 
 def silent(stage: Stage, done: float, total: float) -> None:
@@ -33,15 +33,17 @@ def silent(stage: Stage, done: float, total: float) -> None:
 
 def true_camera(name: str) -> Camera:
     record = TRUTH[name]
-    bend = lens.Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
+    distortion = lens.Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
     width, height = record["width"] // FACTOR, record["height"] // FACTOR
     fx, fy, cx, cy = (record[key] / FACTOR for key in ("fx", "fy", "cx", "cy"))
-    return Camera(name, width, height, fx, fy, cx, cy, np.array(record["world_from_camera"]), bend)
+    return Camera(name, width, height, fx, fy, cx, cy, np.array(record["world_from_camera"]), distortion)
 
 
 def network_answer(truth: Camera, random: np.random.Generator) -> tuple[Camera, PointMap]:
-    """A result as a feed-forward network might give it: 1 to 2 degrees off, 3 % of focal length, 5 % of depth, no
-    distortion."""
+    """A camera and its pointmap as a feed-forward network might give them.
+
+    The rotation is off by 1 to 2 degrees, the focal length by 3 %, and the depth by 5 %. There is no distortion.
+    """
     rotation = random.standard_normal(3)
     rotation *= np.radians(random.uniform(1, 2)) / np.linalg.norm(rotation)
     pose = truth.world_from_camera.copy()
@@ -68,8 +70,10 @@ def network_answer(truth: Camera, random: np.random.Generator) -> tuple[Camera, 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
-    """A network's answer about the sample's photos, one of them a portrait one: cameras, pointmaps, a cloud of some of
-    their points."""
+    """A network's answer about the sample photos, of which one is portrait: cameras, pointmaps, and a cloud.
+
+    The cloud has some of the pointmaps' points.
+    """
     folder = tmp_path_factory.mktemp("photos")
     photos = read(find(shrunk(SAMPLE, folder, FACTOR)).files, lambda *_: None).accepted
     random = np.random.default_rng(4)
@@ -90,30 +94,30 @@ def rotation_errors(actual: list[Camera], truth: list[Camera]) -> Float:
     """Degrees by which the relative rotations of all pairs are off."""
     first, second = np.triu_indices(len(truth), 1)
     ours, true = (np.array([camera.world_from_camera[:3, :3] for camera in side]) for side in (actual, truth))
-    off = (ours[first].transpose(0, 2, 1) @ ours[second]) @ (true[first].transpose(0, 2, 1) @ true[second]).transpose(
-        0, 2, 1
-    )
-    return np.degrees(np.arccos(np.clip((np.trace(off, axis1=1, axis2=2) - 1) / 2, -1, 1)))
+    our_relative = ours[first].transpose(0, 2, 1) @ ours[second]
+    true_relative = true[first].transpose(0, 2, 1) @ true[second]
+    errors = our_relative @ true_relative.transpose(0, 2, 1)
+    return np.degrees(np.arccos(np.clip((np.trace(errors, axis1=1, axis2=2) - 1) / 2, -1, 1)))
 
 
 def seams(reconstruction: Reconstruction) -> float:
     """The median relative difference between the depths of a pointmap's points and of the next photo's map there."""
-    off = []
-    for here, there, camera in zip(
+    differences = []
+    for pointmap, following, camera in zip(
         reconstruction.pointmaps, reconstruction.pointmaps[1:], reconstruction.cameras[1:], strict=False
     ):
-        points = here.points[here.mask][::20]
+        points = pointmap.points[pointmap.mask][::20]
         z = points @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
-        place = camera.project(points)
-        known = np.isfinite(place).all(axis=1) & (place > 1).all(axis=1)
-        known &= (place < (camera.width - 1, camera.height - 1)).all(axis=1)
-        column, row = (np.where(known, place[:, i] / there.photo_from_map[i], 0).astype(int) for i in range(2))
-        off.append(np.abs(there.depth(camera)[row, column] / z - 1)[known])
-    return float(np.median(np.concatenate(off)))
+        pixels = camera.project(points)
+        inside = np.isfinite(pixels).all(axis=1) & (pixels > 1).all(axis=1)
+        inside &= (pixels < (camera.width - 1, camera.height - 1)).all(axis=1)
+        column, row = (np.where(inside, pixels[:, i] / following.photo_from_map[i], 0).astype(int) for i in range(2))
+        differences.append(np.abs(following.depth(camera)[row, column] / z - 1)[inside])
+    return float(np.median(np.concatenate(differences)))
 
 
 def few(start: Reconstruction, count: int) -> Reconstruction:
-    """The first `count` photos of it."""
+    """The result of the first `count` photos alone, without a cloud."""
     first = {name: getattr(start, name)[:count] for name in ("photos", "cameras", "pointmaps")}
     return replace(start, **first, cloud=None)
 
@@ -140,8 +144,8 @@ def test_every_photo_says_its_error_before_and_after(start: Reconstruction, bett
 
 def test_points_stay_on_their_rays_and_meet(start: Reconstruction, better: Reconstruction) -> None:
     for pointmap, camera in zip(better.pointmaps, better.cameras, strict=True):
-        off = camera.project(pointmap.points[pointmap.mask]) - pointmap.photo_pixels()[pointmap.mask]
-        assert np.abs(off).max() < 0.01
+        errors = camera.project(pointmap.points[pointmap.mask]) - pointmap.photo_pixels()[pointmap.mask]
+        assert np.abs(errors).max() < 0.01
     assert seams(start) > 0.03
     assert seams(better) < 0.01
     assert start.cloud is not None
@@ -229,9 +233,10 @@ def test_photos_that_share_nothing_stay_as_they_were(start: Reconstruction, tmp_
 def test_pairs_are_refused_only_where_cameras_contradict_them_altogether(degrees: float, refused: bool) -> None:
     first, second = (true_camera(path.name) for path in SAMPLE[:2])
     points = np.random.default_rng(1).uniform(-0.3, 0.3, (200, 3))
-    actual = [camera.project(points) for camera in (first, second)]
-    keep = np.flatnonzero(np.isfinite(np.concatenate(actual, axis=1)).all(axis=1))
+    pixels_of = [camera.project(points) for camera in (first, second)]
+    in_both = np.flatnonzero(np.isfinite(np.concatenate(pixels_of, axis=1)).all(axis=1))
     rotation = np.eye(4)
     rotation[:3, :3] = rotations.from_vectors(np.radians([[degrees, degrees / 2, 0]]))[0]
-    off = replace(second, world_from_camera=second.world_from_camera @ rotation)
-    assert refinement.contradicted([first, off], actual, PairMatches(0, 1, keep, keep, 1.0)) == refused
+    rotated = replace(second, world_from_camera=second.world_from_camera @ rotation)
+    pair = PairMatches(0, 1, in_both, in_both, 1.0)
+    assert refinement.contradicted([first, rotated], pixels_of, pair) == refused

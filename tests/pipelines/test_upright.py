@@ -35,11 +35,11 @@ def test_the_floor_is_the_ground_wherever_the_world_is(photos: Any) -> None:
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = 2.5 * rotation * np.linalg.det(rotation), (3, -1, 7)
-    there = levelled(transformed(reconstruct(photos, CAMERAS, step=6), matrix)).upright
+    actual = levelled(transformed(reconstruct(photos, CAMERAS, step=6), matrix)).upright
     expected = transformed(result, matrix).upright
     assert expected is not None
-    assert angle(there.up, expected.up) < 0.5
-    assert there.ground == pytest.approx(expected.ground, abs=0.05)
+    assert angle(actual.up, expected.up) < 0.5
+    assert actual.ground == pytest.approx(expected.ground, abs=0.05)
 
 
 def test_vertical_edges_of_a_photo_are_vertical_in_the_world() -> None:
@@ -49,9 +49,9 @@ def test_vertical_edges_of_a_photo_are_vertical_in_the_world() -> None:
     stripes = np.floor(np.degrees(np.arctan2(rays[..., 0], rays[..., 2])) / 5) % 2  # on upright planes
     planes, lengths = upright.edge_planes(solved, stripes.reshape(300, 4, 400, 4).mean(axis=(1, 3)) * 150 + 50)
     assert len(planes) >= 8
-    off = np.degrees(np.abs(np.arcsin(planes @ UP)))
-    assert np.median(off) < 0.2
-    assert off.max() < 1.0
+    errors = np.degrees(np.abs(np.arcsin(planes @ UP)))  # between each plane and the vertical
+    assert np.median(errors) < 0.2
+    assert errors.max() < 1.0
     assert (lengths < 1).all()
 
 

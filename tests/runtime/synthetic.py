@@ -37,19 +37,19 @@ def sparse_points(views: list[TrueView], count: int, seed: int = 0) -> list[tupl
         height, width = view.depth.shape
         x, y = random.integers(0, width, count), random.integers(0, height, count)
         rays = np.stack([x + 0.5, y + 0.5, np.ones(count)]).T @ np.linalg.inv(view.intrinsics).T
-        camera = rays * (view.depth[y, x] * (1 + 0.001 * random.standard_normal(count)))[:, None]
-        points.append(camera @ view.world_from_camera[:3, :3].T + view.world_from_camera[:3, 3])
+        local = rays * (view.depth[y, x] * (1 + 0.001 * random.standard_normal(count)))[:, None]
+        points.append(local @ view.world_from_camera[:3, :3].T + view.world_from_camera[:3, 3])
     world = np.concatenate(points)
     sparse = []
     for view in views:
         camera_from_world = np.linalg.inv(view.world_from_camera)
-        camera = world @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
-        pixel = camera @ view.intrinsics.T
+        local = world @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
+        pixel = local @ view.intrinsics.T
         x, y = (np.floor(pixel[:, i] / pixel[:, 2]).astype(int) for i in (0, 1))
         height, width = view.depth.shape
-        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (camera[:, 2] > 0)
-        there = view.depth[np.where(inside, y, 0), np.where(inside, x, 0)]
-        ids = np.flatnonzero(inside & (np.abs(camera[:, 2] / there - 1) < 0.01))
+        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (local[:, 2] > 0)
+        visible_depth = view.depth[np.where(inside, y, 0), np.where(inside, x, 0)]
+        ids = np.flatnonzero(inside & (np.abs(local[:, 2] / visible_depth - 1) < 0.01))
         sparse.append((world[ids], ids))
     return sparse
 

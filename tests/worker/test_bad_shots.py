@@ -1,5 +1,7 @@
-"""Clips with faults that artists really have: each is solved right, or refused in one sentence. Real engine, real
-process."""
+"""Clips with faults that artists really have: each is solved right, or refused in one sentence.
+
+The engine and its process are the real ones.
+"""
 
 import os
 import subprocess
@@ -18,7 +20,8 @@ from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction
 
-SIZE, FIRST = (240, 136), 1001
+SIZE = (240, 136)
+FIRST = 1001  # the number of the first frame
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def sequence(pictures: list[Array], folder: Path) -> Path:
 
 
 def solved(plate: Path, output: Path, **options: Any) -> tuple[Reconstruction, list[str]]:
-    """The result, and what was warned of."""
+    """The result, and the sentences of its notices."""
     heard: list[str] = []
 
     def hear(message: Message) -> None:
@@ -64,8 +67,8 @@ def test_pulldown_is_named_and_its_repeats_stand(frames: list[Array], tmp_path: 
     assert "12 of 20 frames repeat the one before" in shot.motion_reason
     repeated = [number for number in range(2, 21) if sources[number - 1] == sources[number - 2]]
     for number in repeated:
-        here, before = (shot.cameras[each].world_from_camera[:3, :3] for each in (number, number - 1))
-        assert np.degrees(np.arccos(min(1.0, (np.trace(here.T @ before) - 1) / 2))) < 0.02
+        rotation, before = (shot.cameras[each].world_from_camera[:3, :3] for each in (number, number - 1))
+        assert np.degrees(np.arccos(min(1.0, (np.trace(rotation.T @ before) - 1) / 2))) < 0.02
 
 
 def test_a_cut_is_refused_with_its_frame(frames: list[Array], tmp_path: Path) -> None:

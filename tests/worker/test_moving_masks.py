@@ -33,11 +33,11 @@ def test_what_moves_is_written_as_masks_that_can_be_used(tmp_path: Path) -> None
     assert [file.name[-8:] for file in files] == [f"{number}.png" for number in range(1001, 1025)]
     with Image.open(files[10]) as picture:
         assert (picture.mode, picture.size) == ("L", (synthetic_shots.WIDTH, synthetic_shots.HEIGHT))
-    read = masks.from_options({"masks": str(tmp_path / "masks"), "masked": "white", "mask_margin": 0}, shot.cameras)
-    assert read is not None
-    out = read.excluded(videos["plate"].photos[0], 1011, (synthetic_shots.WIDTH, synthetic_shots.HEIGHT))
-    assert out is not None
-    assert out.mean() > 0.5
+    written = masks.from_options({"masks": str(tmp_path / "masks"), "masked": "white", "mask_margin": 0}, shot.cameras)
+    assert written is not None
+    mask = written.excluded(videos["plate"].photos[0], 1011, (synthetic_shots.WIDTH, synthetic_shots.HEIGHT))
+    assert mask is not None
+    assert mask.mean() > 0.5
 
 
 def test_where_nothing_moves_there_are_no_masks(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
-"""A shot solved again from the tracks that its result keeps: without bad tracks its error falls, bad frames lose their
-cameras, and all else stays as it was."""
+"""A shot solved again from the tracks that its result keeps.
+
+Without bad tracks its error falls, bad frames lose their cameras, and all else stays as it was.
+"""
 
 import os
 from dataclasses import replace
@@ -45,8 +47,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[synthetic_shots.Syn
     return shot, bundle.write(result_of(shot, write_plate(folder / "frames")), folder / "result")
 
 
-def again(folder: Path, output: Path, **asked: Any) -> Reconstruction:
-    done = resolving.run(SolveAgain(str(folder), str(output), **asked), MessageReport(lambda _message: None))
+def again(folder: Path, output: Path, **changes: Any) -> Reconstruction:
+    done = resolving.run(SolveAgain(str(folder), str(output), **changes), MessageReport(lambda _message: None))
     assert isinstance(done, Done)
     return bundle.read(done.bundle)
 
@@ -143,7 +145,7 @@ def test_a_turning_camera_keeps_its_world_and_renews_its_points(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("asked", "sentence"),
+    ("changes", "sentence"),
     [
         ({"shot": 1}, "has 1 shots, and none of that number"),
         ({"weights": {"99999": 0.0}}, "no track .99999.; its tracks are 0 to"),
@@ -154,10 +156,10 @@ def test_a_turning_camera_keeps_its_world_and_renews_its_points(tmp_path: Path) 
     ],
 )
 def test_what_cannot_be_is_refused(
-    clean: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path, asked: dict[str, Any], sentence: str
+    clean: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        again(clean[1], tmp_path / "again", **asked)
+        again(clean[1], tmp_path / "again", **changes)
     assert not (tmp_path / "again").exists()
 
 

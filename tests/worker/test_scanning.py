@@ -21,13 +21,13 @@ def photos() -> dict[str, Camera]:
 
 def dense(cameras: list[Camera]) -> Reconstruction:
     """The solve with a cloud of the room's surfaces, 1 cm of noise on them."""
-    places = surfaces(700, 4)
-    places = places + 0.01 * np.random.default_rng(6).standard_normal(places.shape)
-    there = (places @ SOLVE_FROM_SURVEY[:3, :3].T + SOLVE_FROM_SURVEY[:3, 3]).astype(np.float32)
-    count = len(there)
+    surveyed = surfaces(700, 4)
+    surveyed = surveyed + 0.01 * np.random.default_rng(6).standard_normal(surveyed.shape)
+    positions = (surveyed @ SOLVE_FROM_SURVEY[:3, :3].T + SOLVE_FROM_SURVEY[:3, 3]).astype(np.float32)
+    count = len(positions)
     cloud = PointCloud(
-        there,
-        np.zeros_like(there),
+        positions,
+        np.zeros_like(positions),
         np.zeros((count, 3), np.uint8),
         np.ones(count, np.float32),
         np.zeros(count, np.int32),
@@ -35,26 +35,27 @@ def dense(cameras: list[Camera]) -> Reconstruction:
     return replace(solve(cameras), cloud=cloud)
 
 
-def ply(places: Array, file: Path) -> str:
-    rows = "".join(f"{x:.5f} {y:.5f} {z:.5f}\n" for x, y, z in places)
-    head = f"ply\nformat ascii 1.0\nelement vertex {len(places)}\n"
+def ply(points: Array, file: Path) -> str:
+    """Writes the points (N, 3) as a PLY file. Returns its path."""
+    rows = "".join(f"{x:.5f} {y:.5f} {z:.5f}\n" for x, y, z in points)
+    head = f"ply\nformat ascii 1.0\nelement vertex {len(points)}\n"
     file.write_text(f"{head}property float x\nproperty float y\nproperty float z\nend_header\n{rows}")
     return str(file)
 
 
-def off(result: Reconstruction, photos: dict[str, Camera]) -> float:
-    """By how many metres a camera stands off at most."""
-    there = [camera.world_from_camera[:3, 3] for camera in photos.values()]
-    here = [camera.world_from_camera[:3, 3] for camera in result.cameras]
-    return float(np.linalg.norm(np.subtract(here, there), axis=1).max())
+def largest_error(result: Reconstruction, photos: dict[str, Camera]) -> float:
+    """The largest distance in metres of a camera from its true position."""
+    true_centres = [camera.world_from_camera[:3, 3] for camera in photos.values()]
+    centres = [camera.world_from_camera[:3, 3] for camera in result.cameras]
+    return float(np.linalg.norm(np.subtract(centres, true_centres), axis=1).max())
 
 
 def test_rough_picks_and_a_scan_place_the_solve(photos: dict[str, Camera], tmp_path: Path) -> None:
     options = lists(tmp_path, photos, POINTS, noise=1.5)
     result = dense(list(photos.values()))
-    rough = off(surveying.applied(result, options), photos)
+    rough = largest_error(surveying.applied(result, options), photos)
     fitted = surveying.applied(result, {**options, "scan": ply(surfaces(6000, 2), tmp_path / "room.ply")})
-    assert off(fitted, photos) < min(0.012, 0.5 * rough)
+    assert largest_error(fitted, photos) < min(0.012, 0.5 * rough)
     assert fitted.notes[1].startswith("The solve is fitted to the scan 'room.ply'")
     assert "by the survey points alone" in fitted.notes[1]
 
@@ -63,7 +64,7 @@ def test_a_scan_of_another_place_is_not_used(photos: dict[str, Camera], tmp_path
     options = lists(tmp_path, photos, POINTS)
     scan = ply(surfaces(3000, 2) + 50, tmp_path / "far.ply")
     result = surveying.applied(dense(list(photos.values())), {**options, "scan": scan})
-    assert off(result, photos) < 1e-3
+    assert largest_error(result, photos) < 1e-3
     assert "does not lie near the scan 'far.ply'" in result.notes[1]
 
 

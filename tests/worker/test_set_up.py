@@ -43,9 +43,9 @@ NO_VERSION = """  × No solution found when resolving dependencies:
 """
 UV = """#!{python}
 import json, os, sys
-with open({asked!r}, "a") as file:
+with open({calls!r}, "a") as file:
     file.write(json.dumps(sys.argv[1:]) + "\\n")
-with open({asked!r} + " where", "w") as file:
+with open({calls!r} + " where", "w") as file:
     json.dump([os.getcwd(), os.listdir(), dict(os.environ)], file)
 assert sys.argv.pop(1) == "--no-config"
 fails = json.load(open({fails!r}))
@@ -62,9 +62,9 @@ class StandIn:
     """uv that does nothing, and fails as `fails` says: by its first words."""
 
     def __init__(self, data_folder: Path) -> None:
-        self.data_folder, self._asked, self._fails = data_folder, data_folder / "asked", data_folder / "fails"
+        self.data_folder, self._calls, self._fails = data_folder, data_folder / "calls", data_folder / "fails"
         unfinished = removal.claim(data_folder / "environment.unfinished")
-        code = UV.format(python=sys.executable, asked=str(self._asked), fails=str(self._fails))
+        code = UV.format(python=sys.executable, calls=str(self._calls), fails=str(self._fails))
         wheel = unfinished / "uv.whl"  # as if it had been fetched before
         with zipfile.ZipFile(wheel, "w") as packed:
             packed.writestr("uv-0.data/scripts/uv", code)
@@ -74,13 +74,14 @@ class StandIn:
         self._fails.write_text(json.dumps({name.replace("_", " "): stderr for name, stderr in words.items()}))
 
     @property
-    def asked(self) -> list[list[str]]:
-        return [json.loads(line)[1:] for line in self._asked.read_text().splitlines()]
+    def calls(self) -> list[list[str]]:
+        """The arguments of each call."""
+        return [json.loads(line)[1:] for line in self._calls.read_text().splitlines()]
 
     @property
     def where(self) -> tuple[str, list[str], dict[str, str]]:
         """The folder that it was called in, what was in that, and its environment."""
-        folder, names, environment = json.loads(self._asked.with_name("asked where").read_text())
+        folder, names, environment = json.loads(self._calls.with_name("calls where").read_text())
         return folder, names, environment
 
 
@@ -106,8 +107,8 @@ def test_where_no_python_can_be_fetched_this_one_is_used_and_it_is_said(uv: Stan
     python = platform.python_version()
     text = f"Python 3.13 could not be downloaded, so this one is used ({python}); set up again if it goes away with an"
     assert Notice(f"{text} update.") in messages
-    assert [words[0] for words in uv.asked] == ["python", "venv", "pip"]
-    assert sys.executable in uv.asked[1]
+    assert [words[0] for words in uv.calls] == ["python", "venv", "pip"]
+    assert sys.executable in uv.calls[1]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_torch_is_chosen_by_the_hardware_unless_the_user_has_an_index(
     uv.fails(pip=NO_TORCH)
     with pytest.raises(UserError):
         run()
-    compiling = uv.asked[-1]
+    compiling = uv.calls[-1]
     assert compiling[:2] == ["pip", "compile"]
     chosen = compiling[compiling.index("--torch-backend") + 1] if "--torch-backend" in compiling else None
     assert chosen == backend
@@ -200,7 +201,7 @@ def test_a_uv_that_is_not_the_published_one_is_never_started(tmp_path: Path) -> 
         packed.writestr("more", "x")
     with pytest.raises(UserError):
         run()
-    assert not (tmp_path / "asked").exists()
+    assert not (tmp_path / "calls").exists()
 
 
 GOOD = min(environment.locked()["numpy", "2.4.6"])
