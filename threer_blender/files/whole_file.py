@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import removal
 
-LONGEST = 60  # letters of the final name that the temporary name repeats, so that it is not too long for the disk
+LONGEST = 60  # letters of the final name that the temporary name repeats; more could be too long for the disk
 
 
 @contextlib.contextmanager
@@ -19,12 +19,12 @@ def replacing(path: Path) -> Iterator[Path]:
     Where the block raises, the temporary file is removed. So readers always see the whole old file or the whole new
     one. Raises OSError.
     """
-    beside = path.with_name(f".{path.name[:LONGEST]}.{os.urandom(6).hex()}{path.suffix}")
+    unfinished = path.with_name(f".{path.name[:LONGEST]}.{os.urandom(6).hex()}{path.suffix}")
     try:
-        yield beside
-        beside.replace(path)
+        yield unfinished
+        unfinished.replace(path)
     finally:
-        removal.remove_made_file(beside)
+        removal.remove_made_file(unfinished)
 
 
 def put(made: Path, path: Path) -> None:
@@ -34,5 +34,5 @@ def put(made: Path, path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all. Raises OSError."""
-    with replacing(path) as beside:
-        beside.write_text(text, "utf-8")
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, "utf-8")

@@ -21,8 +21,8 @@ FOLDER = "3R results"  # beside a .blend, or beside photos
 NOTES = "not imported"  # the folder of notes, in the add-on's own folder
 
 
-def place(photo: str | Path, blend: str) -> Path:
-    """The folder for results of a photo or a clip, in the file `blend` ("" while that is unsaved)."""
+def results_folder(photo: str | Path, blend: str) -> Path:
+    """The folder for results of a photo or a clip that belong to the file `blend` ("" while that is unsaved)."""
     return Path(blend or photo).parent / FOLDER
 
 
@@ -32,7 +32,7 @@ def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
     The folder itself is not made, but a note of it is: it counts as not imported. Raises UserError where nothing can be
     written there.
     """
-    parent = place(photos[0], blend)
+    parent = results_folder(photos[0], blend)
     name = re.sub(r"[^\w -]+", "_", _subject(Path(photos[0])))[:60] or "photos"
     stem = f"{time.strftime('%Y%m%d-%H%M%S')} {name}"
     notes = data_folder / NOTES

@@ -63,7 +63,7 @@ def _folder(mask: bpy.types.Mask, clip: bpy.types.MovieClip) -> Path:
     blend, file = bpy.data.filepath, bpy.path.abspath(clip.filepath)
     digest = hashlib.sha256("\n".join((mask.name, clip.name, file, blend)).encode("utf-8", "surrogateescape"))
     names = " ".join(bpy.path.clean_name(name)[:LONGEST] for name in (mask.name, clip.name))
-    folder = results.place(file, blend) / f"{names} {digest.hexdigest()[:8]} masks"
+    folder = results.results_folder(file, blend) / f"{names} {digest.hexdigest()[:8]} masks"
     return folder if blend else bundle_folder.unused_name(folder)
 
 

@@ -57,7 +57,7 @@ class THREER_OT_scene_cameras(Button, bpy.types.Operator):
                 "Fewer than two cameras of the scene belong to chosen photos: give each the photo as its background "
                 "image, or the photo's name."
             )
-        folder = results.place(chosen[0], bpy.data.filepath)
+        folder = results.results_folder(chosen[0], bpy.data.filepath)
         folder.mkdir(parents=True, exist_ok=True)
         path = bundle_folder.unused_name(folder / CAMERAS_FILE)  # a waiting task may still read an earlier file
         scene_camera_files.write(path, cameras)

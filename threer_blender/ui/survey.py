@@ -72,7 +72,7 @@ class THREER_OT_use_survey(Button, bpy.types.Operator):
         chosen = [Path(path) for path in properties.chosen_paths(scene)]
         if not chosen:
             raise UserError("Choose the photos or the video first.")
-        folder = results.place(chosen[0], bpy.data.filepath)
+        folder = results.results_folder(chosen[0], bpy.data.filepath)
         folder.mkdir(parents=True, exist_ok=True)
         points_file, marks_file = (bundle_folder.unused_name(folder / name) for name in (POINTS_FILE, MARKS_FILE))
         survey_files.write(points_file, marks_file, points)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..model.reconstruction import Photo
 from ..pictures import video
 
-LONG = 1500  # frames: the cost of a longer shot is reported
+LONG = 1500  # frames: the cost of a shot with so many, or more, is reported
 SECONDS = 0.35  # for each frame, on one core: tracking its points and solving its camera
 BYTES = 2e5  # for each frame's tracks, while all frames are solved at once
 
