@@ -102,8 +102,8 @@ class Store:
         if path.resolve().name == expected:  # Hugging Face's cache names files by their hash; we trust it
             return None
         earlier, status = self._proof(weights), path.stat()
-        file = (str(path), status.st_size, status.st_mtime_ns)
-        if earlier is not None and earlier.sha256 and (earlier.path, earlier.size, earlier.modified) == file:
+        current = (str(path), status.st_size, status.st_mtime_ns)
+        if earlier is not None and earlier.sha256 and (earlier.path, earlier.size, earlier.modified) == current:
             proof = earlier
         else:
             digest = sha256(path)
