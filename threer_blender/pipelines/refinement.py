@@ -43,7 +43,7 @@ LENS_PHOTOS = (
     (5, Unknowns(distortion="SIMPLE_RADIAL")),
     (1, Unknowns()),
 )
-COUNTED_AS_SHARING = 5  # so many photos count as sharing a lens even if they do not, since they see the same points
+COUNTED_AS_SHARING = 5  # photos: up to so many count as sharing a lens even if they do not, as they see the same points
 
 
 def plan(photos: int, intrinsics: str) -> list[Stage]:
