@@ -178,7 +178,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         "shots": [shot(entry) for entry in reconstruction.shots],
         "upright": None if reconstruction.upright is None else upright(reconstruction.upright),
         "z_up": reconstruction.z_up,
-        "survey": [asdict(point) for point in reconstruction.survey],
+        "survey": [survey_files.to_bundle(point) for point in reconstruction.survey],
         "pointmaps": [{"photo": m.photo, "photo_from_map": list(m.photo_from_map)} for m in reconstruction.pointmaps],
         "cloud": reconstruction.cloud is not None,
         "gaussians": reconstruction.gaussians is not None,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from threer_blender.files import survey_files
-from threer_blender.files.survey_files import Sighting
+from threer_blender.files.survey_files import SurveyMark
 from threer_blender.model.errors import UserError
 
 
@@ -28,9 +28,9 @@ def test_lists_of_points_are_read(text: str, tmp_path: Path) -> None:
 
 def test_lists_of_marks_are_read(tmp_path: Path) -> None:
     (tmp_path / "marks.csv").write_text("name,photo,u,v\nP1,IMG_2041.jpg,100.5,20\nP1,1001,3,4\n")
-    assert survey_files.read_sightings(tmp_path / "marks.csv") == [
-        Sighting("P1", "IMG_2041.jpg", 100.5, 20.0),
-        Sighting("P1", "1001", 3.0, 4.0),
+    assert survey_files.read_marks(tmp_path / "marks.csv") == [
+        SurveyMark("P1", "IMG_2041.jpg", 100.5, 20.0),
+        SurveyMark("P1", "1001", 3.0, 4.0),
     ]
 
 
@@ -57,7 +57,7 @@ def test_bytes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read as a list"):
         survey_files.read_points(tmp_path / "survey.csv")
     with pytest.raises(UserError, match="cannot be read as a list"):
-        survey_files.read_sightings(tmp_path / "missing.csv")
+        survey_files.read_marks(tmp_path / "missing.csv")
 
 
 def test_a_list_that_is_too_long_is_refused_unread(tmp_path: Path) -> None:

@@ -348,7 +348,7 @@ _ROWS = [
     Kind("lens file", _lens_file, single(".json"), known.read, (UserError,), packed=False),
     Kind("scene cameras", _scene_cameras, single(".json"), _read_scene_cameras, (UserError,), packed=False),
     Kind("survey", _survey, single(".csv"), survey_files.read_points, (UserError,), packed=False),
-    Kind("survey marks", _survey, single(".csv"), survey_files.read_sightings, (UserError,), packed=False),
+    Kind("survey marks", _survey, single(".csv"), survey_files.read_marks, (UserError,), packed=False),
     Kind("message", _messages, single(".json"), _read_message, (ValueError,), packed=False),
 ]
 if _has("bpy"):

@@ -150,8 +150,8 @@ def test_points_to_hold_are_those_of_the_lists(photos: dict[str, Camera], tmp_pa
     far = {name: (x + 412_345.0, y, z) for name, (x, y, z) in POINTS.items()}
     options = lists(tmp_path, photos, far)
     result = solve(list(photos.values()))
-    assert survey_marks.held(options, result.photos) is None
-    marks = survey_marks.held({**options, "survey_is": "held"}, result.photos[1:])
+    assert survey_marks.held_survey(options, result.photos) is None
+    marks = survey_marks.held_survey({**options, "survey_is": "held"}, result.photos[1:])
     assert marks is not None
     assert np.allclose(marks.points[0], (345, 0, 0))
     for mark in marks.marks:
@@ -164,7 +164,7 @@ def test_marks_of_a_photo_that_is_not_there_go_to_no_other(photos: dict[str, Cam
     text = Path(options["survey_pixels"]).read_text()
     for name in ("0", "0000"):
         Path(options["survey_pixels"]).write_text(text.replace(f",{NAMES[0]},", f",{name},"))
-        marks = survey_marks.held(options, solve(list(photos.values())).photos)
+        marks = survey_marks.held_survey(options, solve(list(photos.values())).photos)
         assert marks is not None
         assert 0 not in {mark.photo for mark in marks.marks}
         assert 1 in {mark.photo for mark in marks.marks}
@@ -191,7 +191,7 @@ def test_marks_on_a_plate_whose_pixels_are_not_square(tmp_path: Path) -> None:
         **lists(tmp_path, {str(1 + i): camera for i, camera in enumerate(squeezed)}, POINTS),
         "survey_is": "held",
     }
-    marks = survey_marks.held(options, photos)
+    marks = survey_marks.held_survey(options, photos)
     assert marks is not None
     assert len({mark.photo for mark in marks.marks}) == 4
     for mark in marks.marks:

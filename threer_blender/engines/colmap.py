@@ -179,7 +179,7 @@ def solve_cameras(
     from ..geometry.sfm import mapping
     from ..pipelines import survey_marks
 
-    marks = survey_marks.held(options, photos)
+    held = survey_marks.held_survey(options, photos)
     passes = matching_passes(photos, options)
     best: mapping.MappingSolution | None = None
     failures: list[UserError] = []
@@ -198,7 +198,7 @@ def solve_cameras(
             pass_folder.mkdir()
             matched = matching_pass.match(pass_folder, matched, unregistered, pass_report)
             try:
-                solution = mapping.solve(matched, pass_report, marks)
+                solution = mapping.solve(matched, pass_report, held)
             except UserError as error:
                 failures.append(error)
                 continue

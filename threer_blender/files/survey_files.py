@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,18 @@ from ..model.reconstruction import SurveyPoint
 from . import bounded, checked, whole_file
 
 LARGEST = 16 << 20  # bytes of a list
-MOST_NAME = 200  # letters
+MOST_NAME = 200  # letters of a point's name; more are cut off
 
+# What a line of a list should hold, for a sentence to the artist.
 POINTS = "a name and three coordinates on each line: name, x, y, z"
-SIGHTINGS = "on each line a point's name, the photo's name or the frame's number, and the pixel: name, photo, u, v"
+MARKS = "on each line a point's name, the photo's name or the frame's number, and the pixel: name, photo, u, v"
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A photo shows the point `name` at pixel (`u`, `v`); the centre of the top-left pixel is (0.5, 0.5).
+class SurveyMark:
+    """A mark in a list: the photo `photo` shows the survey point `name` at the pixel (`u`, `v`).
 
-    `photo` is the photo's name, or the number of its frame.
+    `photo` is the photo's name, or the number of its frame. The centre of the top-left pixel is (0.5, 0.5).
     """
 
     name: str
@@ -54,25 +55,23 @@ def without_zeros(photo: str) -> str:
     return str(int(photo)) if photo.isascii() and photo.isdecimal() else photo
 
 
-def read_sightings(path: Path) -> list[Sighting]:
-    """The sightings in a list. Raises UserError where the file cannot be read as such a list."""
+def read_marks(path: Path) -> list[SurveyMark]:
+    """The marks in a list. Raises UserError where the file cannot be read as such a list."""
     return [
-        Sighting(fields[0], fields[1], float(fields[2]), float(fields[3])) for _, fields in _rows(path, 4, 2, SIGHTINGS)
+        SurveyMark(fields[0], fields[1], float(fields[2]), float(fields[3])) for _, fields in _rows(path, 4, 2, MARKS)
     ]
 
 
 def write(
-    points_file: Path, sightings_file: Path, points: Mapping[str, tuple[tuple[float, float, float], list[Sighting]]]
+    points_file: Path, marks_file: Path, points: Mapping[str, tuple[tuple[float, float, float], list[SurveyMark]]]
 ) -> None:
-    """Writes both lists of points by name, each with its coordinates and its sightings. Raises OSError."""
+    """Writes both lists of points by name, each with its coordinates and its marks. Raises OSError."""
     rows = [f"{name},{x:.9g},{y:.9g},{z:.9g}\n" for name, ((x, y, z), _) in points.items()]
-    marks = [
-        f"{each.name},{each.photo},{each.u:.3f},{each.v:.3f}\n"
-        for _, sightings in points.values()
-        for each in sightings
+    mark_rows = [
+        f"{each.name},{each.photo},{each.u:.3f},{each.v:.3f}\n" for _, marks in points.values() for each in marks
     ]
     whole_file.write_text(points_file, "".join(rows))
-    whole_file.write_text(sightings_file, "".join(marks))
+    whole_file.write_text(marks_file, "".join(mark_rows))
 
 
 def _rows(path: Path, count: int, texts: int, form: str) -> list[tuple[int, Sequence[str]]]:
@@ -126,5 +125,12 @@ def from_bundle(entry: Any) -> SurveyPoint:
         agrees=checked.typed(entry["agrees"], bool),
         error=checked.optional(entry["error"]),
         pixel_error=checked.optional(entry["pixel_error"]),
-        sightings=checked.frame(entry["sightings"]),
+        mark_count=checked.frame(entry["sightings"]),
     )
+
+
+def to_bundle(point: SurveyPoint) -> dict[str, Any]:
+    """The JSON entry of a point in a bundle, as `from_bundle` reads it. In the file, the count is called `sightings`."""
+    entry = asdict(point)
+    entry["sightings"] = entry.pop("mark_count")
+    return entry

@@ -41,7 +41,7 @@ NO_THREE = (
 
 
 @dataclass(frozen=True)
-class Sightings:
+class PointMarks:
     """The `cameras` in whose photos one survey point is marked, and the `pixels` (K, 2) of the marks in these
     photos."""
 
@@ -70,12 +70,12 @@ def offset(surveyed: FloatArray) -> FloatArray:
     return np.where(np.abs(middle) > FARTHEST, np.round(middle / ROUND) * ROUND, 0.0)
 
 
-def fit(surveyed: FloatArray, sightings: Sequence[Sightings]) -> SurveyFit:
-    """The similarity from the solve's world to the survey, by the `surveyed` points (N, 3) and the `sightings` of each.
+def fit(surveyed: FloatArray, marks: Sequence[PointMarks]) -> SurveyFit:
+    """The similarity from the solve's world to the survey, by the `surveyed` points (N, 3) and the `marks` of each.
 
     Raises UserError where fewer than three points can be triangulated, they lie on a line, or contradict each other.
     """
-    solved = np.array([_triangulated(each) for each in sightings]).reshape(-1, 3)
+    solved = np.array([_triangulated(each) for each in marks]).reshape(-1, 3)
     usable = np.isfinite(solved).all(axis=1)
     if usable.sum() < LEAST:
         raise UserError(FEW.format(count=int(usable.sum()) or "None"))
@@ -94,29 +94,29 @@ def fit(surveyed: FloatArray, sightings: Sequence[Sightings]) -> SurveyFit:
     return SurveyFit(matrix, agrees, residuals, solved @ matrix[:3, :3].T + matrix[:3, 3])
 
 
-def _triangulated(sightings: Sightings) -> FloatArray:
+def _triangulated(marks: PointMarks) -> FloatArray:
     """(3,) the point, from the two rays with the widest angle, refined by all; NaN where no two rays meet well."""
     nowhere = np.full(3, np.nan)
     best, widest = nowhere, np.radians(LEAST_ANGLE)
-    pairs = islice(combinations(range(len(sightings.cameras)), 2), MOST_SUBSETS)
+    pairs = islice(combinations(range(len(marks.cameras)), 2), MOST_SUBSETS)
     for first, second in pairs:
-        cameras = sightings.cameras[first], sightings.cameras[second]
-        pixels = sightings.pixels[first, None], sightings.pixels[second, None]
+        cameras = marks.cameras[first], marks.cameras[second]
+        pixels = marks.pixels[first, None], marks.pixels[second, None]
         points, errors, angles = triangulate(*pixels, *cameras)
         if angles[0] > widest and errors[0] < LARGEST_ERROR * max(cameras[0].width, cameras[0].height):
             best, widest = points[0], float(angles[0])
-    if len(sightings.cameras) < 3 or not np.isfinite(best).all():
+    if len(marks.cameras) < 3 or not np.isfinite(best).all():
         return best
-    return _refined(best, sightings)
+    return _refined(best, marks)
 
 
-def _refined(point: FloatArray, sightings: Sightings) -> FloatArray:
-    """The point (3,) that fits all of its sightings: Gauss-Newton on the pixels, with numerical derivatives."""
-    step = 1e-6 * max(1e-6, float(np.linalg.norm(point - sightings.cameras[0].world_from_camera[:3, 3])))
+def _refined(point: FloatArray, marks: PointMarks) -> FloatArray:
+    """The point (3,) that fits all of its marks: Gauss-Newton on the pixels, with numerical derivatives."""
+    step = 1e-6 * max(1e-6, float(np.linalg.norm(point - marks.cameras[0].world_from_camera[:3, 3])))
 
     def off(place: FloatArray) -> FloatArray:
-        projected = np.array([camera.project(place) for camera in sightings.cameras])
-        return np.nan_to_num((projected - sightings.pixels).ravel())
+        projected = np.array([camera.project(place) for camera in marks.cameras])
+        return np.nan_to_num((projected - marks.pixels).ravel())
 
     for _ in range(5):
         here = off(point)

@@ -304,8 +304,8 @@ class Shot:
 class SurveyPoint:
     """A surveyed point: its `name`, and its measured `position` in the world, whose coordinates are the survey's.
 
-    `sightings` is the number of photos that show it. `error` is the distance in world units from `position` to the
-    point that these photos determine, None where they determine none. `pixel_error` is the mean distance between
+    `mark_count` is the number of photos in which it is marked. `error` is the distance in world units from `position`
+    to the point that these photos determine, None where they determine none. `pixel_error` is the mean distance between
     `position` and the marks in these photos, in pixels, None without photos. The point `agrees` where the world was
     fitted to it; else it contradicts the other points, or photos do not determine it.
     """
@@ -315,7 +315,7 @@ class SurveyPoint:
     agrees: bool
     error: float | None
     pixel_error: float | None
-    sightings: int
+    mark_count: int
 
 
 @dataclass(frozen=True)

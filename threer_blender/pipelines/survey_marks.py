@@ -10,12 +10,12 @@ import numpy as np
 
 from ..files import survey_files
 from ..geometry import survey
-from ..geometry.sfm.surveyed import Mark, SurveyMarks
+from ..geometry.sfm.surveyed import HeldSurvey, PhotoMark
 from ..model.reconstruction import Photo
 from ..pictures import video
 
 
-def held(options: Mapping[str, Any], photos: Sequence[Photo]) -> SurveyMarks | None:
+def held_survey(options: Mapping[str, Any], photos: Sequence[Photo]) -> HeldSurvey | None:
     """The survey points to hold, and their marks in `photos`; None where the options hold none.
 
     Marks in other photos, such as frames of a shot that are only tracked, are ignored here. The list counts in the
@@ -33,11 +33,11 @@ def held(options: Mapping[str, Any], photos: Sequence[Photo]) -> SurveyMarks | N
         for name in names:
             by_name.setdefault(name, number)
     marks = []
-    for each in survey_files.read_sightings(Path(marks_file)):
+    for each in survey_files.read_marks(Path(marks_file)):
         visible_in = by_name.get(each.photo, by_name.get(survey_files.without_zeros(each.photo)))
         if visible_in is not None and each.name in numbers:
             photo = photos[visible_in]
             scale = np.divide((photo.width, photo.height), video.plate_size(photo))
-            marks.append(Mark(visible_in, numbers[each.name], np.array([each.u, each.v]) * scale))
+            marks.append(PhotoMark(visible_in, numbers[each.name], np.array([each.u, each.v]) * scale))
     surveyed = np.array(list(points.values()))
-    return SurveyMarks(surveyed - survey.offset(surveyed), marks)
+    return HeldSurvey(surveyed - survey.offset(surveyed), marks)

@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from ..files.survey_files import Sighting
+from ..files.survey_files import SurveyMark
 from ..model import lens
 from ..model.errors import UserError
 from ..model.reconstruction import Camera
@@ -59,11 +59,11 @@ def point(context: bpy.types.Context) -> bpy.types.Object:
     return empty
 
 
-def of(obj: bpy.types.Object) -> list[Sighting]:
+def of(obj: bpy.types.Object) -> list[SurveyMark]:
     """The marks of an object; empty where it has none."""
     try:
         rows = json.loads(identity.text(obj, MARKS) or "[]")
-        return [Sighting(_name(obj), str(photo), float(u), float(v)) for photo, u, v in rows]
+        return [SurveyMark(_name(obj), str(photo), float(u), float(v)) for photo, u, v in rows]
     except (ValueError, TypeError, RecursionError):
         return []
 
@@ -77,7 +77,7 @@ def add(obj: bpy.types.Object, photo: str, place: tuple[float, float]) -> None:
     obj[MARKS] = json.dumps([*rows, [photo, *place]])
 
 
-def marked(scene: bpy.types.Scene) -> dict[str, tuple[tuple[float, float, float], list[Sighting]]]:
+def marked(scene: bpy.types.Scene) -> dict[str, tuple[tuple[float, float, float], list[SurveyMark]]]:
     """The marked points of a scene by name: where each stands in Blender's world, and its marks."""
     points = {}
     for obj in scene.objects:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..files import survey_files
-from ..files.survey_files import Sighting
+from ..files.survey_files import SurveyMark
 from ..geometry import survey
 from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
@@ -44,59 +44,60 @@ def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Recon
     lists = _lists(options)
     if lists is None:
         return reconstruction
-    points, sightings = lists
+    points, marks = lists
     surveyed = np.array(list(points.values()))
     offset = survey.offset(surveyed)
-    views = _views(reconstruction, sightings)
+    views = _views(reconstruction, marks)
     fitted = survey.fit(surveyed - offset, [views[name] for name in points])
     fitted, of_scan = scanning.refined(reconstruction, options, fitted, offset)
     fitted = replace(fitted, residuals=np.linalg.norm(fitted.triangulated - (surveyed - offset), axis=1))
     moved = transformed(reconstruction, fitted.matrix)
-    after = _views(moved, sightings)
+    after = _views(moved, marks)
     entries = [_entry(name, surveyed[index] - offset, fitted, index, after[name]) for index, name in enumerate(points)]
     notes = [*_sentences(entries, offset), *of_scan, *moved.notes]
     return replace(moved, survey=entries, metric=True, z_up=True, notes=notes)
 
 
-def _lists(options: Mapping[str, Any]) -> tuple[dict[str, tuple[float, float, float]], list[Sighting]] | None:
+def _lists(options: Mapping[str, Any]) -> tuple[dict[str, tuple[float, float, float]], list[SurveyMark]] | None:
     """The survey points (x, y, z) by name, and the pixels where photos show them; None where the options name none."""
-    points_file, sightings_file = (str(options.get(name, "")) for name in ("survey", "survey_pixels"))
-    if not points_file and not sightings_file:
+    points_file, marks_file = (str(options.get(name, "")) for name in ("survey", "survey_pixels"))
+    if not points_file and not marks_file:
         return None
-    if not points_file or not sightings_file:
+    if not points_file or not marks_file:
         raise UserError("Survey points need two lists: their coordinates, and the pixels where photos show them.")
     points = survey_files.read_points(Path(points_file))
-    sightings = survey_files.read_sightings(Path(sightings_file))
-    unknown = sorted({each.name for each in sightings} - points.keys())
+    marks = survey_files.read_marks(Path(marks_file))
+    unknown = sorted({each.name for each in marks} - points.keys())
     if unknown:
         raise UserError(f"No survey point is called {quoted(unknown[0])}: use the names of the list of coordinates.")
-    return points, sightings
+    return points, marks
 
 
-def _views(reconstruction: Reconstruction, sightings: list[Sighting]) -> dict[str, survey.Sightings]:
+def _views(reconstruction: Reconstruction, marks: list[SurveyMark]) -> dict[str, survey.PointMarks]:
     """Each survey point's name -> the cameras that see it, and its pixels. Photos without a camera are left out."""
     cameras = _cameras(reconstruction)
     rows: dict[str, list[tuple[Camera, tuple[float, float]]]] = {}
-    for each in sightings:
+    for each in marks:
         camera = cameras.get(each.photo, cameras.get(survey_files.without_zeros(each.photo)))
         if camera is not None:
             rows.setdefault(each.name, []).append((camera, (each.u, each.v)))
 
-    def of(name: str) -> survey.Sightings:
-        mine = rows.get(name, [])
-        return survey.Sightings([camera for camera, _ in mine], np.array([pixel for _, pixel in mine]).reshape(-1, 2))
+    def of(name: str) -> survey.PointMarks:
+        of_point = rows.get(name, [])
+        pixels = np.array([pixel for _, pixel in of_point]).reshape(-1, 2)
+        return survey.PointMarks([camera for camera, _ in of_point], pixels)
 
     return _Lazily(of)
 
 
-class _Lazily(dict[str, survey.Sightings]):
+class _Lazily(dict[str, survey.PointMarks]):
     """A dictionary that makes a missing value when it is asked for."""
 
     def __init__(self, make: Any) -> None:
         super().__init__()
         self._make = make
 
-    def __missing__(self, name: str) -> survey.Sightings:
+    def __missing__(self, name: str) -> survey.PointMarks:
         self[name] = self._make(name)
         return self[name]
 
@@ -124,7 +125,7 @@ def _cameras(reconstruction: Reconstruction) -> dict[str, Camera]:
 
 
 def _entry(
-    name: str, position: FloatArray, fitted: survey.SurveyFit, index: int, views: survey.Sightings
+    name: str, position: FloatArray, fitted: survey.SurveyFit, index: int, views: survey.PointMarks
 ) -> SurveyPoint:
     pixels = [
         float(np.linalg.norm(camera.project(position) - pixel))
@@ -146,7 +147,7 @@ def _sentences(entries: list[SurveyPoint], offset: FloatArray) -> list[str]:
     used = [each for each in entries if each.agrees]
     rms = float(np.sqrt(np.mean([(each.error or 0.0) ** 2 for each in used])))
     pixels = float(np.mean([each.pixel_error for each in used if each.pixel_error is not None]))
-    marks = sum(each.sightings for each in used)
+    marks = sum(each.mark_count for each in used)
     worst = max(used, key=lambda each: each.error or 0.0)
     lines = [
         f"The solve is in survey coordinates by {len(used)} points, marked {marks} times: RMS {rms:.4g} units and "

@@ -7,7 +7,7 @@ import pytest
 
 from tests.geometry.sfm.synthetic_matches import DISTANCE, FOCAL, HEIGHT, WIDTH, silent, synthetic
 from threer_blender.geometry.sfm import mapping
-from threer_blender.geometry.sfm.surveyed import Mark, SurveyMarks
+from threer_blender.geometry.sfm.surveyed import HeldSurvey, PhotoMark
 from threer_blender.model.arrays import Array
 
 
@@ -29,9 +29,9 @@ def test_held_points_tell_an_open_focal_length_and_the_world(tmp_path: Path) -> 
         rotation, translation = true_pose(photo, 3)
         local = points @ rotation.T + translation
         pixels = local[:, :2] / local[:, 2:] * FOCAL + (WIDTH / 2, HEIGHT / 2)
-        marks += [Mark(photo, i, pixel + 0.2 * random.standard_normal(2)) for i, pixel in enumerate(pixels)]
+        marks += [PhotoMark(photo, i, pixel + 0.2 * random.standard_normal(2)) for i, pixel in enumerate(pixels)]
     alone = mapping.solve(matched, silent)
-    solution = mapping.solve(matched, silent, SurveyMarks(points, marks))
+    solution = mapping.solve(matched, silent, HeldSurvey(points, marks))
     assert abs(solution.cameras[0].fx / FOCAL - 1) < 0.01 < abs(alone.cameras[0].fx / FOCAL - 1)
     for photo, camera in enumerate(solution.cameras):
         rotation, translation = true_pose(photo, 3)

@@ -36,7 +36,7 @@ from .model_selection import (
     score_model,
     why_nothing,
 )
-from .surveyed import SurveyMarks
+from .surveyed import HeldSurvey
 
 MAPPING = Stage("mapping", "Solving cameras")
 
@@ -71,8 +71,8 @@ class MappingSolution:
     notes: list[str]
 
 
-def solve(matched: Matched, report: ReportStage, marks: SurveyMarks | None = None) -> MappingSolution:
-    """The best model of the photos. With `marks`, it is adjusted to the survey points and in survey coordinates.
+def solve(matched: Matched, report: ReportStage, held: HeldSurvey | None = None) -> MappingSolution:
+    """The best model of the photos. With `held`, it is adjusted to the survey points and in survey coordinates.
 
     Raises UserError where the photos are hopeless, no model is believable, or the survey does not fit. Raises what
     `report` raises.
@@ -99,10 +99,10 @@ def solve(matched: Matched, report: ReportStage, marks: SurveyMarks | None = Non
     report(MAPPING, planned, planned)
     best = _adjusted(best, matched, pairs)
     report(MAPPING, planned, planned)
-    if marks is not None:
+    if held is not None:
         cameras = {camera.photo: camera for camera in solution(best, [best], matched, note="", as_is=True).cameras}
-        best = replace(best, model=surveyed.adjusted_to(best.model, matched, marks, cameras))
-    return solution(best, scored_models, matched, candidate.note, as_is=marks is not None)
+        best = replace(best, model=surveyed.adjusted_to(best.model, matched, held, cameras))
+    return solution(best, scored_models, matched, candidate.note, as_is=held is not None)
 
 
 def _progress(report: ReportStage, before: float, planned: float, registered: float) -> None:

@@ -12,7 +12,7 @@ from ...model.reconstruction import Camera
 from .. import survey
 from ..colmap import pycolmap
 from ..features.database import Matched
-from ..survey import Sightings, SurveyFit
+from ..survey import PointMarks, SurveyFit
 from . import known_lenses
 from .model_adjustment import adjust, posed_images
 from .model_selection import Model
@@ -23,7 +23,7 @@ BLACK = np.zeros(3, np.uint8)
 
 
 @dataclass(frozen=True)
-class Mark:
+class PhotoMark:
     """A survey point that is marked in a photo: the index of the `photo`, that of the `point`, and the `pixel` (2,) of
     the photo."""
 
@@ -33,44 +33,42 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class SurveyMarks:
-    """Surveyed `points` (N, 3), in survey coordinates, and the `marks` in the photos that show them."""
+class HeldSurvey:
+    """The survey points to hold: surveyed `points` (N, 3), in survey coordinates, and their `marks` in photos."""
 
     points: FloatArray
-    marks: Sequence[Mark]
+    marks: Sequence[PhotoMark]
 
 
-def adjusted_to(model: Model, matched: Matched, marks: SurveyMarks, cameras: Mapping[str, Camera]) -> Model:
+def adjusted_to(model: Model, matched: Matched, held: HeldSurvey, cameras: Mapping[str, Camera]) -> Model:
     """The model in survey coordinates, adjusted with those survey points held that agree with each other.
 
     `cameras` are the model's, by the photo's name, in pixels of the photos. Raises UserError as `survey.fit` does.
     """
-    fitted = survey.fit(
-        marks.points, [_sightings(number, marks, matched, cameras) for number in range(len(marks.points))]
-    )
+    fitted = survey.fit(held.points, [_marks_of(number, held, matched, cameras) for number in range(len(held.points))])
     adjusted = pycolmap.Reconstruction(model)
     rotation_and_scale = fitted.matrix[:3, :3]
     scale = float(np.cbrt(np.linalg.det(rotation_and_scale)))
     rotation = pycolmap.Rotation3d(rotation_and_scale / scale)
     adjusted.transform(pycolmap.Sim3d(scale, rotation, fitted.matrix[:3, 3]))
-    _adjust(adjusted, matched, marks, fitted)
+    _adjust(adjusted, matched, held, fitted)
     return adjusted
 
 
-def _sightings(number: int, marks: SurveyMarks, matched: Matched, cameras: Mapping[str, Camera]) -> Sightings:
+def _marks_of(number: int, held: HeldSurvey, matched: Matched, cameras: Mapping[str, Camera]) -> PointMarks:
     """The marks of survey point `number` in photos that have cameras."""
-    mine = [mark for mark in marks.marks if mark.point == number and matched.photos[mark.photo].name in cameras]
+    mine = [mark for mark in held.marks if mark.point == number and matched.photos[mark.photo].name in cameras]
     pixels = np.array([mark.pixel for mark in mine]).reshape(-1, 2)
-    return Sightings([cameras[matched.photos[mark.photo].name] for mark in mine], pixels)
+    return PointMarks([cameras[matched.photos[mark.photo].name] for mark in mine], pixels)
 
 
-def _adjust(model: Model, matched: Matched, marks: SurveyMarks, fitted: SurveyFit) -> None:
+def _adjust(model: Model, matched: Matched, held: HeldSurvey, fitted: SurveyFit) -> None:
     """Adjusts the model with the agreeing survey points as constant points, and takes these out again."""
     config = posed_images(model)
     added = []
     for number in np.flatnonzero(fitted.agrees):
         track = pycolmap.Track()
-        for mark in marks.marks:
+        for mark in held.marks:
             image_id = mark.photo + 1
             if mark.point != number or image_id not in model.images or not model.image(image_id).has_pose:
                 continue
@@ -79,7 +77,7 @@ def _adjust(model: Model, matched: Matched, marks: SurveyMarks, fitted: SurveyFi
             image = model.image(image_id)
             track.add_element(image_id, len(image.points2D))
             image.points2D.append(pycolmap.Point2D(pixel))
-        added.append(model.add_point3D(marks.points[number], track, BLACK))
+        added.append(model.add_point3D(held.points[number], track, BLACK))
         config.add_constant_point(added[-1])
     free = replace(known_lenses.freedom(matched.photos), centre=False)
     adjust(model, config, free, ROUNDS, LOSS)
