@@ -130,7 +130,7 @@ def from_bundle(entry: Any) -> SurveyPoint:
 
 
 def to_bundle(point: SurveyPoint) -> dict[str, Any]:
-    """The JSON entry of a point in a bundle, as `from_bundle` reads it. In the file, the count is called `sightings`."""
+    """The JSON entry of a point in a bundle, as `from_bundle` reads it: there the count of marks is `sightings`."""
     entry = asdict(point)
     entry["sightings"] = entry.pop("mark_count")
     return entry

@@ -127,6 +127,7 @@ def _cameras(reconstruction: Reconstruction) -> dict[str, Camera]:
 def _entry(
     name: str, position: FloatArray, fitted: survey.SurveyFit, index: int, views: survey.PointMarks
 ) -> SurveyPoint:
+    """The survey point `name`, which is number `index` of the fit, with its errors. `views` has its marks."""
     pixels = [
         float(np.linalg.norm(camera.project(position) - pixel))
         for camera, pixel in zip(views.cameras, views.pixels, strict=True)
@@ -144,6 +145,7 @@ def _entry(
 
 
 def _sentences(entries: list[SurveyPoint], offset: FloatArray) -> list[str]:
+    """Sentences for the artist: how well the points agree, which do not, and the offset (3,) of the coordinates."""
     used = [each for each in entries if each.agrees]
     rms = float(np.sqrt(np.mean([(each.error or 0.0) ** 2 for each in used])))
     pixels = float(np.mean([each.pixel_error for each in used if each.pixel_error is not None]))

@@ -24,8 +24,7 @@ BLACK = np.zeros(3, np.uint8)
 
 @dataclass(frozen=True)
 class PhotoMark:
-    """A survey point that is marked in a photo: the index of the `photo`, that of the `point`, and the `pixel` (2,) of
-    the photo."""
+    """A mark of a survey point: the index of the `photo`, that of the `point`, and the `pixel` (2,) of the photo."""
 
     photo: int
     point: int
