@@ -103,7 +103,7 @@ def rotation_errors(actual: list[Camera], truth: list[Camera]) -> Float:
 def seams(reconstruction: Reconstruction) -> float:
     """The median relative difference between the depths of a pointmap's points and of the next photo's map there."""
     differences = []
-    for pointmap, following, camera in zip(
+    for pointmap, next_map, camera in zip(
         reconstruction.pointmaps, reconstruction.pointmaps[1:], reconstruction.cameras[1:], strict=False
     ):
         points = pointmap.points[pointmap.mask][::20]
@@ -111,8 +111,8 @@ def seams(reconstruction: Reconstruction) -> float:
         pixels = camera.project(points)
         inside = np.isfinite(pixels).all(axis=1) & (pixels > 1).all(axis=1)
         inside &= (pixels < (camera.width - 1, camera.height - 1)).all(axis=1)
-        column, row = (np.where(inside, pixels[:, i] / following.photo_from_map[i], 0).astype(int) for i in range(2))
-        differences.append(np.abs(following.depth(camera)[row, column] / z - 1)[inside])
+        column, row = (np.where(inside, pixels[:, i] / next_map.photo_from_map[i], 0).astype(int) for i in range(2))
+        differences.append(np.abs(next_map.depth(camera)[row, column] / z - 1)[inside])
     return float(np.median(np.concatenate(differences)))
 
 

@@ -155,7 +155,7 @@ def _sentence(name: str, group: _Group, solved: Calibration) -> str:
         )
     if solved.rms > POOR:
         text += " The error is large: use a flat board, and keep zoom and focus."
-    photo_of_board = [photo for photo, shown in zip(group.photos, group.boards, strict=True) for _ in shown]
+    photo_of_board = [photo for photo, boards in zip(group.photos, group.boards, strict=True) for _ in boards]
     skipped = {photo.name for photo, error in zip(photo_of_board, solved.errors, strict=True) if np.isnan(error)}
     if skipped:
         text += f" Left out, because they do not fit the others: {', '.join(quoted(each) for each in sorted(skipped))}."
