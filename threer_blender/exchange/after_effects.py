@@ -82,6 +82,7 @@ def _compositions(tracks: list[Track]) -> list[list[Track]]:
 
 
 def _composition(group: list[Track], first: int) -> str:
+    """The script's lines that make the composition of a group of tracks, from the frame `first` on."""
     camera, rate = group[0].first, float(group[0].frame_rate)
     is_moving = len(group[0].cameras) > 1
     name = group[0].name if is_moving else f"photos {camera.width} x {camera.height}"
@@ -98,4 +99,5 @@ def _offset(track: Track) -> float:
 
 
 def _text(name: str) -> str:
+    """A name as JavaScript's literal."""
     return json.dumps(name)  # letters beyond ASCII are escaped, as JavaScript reads them

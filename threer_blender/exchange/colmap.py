@@ -48,6 +48,7 @@ def write(content: Content, folder: Path) -> list[str]:
 
 
 def _points(cloud: PointCloud) -> Array:
+    """(N,) POINT rows of a cloud, numbered from 1."""
     rows = np.zeros(len(cloud), POINT)
     rows["number"] = np.arange(1, len(cloud) + 1)
     rows["position"], rows["color"], rows["error"] = cloud.positions, cloud.colors, NO_ERROR

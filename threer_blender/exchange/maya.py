@@ -53,6 +53,7 @@ def write(content: Content, folder: Path) -> list[str]:
 
 
 def _camera(track: Track, name: str) -> list[str]:
+    """The lines of a track's transform and camera, with their keys."""
     positions, rotations = poses(track, EULER_ORDER)
     backs = [track.film_back(number) for number in track.cameras]
     back, camera = backs[0], track.first

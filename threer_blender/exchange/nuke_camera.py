@@ -56,6 +56,7 @@ def poses(
 
 
 def _chan(track: Track) -> str:
+    """The content of a .chan file: a line for each frame of the track."""
     positions, rotations = poses(track, EULER_ORDER)
     lines = []
     for number, position, rotation, camera in zip(

@@ -68,6 +68,7 @@ def las(content: Content, folder: Path) -> list[str]:
 
 
 def _points(content: Content) -> PointCloud:
+    """The points to write. Raises UserError where there are none."""
     if content.cloud is None or not len(content.cloud):
         raise UserError("This result has no points to export.")
     return content.cloud

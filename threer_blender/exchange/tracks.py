@@ -60,6 +60,7 @@ def tracks(reconstruction: Reconstruction, first_frame: int | None = None) -> li
 
 
 def _ideal(camera: Camera) -> Camera:
+    """The camera without distortion."""
     return replace(camera, distortion=NO_DISTORTION)
 
 

@@ -30,6 +30,7 @@ def write(content: Content, folder: Path) -> list[str]:
 
 
 def _frame(view: View) -> dict[str, Any]:
+    """The entry of a view in the file."""
     camera = view.camera
     pose = camera.world_from_camera @ OPENCV_FROM_OPENGL
     return {

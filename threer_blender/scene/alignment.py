@@ -74,6 +74,7 @@ def _fitted(points: FloatArray, weights: FloatArray) -> Plane:
 
 
 def _weighted_median(values: FloatArray, weights: FloatArray) -> float:
+    """The value at which half of the weight is reached."""
     order = np.argsort(values)
     cumulative = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(cumulative, cumulative[-1] / 2)])

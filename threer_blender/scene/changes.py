@@ -67,6 +67,7 @@ class Changes:
 
 
 def _mark(owner: bpy.types.ID, key: str, value: Any) -> None:
+    """Sets a custom property, or removes it where the value is None."""
     if value is not None:
         owner[key] = value
     elif key in owner:

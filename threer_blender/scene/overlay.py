@@ -111,6 +111,7 @@ def _grid(points: FloatArray, half: float) -> tuple[FloatArray, FloatArray]:
 
 
 def _add(scene: bpy.types.Scene, name: str, vertices: FloatArray, faces: Any, color: tuple[float, ...]) -> None:
+    """Adds a mesh that emits a linear `color` to the scene, with vertices (V, 3) in Blender's world."""
     mesh = bpy.data.meshes.new(name)
     mesh.from_pydata(vertices.tolist(), [], faces.tolist())
     material = bpy.data.materials.new(name)
@@ -165,6 +166,7 @@ def compositor(scene: bpy.types.Scene) -> Any:
 
 
 def _render(scene: bpy.types.Scene, path: Path) -> None:
+    """Renders the scene's frames as an MP4 file `path`. Raises UserError where it cannot be written."""
     render, settings = scene.render, scene.render.image_settings
     render.engine, render.film_transparent = "CYCLES", True
     scene.cycles.device, scene.cycles.samples, scene.cycles.max_bounces = "CPU", SAMPLES, 0

@@ -44,6 +44,7 @@ def write(root: bpy.types.Object, path: Path) -> None:
 
 
 def _prepare(scene: bpy.types.Scene) -> None:
+    """Sets the scene up to render points quickly, by Cycles over BACKGROUND."""
     scene.render.engine = "CYCLES"
     scene.cycles.device = "CPU"
     scene.cycles.samples = SAMPLES
@@ -95,6 +96,7 @@ def _orbited(camera: bpy.types.Object, target: Vector) -> bpy.types.Object:
 
 
 def _render(scene: bpy.types.Scene) -> Array:
+    """(H, W, 3) float32 the scene as its camera sees it, in values as stored, bottom row first."""
     with tempfile.TemporaryDirectory() as folder:
         scene.render.filepath = str(Path(folder) / "view.png")
         bpy.ops.render.render(write_still=True)

@@ -156,6 +156,7 @@ def input_value(modifier: bpy.types.Modifier, name: str) -> Any:
 
 
 def _identifier(modifier: bpy.types.Modifier, name: str) -> str | None:
+    """Blender's identifier of an input of a modifier's node group, by its name; None without such an input."""
     sockets = modifier.node_group.interface.items_tree
     return next((str(s.identifier) for s in sockets if s.name == name and s.in_out == "INPUT"), None)
 

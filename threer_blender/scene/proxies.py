@@ -47,6 +47,7 @@ def of_splats(obj: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
 
 
 def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
+    """Makes objects of named meshes under `parent`, in place of its earlier proxies. Returns the objects."""
     made = []
     with Changes() as changes:
         for earlier in [child for child in parent.children if child.get(ROLE) == PROXY]:
@@ -66,6 +67,7 @@ def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: st
 
 
 def _data(name: str, mesh: Mesh) -> bpy.types.Mesh:
+    """A Blender mesh of triangles."""
     data = bpy.data.meshes.new(name)
     count = len(mesh.faces)
     data.vertices.add(len(mesh.vertices))

@@ -165,6 +165,7 @@ def ground_side(root: bpy.types.Object) -> float:
 
 
 def _ground(changes: Changes, scene: bpy.types.Scene, root: bpy.types.Object) -> None:
+    """Makes the ground, or gives the one that is there its size and place."""
     half = ground_side(root) / 2
     points = picking.visible_points(root)
     middle = np.median(points if len(points) else roots.camera_centres(root), axis=0)
@@ -180,6 +181,7 @@ def _ground(changes: Changes, scene: bpy.types.Scene, root: bpy.types.Object) ->
 
 
 def _sun(changes: Changes, scene: bpy.types.Scene, root: bpy.types.Object) -> None:
+    """Makes the sun, or turns the one that is there."""
     direction = Vector(sun_of(root).direction.tolist())
     obj = _ours(scene, identity.SUN)
     if obj is None:

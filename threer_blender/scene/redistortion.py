@@ -91,6 +91,7 @@ def _source(changes: Changes, tree: Any, output: Any) -> Any:
 
 
 def _described(lens: Path, shot: Shot) -> _Lens:
+    """The shot's lens in the folder `lens`. Raises UserError where it is not there or makes no sense."""
     try:
         entries = bounded.parsed(bounded.content(lens / export.INDEX, bounded.LONGEST_JSON))["lenses"]
         entry = next(entry for entry in entries if entry["name"] == shot.video)

@@ -28,6 +28,7 @@ def of(scene: bpy.types.Scene, photos: Sequence[Path]) -> list[SceneCamera]:
 
 
 def _belongs(obj: bpy.types.Object, photo: Path) -> bool:
+    """Whether a camera object belongs to a photo, as `of` says."""
     files = [Path(bpy.path.abspath(each.image.filepath)) for each in obj.data.background_images if each.image]
     names = {obj.name, obj.name.partition(".0")[0], identity.text(obj, PHOTO)}  # also without Blender's .001
     return photo in files or not names.isdisjoint({photo.name, photo.stem})

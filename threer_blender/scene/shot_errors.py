@@ -126,6 +126,7 @@ def curve(camera: bpy.types.Object) -> Any | None:
 
 
 def _identity(camera: bpy.types.Object) -> str:
+    """The text that recognises the timeline markers of a camera's shot."""
     return f"{camera[SOLVE]} {camera[ROLE]}"
 
 

@@ -82,6 +82,7 @@ def renewed(changes: Changes, reconstruction: Reconstruction, existing: dict[str
 
 
 def _geometry(shot: Shot) -> bpy.types.Mesh:
+    """A mesh whose vertices are the shot's tracks that have a point, with their attributes."""
     tracks = shot.tracks
     assert tracks is not None
     numbers = np.flatnonzero(np.isfinite(tracks.positions).all(axis=1))  # of the tracks that have a point

@@ -101,4 +101,5 @@ def endings(written: bool = False) -> tuple[str, ...]:
 
 
 def _by_ending(path: Path) -> Format | None:
+    """The format that the ending of a file's name says; None where it is no known one."""
     return next((form for form in FORMATS if path.name.lower().endswith(form.suffixes)), None)

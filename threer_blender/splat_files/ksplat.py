@@ -99,6 +99,7 @@ def read(path: Path, _how: Reading) -> SplatFile:
 
 
 def _header(data: bytes) -> _Header:
+    """The file's header, with the usual bounds of harmonics in place of zeros."""
     major, minor, sections, _, _, splats, level = struct.unpack_from("<BBxxIIIIH", data)
     low, high = struct.unpack_from("<ff", data, 36)
     return _Header(major, minor, sections, splats, level, (low or USUAL_BOUNDS[0], high or USUAL_BOUNDS[1]))

@@ -91,6 +91,7 @@ def read(path: Path, how: Reading) -> SplatFile:
 
 
 def _comments(lines: list[str]) -> _Comments:
+    """The facts in the comments of a header, in any order."""
     up, antialiased = UP_IS_MINUS_Y, False
     for line in map(str.lower, lines):
         value = line.partition(":")[2].strip()

@@ -92,6 +92,7 @@ def parse(data: bytes) -> Header:
 
 
 def _element(line: list[str]) -> Element:
+    """The element that a header's line declares, without properties yet. Raises ValueError."""
     _, name, size = line
     if int(size) < 0:
         raise ValueError("a negative number of rows")
@@ -99,6 +100,7 @@ def _element(line: list[str]) -> Element:
 
 
 def _property(line: list[str], order: str) -> Property:
+    """The property that a header's line declares. `order` is the byte order (ORDERS)."""
     if line[1] == "list":
         _, _, length_kind, kind, name = line
         return Property(name, np.dtype(order + TYPES[kind]), np.dtype(order + TYPES[length_kind]))
@@ -127,6 +129,7 @@ def tables(path: Path, header: Header, names: Sequence[str]) -> list[Array]:
 
 
 def _mapped(path: Path, element: Element, row: np.dtype[np.void], offset: int, size: int) -> Array:
+    """(element.size,) rows, a memory map from `offset` on. Raises Damaged where a file of `size` bytes is too short."""
     if not element.size:
         return np.empty(0, row)
     if not row.itemsize:
@@ -176,6 +179,7 @@ def _row_of_lists(data: Array, element: Element, offset: int) -> np.dtype[np.voi
 
 
 def _text_tables(path: Path, header: Header, names: Sequence[str]) -> list[Array]:
+    """As `tables`, of a PLY whose numbers are text."""
     rows: dict[str, Array] = {}
     size = path.stat().st_size
     with path.open(encoding="ascii", errors="replace") as file:  # splits lines at the line ends of any system

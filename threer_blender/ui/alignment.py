@@ -19,6 +19,7 @@ ON_PLATE = "Draw a line along a level edge of the picture, where no points are: 
 
 
 def _root(context: bpy.types.Context) -> bpy.types.Object:
+    """The root of the result that the panel shows, which must be there."""
     root = summary.current_root(context.scene, context.object)
     assert root is not None  # `poll` has checked it
     return root

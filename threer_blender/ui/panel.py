@@ -109,6 +109,7 @@ class THREER_PT_more(Sidebar, bpy.types.Panel):
 
 
 def _offered_options(engine: Engine, basic: bool) -> list[Option]:
+    """The engine's options that can be used here: the basic ones, or the others."""
     offered = readiness.offered(engine)
     return [option for option in engine.options if option.basic == basic and option in offered]
 

@@ -210,6 +210,7 @@ class Picker(OfResult):
         self._end(context)
 
     def _done(self, context: bpy.types.Context) -> set[str]:
+        """Ends the clicking and runs the operator with the points, unless what was typed is no length."""
         if self._clicks.typed:
             try:
                 self.length = length(context.scene, self._clicks.text)
@@ -224,11 +225,13 @@ class Picker(OfResult):
         return self.execute(context)
 
     def _say(self, context: bpy.types.Context) -> None:
+        """Shows what to click next in the header and the status bar."""
         self._area.header_text_set(self._clicks.hint())
         context.workspace.status_text_set(self._clicks.hint())
         self._area.tag_redraw()
 
     def _end(self, context: bpy.types.Context) -> None:
+        """Ends the clicking: takes away the drawing, the texts and the cursor."""
         bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
         self._area.header_text_set(None)
         context.workspace.status_text_set(None)

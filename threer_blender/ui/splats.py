@@ -167,6 +167,7 @@ class THREER_FH_splats(Drop, bpy.types.FileHandler):
 
 
 def _named(ends: Iterable[str]) -> str:
+    """The entry of a menu for files with these endings."""
     return f"Gaussian Splats ({', '.join(ends)})"
 
 

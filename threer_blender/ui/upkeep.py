@@ -73,6 +73,7 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):
 
     @property
     def _wanted(self) -> list[Weights]:
+        """The engine's weights that are not on this computer yet."""
         return list(doctor.readiness(registry.engine(self.engine), work.current().data_folder).weights)
 
     @property
@@ -174,6 +175,7 @@ def draw_need(layout: Any, engine: Engine, state: doctor.Readiness, width: int) 
 
 
 def _large(layout: Any) -> Any:
+    """A row with large buttons."""
     row = layout.row()
     row.scale_y = 1.6
     return row
@@ -204,6 +206,7 @@ def draw_weights(layout: Any, data_folder: Path) -> None:
 
 
 def _stored(data_folder: Path) -> list[WeightsRow]:
+    """The rows of all weights that are in the store or that a file of the user's own stands in for."""
     weights_store = store.default(data_folder)
     known = dict.fromkeys(weights for engine in registry.engines().values() for weights in engine.weights)
     rows = (

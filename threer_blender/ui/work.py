@@ -266,6 +266,7 @@ def _is_occupied() -> bool:
 
 
 def _push_undo(message: str) -> None:
+    """Adds a step to Blender's undo, where it has a window."""
     if bpy.app.background:
         return
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):

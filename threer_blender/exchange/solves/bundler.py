@@ -54,6 +54,7 @@ def read_bundler(path: Path) -> Solve:
 
 
 def _numbers(data: bytes, head: re.Pattern[bytes]) -> FloatArray:
+    """(N,) all numbers of a file after its beginning, which `head` matches, and outside of comments."""
     begin = head.match(data)
     assert begin is not None
     text = re.sub(rb"#[^\n]*", b"", data[begin.end() :])
@@ -112,6 +113,7 @@ def _listed_name(line: str) -> str:
 
 
 def _numbered(count: int) -> list[str]:
+    """Names for cameras whose photos are unknown."""
     return [f"camera {number:04d}" for number in range(count)]
 
 

@@ -88,6 +88,7 @@ def read(path: Path) -> Points | None:
 
 
 def _without_namespace(root: ElementTree.Element) -> ElementTree.Element:
+    """The tree with plain names in place of names with a namespace; changes `root` itself."""
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
@@ -134,6 +135,7 @@ def _scan(scan: ElementTree.Element, data: bytes, page: int) -> tuple[FloatArray
 
 
 def _field(element: ElementTree.Element) -> Field:
+    """The declaration in an element of a scan's prototype. Raises Damaged."""
     kind = element.get("type", "")
     if kind not in ("Float", "Integer", "ScaledInteger"):
         raise Damaged(f"has points with {element.tag}, which E57's points do not hold; export it again")

@@ -166,6 +166,7 @@ def _laszip_vlr(file: BinaryIO, header: bytes) -> bytes:
 
 
 def _decompressed(file: BinaryIO, record: Record, vlr: bytes) -> Iterator[Array]:
+    """As `_blocks`, of a LAZ."""
     file.seek(record.begin)
     decompressor = lazrs.LasZipDecompressor(file, vlr)
     for first in range(0, record.count, BLOCK):

@@ -184,6 +184,7 @@ def with_model(lens: Lens, model: str, k: dict[str, float]) -> Lens:
 
 
 def _rational(k: dict[str, float], points: FloatArray) -> FloatArray:
+    """FULL_OPENCV: points (N, 2) distorted by a ratio of polynomials, and tangentially."""
     square = (points**2).sum(axis=1, keepdims=True)
     numerator = 1 + square * (k["k1"] + square * (k["k2"] + square * k["k3"]))
     denominator = 1 + square * (k["k4"] + square * (k["k5"] + square * k["k6"]))
@@ -200,6 +201,7 @@ def _tangential(across: float, down: float, points: FloatArray) -> FloatArray:
 
 
 def _fov(k: dict[str, float], points: FloatArray) -> FloatArray:
+    """FOV: points (N, 2) distorted by an angle of view `omega` in radians (Devernay and Faugeras 2001)."""
     radius = np.linalg.norm(points, axis=1, keepdims=True)
     steepness = 2 * np.tan(k["omega"] / 2)
     distorted: FloatArray = points / radius * np.arctan(radius * steepness) / steepness
@@ -214,6 +216,7 @@ def _equidistant(points: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _thin_prism(k: dict[str, float], points: FloatArray) -> FloatArray:
+    """THIN_PRISM_FISHEYE: points (N, 2) distorted as by a fisheye with tilted and decentred elements."""
     flat, _ = _equidistant(points)
     square = (flat**2).sum(axis=1, keepdims=True)
     radial = square * (k["k1"] + square * (k["k2"] + square * (k["k3"] + square * k["k4"])))
@@ -234,6 +237,7 @@ def _aria(k: dict[str, float], points: FloatArray) -> FloatArray:
 
 
 def _eucm(k: dict[str, float], points: FloatArray) -> FloatArray:
+    """EUCM: points (N, 2) distorted by the extended unified camera model (Khomutenko et al. 2016)."""
     depth = np.sqrt(k["beta"] * (points**2).sum(axis=1, keepdims=True) + 1)
     distorted: FloatArray = points / (k["alpha"] * depth + 1 - k["alpha"])
     return distorted

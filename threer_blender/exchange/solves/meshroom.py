@@ -53,6 +53,7 @@ def solve(data: dict[str, Any]) -> Solve:
 
 
 def _points(structure: list[dict[str, Any]], index_of: dict[str, int]) -> Points | None:
+    """The points, each with the first of its observers that has a camera; None without any."""
     if not structure:
         return None
     observers = [[str(each["observationId"]) for each in entry.get("observations", [])] for entry in structure]
@@ -63,6 +64,7 @@ def _points(structure: list[dict[str, Any]], index_of: dict[str, int]) -> Points
 
 
 def _lens(entry: dict[str, Any], version: tuple[int, ...]) -> Lens:
+    """A view's lens. `version` is the file's, of three numbers. Raises Damaged."""
     width, height = int(entry["width"]), int(entry["height"])
     focal_x, focal_y = _focal(entry, width)
     centre = tuple(float(value) for value in entry.get("principalPoint", (0, 0)))

@@ -55,6 +55,7 @@ def _data(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _points(structure: list[dict[str, Any]], index_of: dict[int, int]) -> Points | None:
+    """The points, each with the first of its observers that has a camera; None without any."""
     if not structure:
         return None
     values = [entry["value"] for entry in structure]

@@ -73,6 +73,7 @@ def _stated(base: Path, name: str) -> Path | None:
 
 
 def _beside(base: Path) -> list[Path]:
+    """The folders of FOLDERS that exist beside `base` and beside the PARENTS folders above it."""
     above = [base, *base.absolute().parents][: PARENTS + 1]
     return [folder / name for folder in above for name in FOLDERS if (folder / name).is_dir()]
 

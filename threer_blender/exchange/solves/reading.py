@@ -78,6 +78,8 @@ def _e57(path: Path) -> Solve:
 
 
 def _refused(sentence: str) -> Callable[[Path], Solve]:
+    """A reader that refuses every file with this sentence."""
+
     def refuse(_path: Path) -> Solve:
         raise Damaged(sentence)
 
@@ -143,6 +145,7 @@ def with_points(solve: Solve, path: Path) -> Solve:
 
 
 def _solve(path: Path) -> Solve:
+    """The solve in a file or folder, as its own reader returns it. Raises Damaged, and what senseless bytes lead to."""
     if colmap.folder_of(path) is not None:
         return colmap.read(path)
     if path.is_dir():
@@ -176,6 +179,7 @@ def _in_folder(folder: Path) -> Solve:
 
 
 def _json(path: Path) -> Solve:
+    """The solve in a JSON file, by what its content looks like. Raises Damaged."""
     parsed = bounded.parsed(bounded.content(path).removeprefix(reality_capture.BOM), LONGEST_JSON)
     reader = next((reader for matches, reader in JSON_FORMATS if matches(parsed)), None)
     if reader is None:

@@ -58,6 +58,7 @@ def solve(data: bytes) -> Solve:
 
 
 def _view(row: dict[str, str]) -> View:
+    """The view in a row of the CSV, by column."""
     value = {name: float(text) for name, text in row.items() if name != "name" and text}
     lens = Lens(value["f"] / FILM, value["f"] / FILM, (value.get("px", 0.0), value.get("py", 0.0)), unit=SIDE)
     radial = [value.get(f"k{i}", 0.0) for i in range(1, 5)]

@@ -77,6 +77,7 @@ def reconstruction(solve: Solve, pictured: list[Pictured], notes: list[str]) -> 
 
 
 def _listed(sentence: str, names: list[str]) -> str:
+    """A sentence with up to five names after it, and how many more there are."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return f"{sentence}: {', '.join(names[:5])}{more}."
 
@@ -108,10 +109,12 @@ def _in_photo(view: View, photo: Photo, orientation: int) -> Camera | None:
 
 
 def _fits(lens: Lens, width: int, height: int) -> bool:
+    """Whether a picture of this size has the proportions of the solved one, to MOST_ROUNDED."""
     return abs(width / lens.width - height / lens.height) * max(lens.width, lens.height) <= MOST_ROUNDED
 
 
 def _camera(view: View, name: str, size: tuple[int, int]) -> Camera:
+    """The view's camera, in pixels of a picture `name` of this size (width, height) that is not rotated."""
     lens = view.lens
     error = None if view.error is None else view.error * size[0] / (lens.width or size[0])
     values = lens.intrinsics(*size)

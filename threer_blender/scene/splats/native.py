@@ -54,6 +54,7 @@ def to_nodes(obj: bpy.types.Object) -> bpy.types.Object:
 
 
 def _check(obj: bpy.types.Object) -> None:
+    """Raises UserError where an object holds no splats."""
     if not splats.is_splats(obj):
         raise UserError(f"{quoted(obj.name)} holds no splats; choose an object that does.")
 

@@ -49,6 +49,7 @@ def _fill(from_mesh: bool, tree: bpy.types.NodeTree) -> None:
 
 
 def _interface(interface: Any) -> None:
+    """Adds the inputs and the output of the modifier to the `interface` of a new node group."""
     interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
 
     def add(name: str, kind: str, description: str = "", **values: Any) -> None:

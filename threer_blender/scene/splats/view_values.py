@@ -58,6 +58,7 @@ def fields(formulas: Formulas) -> dict[str, Field]:
 
 
 def _drive(socket: Any, expression: str) -> None:
+    """Gives a socket's value a driver with this expression of VARIABLES."""
     driver = socket.driver_add("default_value").driver
     driver.type = "SCRIPTED"
     for name, path in VARIABLES.items():
