@@ -176,11 +176,11 @@ def _compared(tracks: Tracks, frames: Array) -> Array:
     """COMPARED of the `frames` (F,), ascending: spread evenly, or in GROUPS so dense that tracks lead from one to the
     next."""
     chosen = frames[np.unique(np.linspace(0, len(frames) - 1, COMPARED).round().astype(int))]
-    apart, steps = max(1, len(frames) // COMPARED), np.arange(COMPARED // GROUPS)
-    while apart > 1 and _leading_on(tracks, chosen) < LEAST_MATCHES:
-        apart = (apart + 1) // 2
-        begins = np.linspace(0, len(frames) - 1 - apart * steps[-1], GROUPS).round().astype(int)
-        chosen = frames[np.unique(begins[:, None] + apart * steps)]
+    spacing, steps = max(1, len(frames) // COMPARED), np.arange(COMPARED // GROUPS)
+    while spacing > 1 and _leading_on(tracks, chosen) < LEAST_MATCHES:
+        spacing = (spacing + 1) // 2
+        begins = np.linspace(0, len(frames) - 1 - spacing * steps[-1], GROUPS).round().astype(int)
+        chosen = frames[np.unique(begins[:, None] + spacing * steps)]
     return chosen
 
 
