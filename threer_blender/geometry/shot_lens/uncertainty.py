@@ -55,4 +55,5 @@ def covariances(
         by_track.append(np.bincount(tracks.point, (rows.residuals * changes).sum(axis=1), len(tracks)))
     influence = np.stack(by_track)
     independent: FloatArray = problem.noise**2 * np.stack(columns)
-    return independent, influence @ influence.T
+    clustered: FloatArray = influence @ influence.T
+    return independent, clustered
