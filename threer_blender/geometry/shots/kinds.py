@@ -25,8 +25,8 @@ from ..adjustment.tracks import Tracks
 from ..colmap import pycolmap
 from . import rotating
 
-COMPARED = 30  # frames from which the kind is chosen
-GROUPS = 3  # in which they lie where tracks are too short to lead from one to the next of evenly spread frames
+COMPARED = 30  # frames from which the kind is chosen, evenly over the shot
+GROUPS = 3  # of frames close together, from which it is chosen where tracks are shorter than the even steps
 STEPS = (1, 2, 4, 8)  # how many of these frames apart the two of a pair are
 LEAST_MATCHES = 30  # of a pair
 EPIPOLAR_PARAMETERS = 7  # of a pair of frames
@@ -173,8 +173,8 @@ def choose_zoom(
 
 
 def _compared(tracks: Tracks, frames: Array) -> Array:
-    """COMPARED of the `frames` (F,), ascending: spread evenly, or in GROUPS so dense that tracks lead from one to the
-    next."""
+    """About COMPARED of the `frames` (F,), ascending: spread evenly, or in GROUPS that are so dense that LEAST_MATCHES
+    tracks lead from one frame to the next."""
     chosen = frames[np.unique(np.linspace(0, len(frames) - 1, COMPARED).round().astype(int))]
     spacing, steps = max(1, len(frames) // COMPARED), np.arange(COMPARED // GROUPS)
     while spacing > 1 and _leading_on(tracks, chosen) < LEAST_MATCHES:
@@ -185,7 +185,7 @@ def _compared(tracks: Tracks, frames: Array) -> Array:
 
 
 def _leading_on(tracks: Tracks, frames: Array) -> float:
-    """The median number of tracks that lead from one of the `frames` to the next one of them."""
+    """The median over the `frames` after the first of the number of tracks that lead to each from the one before."""
     some = rotating.among(tracks, frames)
     leads = (np.diff(some.point) == 0) & (np.diff(some.camera) == 1)
     return float(np.median(np.bincount(some.camera[1:][leads], minlength=len(frames))[1:])) if len(frames) > 1 else 0.0
