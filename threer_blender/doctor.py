@@ -15,11 +15,11 @@ from typing import Any
 from .engines import registry
 from .host import environment, hardware, store
 from .host.environment import PrivateEnvironment
+from .model import shot_cost
 from .model.engine import Engine, Option, Weights
 
 KEY_FRAME_SHARE = 0.1  # of a shot's frames: those that an engine solves as it solves photos
 MOST_KEY_FRAMES = 200  # of a shot
-SECONDS_PER_FRAME = 0.6  # on two cores, to track and adjust a frame; measured on a shot of 640 × 360
 
 PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")  # their versions are among the facts
 
@@ -94,30 +94,32 @@ class Estimate:
     refusal: str
 
 
-def estimate(engine: Engine, options: Mapping[str, Any], photos: int, frames: int = 0) -> Estimate | None:
-    """The expected cost of a run; None where the engine declares no cost.
+def estimate(
+    engine: Engine, options: Mapping[str, Any], photos: int, frames: int = 0, pixels: int = shot_cost.USUAL_PIXELS
+) -> Estimate | None:
+    """The expected cost of a run with this number of photos, and of frames of shots with so many pixels each.
 
-    `photos` and `frames` are the numbers of chosen photos, and of frames of chosen shots.
+    None where the engine declares no cost.
     """
     cost = engine.cost(options)
     if cost is None:
         return None
     photos += min(MOST_KEY_FRAMES, math.ceil(frames * KEY_FRAME_SHARE))
-    weights_size = sum(weights.size for weights in engine.weights)
-    memory, least_memory = cost.memory_of(photos) + weights_size, cost.least_memory_of(photos) + weights_size
+    beside = sum(weights.size for weights in engine.weights) + shot_cost.memory(frames)
+    memory, least_memory = cost.memory_of(photos) + beside, cost.least_memory_of(photos) + beside
     graphics = hardware.graphics_cards() if "torch" in engine.requires else ()
     # Where a card has too little memory, the processor does the work.
     available = max([*(card.free for card in graphics), hardware.free_memory()])
     refusal = ""
     if least_memory > available:
-        for_photos = available - weights_size - cost.memory
+        for_photos = available - beside - cost.memory
         most = int(for_photos / cost.memory_per_photo) if cost.memory_per_photo else 0
         advice = f"choose at most {most} photos or a lower quality" if most > 1 else "close other programs"
         refusal = (
             f"{photos} {'photo takes' if photos == 1 else 'photos take'} about {least_memory / 1e9:.1f} GB of memory "
             f"with {engine.label}, and {available / 1e9:.1f} GB are free; {advice}, or take another engine."
         )
-    seconds = cost.seconds_of(photos) + frames * SECONDS_PER_FRAME
+    seconds = cost.seconds_of(photos) + shot_cost.seconds(frames, pixels)
     return Estimate(max(least_memory, min(memory, available)), seconds, refusal)
 
 

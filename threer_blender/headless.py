@@ -12,7 +12,7 @@ from typing import Any
 
 from . import bundle, doctor
 from .engines import registry
-from .files import bundle_folder, photo_files
+from .files import bundle_folder, photo_files, sequence_files
 from .host import environment
 from .jobs.messages import (
     Done,
@@ -116,7 +116,10 @@ def begin(request: Request, data_folder: Path | None = None) -> Job:
     if not isinstance(request, ReconstructionRequest):
         return Job(request, environment.this_python(), data_folder)
     engine = registry.engine(request.engine)
-    expected = doctor.estimate(engine, request.options, len(photo_files.find(request.photos).files))
+    files = photo_files.find(request.photos).files
+    frames = sum(len(sequence_files.frames(file)) for file in files if sequence_files.is_pattern(file))
+    photos = sum(not sequence_files.is_pattern(file) for file in files)
+    expected = doctor.estimate(engine, request.options, photos, frames)
     if expected is not None and expected.refusal:
         raise UserError(expected.refusal)
     return Job(request, environment.choose(engine.needed(request.options), data_folder), data_folder)

@@ -71,6 +71,25 @@ def test_patterns_are_taken_as_artists_write_them(tmp_path: Path) -> None:
         photo_files.find([tmp_path / "other_####.png"])
 
 
+@pytest.mark.parametrize(
+    "head", ["a#1.", "##.", "take#", "a\nb.", "a*b.", "a[0-9].", "a{1,2}.", "take%d.", "-i ", "http:x."]
+)
+def test_a_name_may_hold_letters_that_are_patterns_elsewhere(tmp_path: Path, head: str) -> None:
+    files(tmp_path, [f"{head}{number}.exr" for number in (1001, 1002, 1004)])
+    (pattern,) = photo_files.find([tmp_path / f"{head}1002.exr"]).files
+    assert sequence_files.frames(pattern) == {n: tmp_path / f"{head}{n}.exr" for n in (1001, 1002, 1004)}
+    assert sequence_files.is_pattern(pattern)
+    assert photo_files.find([pattern]).files == [pattern]
+
+
+@pytest.mark.parametrize("name", ["take%d.mov", "take%04d.png", "%00d.jpg", "%099999999999d.png"])
+def test_a_file_that_is_named_like_a_number_is_a_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="no file or folder"):
+        photo_files.find([tmp_path / name])
+    files(tmp_path, [name])
+    assert photo_files.find([tmp_path / name]).files == [tmp_path / name]
+
+
 def test_a_file_that_is_named_like_a_pattern_is_a_file(tmp_path: Path) -> None:
     files(tmp_path, ["take #.jpg"])
     assert not sequence_files.is_pattern(tmp_path / "take #.jpg")

@@ -185,6 +185,12 @@ FAULTS = (
         ("files/test_single_pictures.py", "files/test_sequence_files.py"),
     ),
     Fault(
+        "B11",
+        "Names that mean something to FFmpeg, to a shell or to Blender: of photos, films, sequences, masks, and their "
+        "folders",
+        ("pictures/test_names.py", "scene/test_clip_masks.py::test_the_folder"),
+    ),
+    Fault(
         "B12",
         "Photos that repeat, contradict each other, do not overlap, or were taken from one spot",
         (

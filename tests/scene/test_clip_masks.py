@@ -54,6 +54,13 @@ def test_a_mask_is_written_for_each_frame_as_it_was_drawn(clip: Any, tmp_path: P
         assert (out != wanted).mean() < 0.02
 
 
+@pytest.mark.parametrize("name", ["a{blend_name}", "{", "#", "%04d"])
+def test_the_folder_may_be_named_like_a_template(clip: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    assert clip_masks.write(drawn(0.25, 0.5, 0.0, 0.25), clip, tmp_path / name / "masks") == 3
+    assert len(list((tmp_path / name / "masks").glob("mask.*.png"))) == 3
+
+
 def test_what_is_no_mask_is_said(clip: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is empty; draw a spline"):
         clip_masks.write(bpy.data.masks.new("nothing"), clip, tmp_path / "masks")

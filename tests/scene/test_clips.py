@@ -4,13 +4,13 @@ from pathlib import Path
 
 import bpy
 
-from tests.blender.filmed import COUNT, write_film
+from tests.blender.filmed import COUNT, SIZE, write_film
 from threer_blender.scene import clips
 
 
 def test_a_films_frames_and_rate(tmp_path: Path) -> None:
     length = clips.length(write_film(tmp_path / "clip.mp4"))
-    assert length == (COUNT, 24)
+    assert length == (COUNT, 24, SIZE[0] * SIZE[1])
     assert str(length) == f"{COUNT} frames, 24 fps"
     assert not bpy.data.movieclips
 

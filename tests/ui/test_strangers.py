@@ -231,7 +231,101 @@ def marker(scene: Any) -> None:
     scene.timeline_markers.new("cut", frame=10)
 
 
+def attribute(path: str, value: Any) -> Any:
+    """Sets an attribute of an object, or below it: the path begins with the object's name."""
+
+    def touch(_: Any) -> None:
+        name, *parts, last = path.split(".")
+        owner = bpy.data.objects[name]
+        for part_name in parts:
+            owner = getattr(owner, part_name)
+        setattr(owner, last, value)
+
+    touch.__name__ = f"{path} = {value}"
+    return touch
+
+
+def quaternion(_: Any) -> None:
+    bpy.data.objects["Camera"].rotation_mode = "QUATERNION"
+    bpy.data.objects["Camera"].rotation_quaternion = (0.7, 0.7, 0, 0)
+
+
+def without_faces(_: Any) -> None:
+    corners = [vertex.co[:] for vertex in bpy.data.objects["Cube"].data.vertices]
+    bpy.data.objects["Cube"].data.clear_geometry()
+    bpy.data.objects["Cube"].data.from_pydata(corners, [], [])
+
+
+def painted(_: Any) -> None:
+    tree = bpy.data.objects["Cube"].data.materials[0].node_tree
+    tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (1, 0, 0, 1)
+
+
+def textured(_: Any) -> None:
+    bpy.data.objects["Cube"].data.materials[0].node_tree.nodes.new("ShaderNodeTexImage")
+
+
+def shaped(_: Any) -> None:
+    bpy.data.objects["Cube"].shape_key_add(name="smile")
+
+
+def grouped(_: Any) -> None:
+    bpy.data.objects["Cube"].vertex_groups.new(name="arm")
+
+
+def noted(_: Any) -> None:
+    bpy.data.objects["Cube"]["rig"] = 1
+
+
+def with_background(_: Any) -> None:
+    bpy.data.objects["Camera"].data.background_images.new()
+
+
+def collected(scene: Any) -> None:
+    scene.collection.children.link(bpy.data.collections.new("Set"))
+
+
+def lit_by_picture(scene: Any) -> None:
+    scene.world.node_tree.nodes.new("ShaderNodeTexEnvironment")
+
+
+def with_sky(scene: Any) -> None:
+    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.1, 0.3, 0.9, 1)
+
+
+def cut(scene: Any) -> None:
+    editor = scene.sequence_editor_create()
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+    length = {"length": 9} if bpy.app.version >= (5, 0, 0) else {"frame_end": 10}
+    strips.new_effect(name="black", type="COLOR", channel=1, frame_start=1, **length)
+
+
+def comped(scene: Any) -> None:
+    scene.use_nodes = True
+
+
+def compressed(scene: Any) -> None:
+    scene.render.image_settings.file_format = "OPEN_EXR"
+
+
+def exposed(scene: Any) -> None:
+    scene.view_settings.exposure = 1.0
+
+
+def in_centimetres(scene: Any) -> None:
+    scene.unit_settings.scale_length = 0.01
+
+
 TOUCHED = [
+    quaternion, without_faces, painted, textured, shaped, grouped, noted, with_background, collected, lit_by_picture,
+    with_sky, cut, comped, compressed, exposed, in_centimetres, attribute("Light.data.type", "SUN"),
+    attribute("Light.data.color", (1, 0, 0)), attribute("Light.data.shadow_soft_size", 2.0),
+    attribute("Camera.data.type", "ORTHO"), attribute("Camera.data.shift_x", 0.1),
+    attribute("Camera.data.sensor_width", 24.0), attribute("Camera.data.clip_end", 5000.0),
+    attribute("Camera.data.dof.use_dof", True), attribute("Cube.delta_location", (1, 0, 0)),
+    attribute("Cube.hide_render", True), attribute("Cube.instance_type", "VERTS"),
+    scene_setting("resolution_percentage", 50), scene_setting("film_transparent", True),
+    scene_setting("use_border", True), scene_setting("use_preview_range", True),
     lens, moved_light, energy, edited_cube, subdivided, another_mesh, animated, animated_lens, constrained, parented,
     marker, scene_setting("frame_end", 120), scene_setting("frame_start", 101), scene_setting("frame_current", 5),
     scene_setting("resolution_x", 2048), scene_setting("resolution_y", 858), scene_setting("pixel_aspect_x", 2.0),

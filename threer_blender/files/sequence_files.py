@@ -2,7 +2,7 @@
 
 A pattern has as many # as the numbers have digits, with leading zeros; longer numbers belong to it, too. It may stand
 wherever a path does, for the whole shot. Frames have the files' numbers: file 1001 is frame 1001, and a missing file is
-a missing frame.
+a missing frame. The last # of a name stand for the number; others belong to the name.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FEWEST_NAMED = 3  # pictures named like frames (`name.1001.png`) that are a sequ
 FEWEST_NUMBERED = 8  # pictures with another number (`name_0001.png`) that are a sequence; fewer are photos
 LAST = 1_048_574  # Blender's last frame
 
-_NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.[A-Za-z]+)")
-_PATTERN = re.compile(r"(?P<head>[^#]*)(?P<hashes>#+)(?P<tail>\.[A-Za-z]+)")
-_PRINTF = re.compile(r"%0?(\d*)d(?=\.[A-Za-z]+$)")
+_NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.[A-Za-z]+)", re.DOTALL)
+_PATTERN = re.compile(r"(?P<head>.*?)(?P<hashes>#+)(?P<tail>\.[A-Za-z]+)", re.DOTALL)
+_PRINTF = re.compile(r"%0?([1-9]?)d(?=\.[A-Za-z]+$)")
 
 
 def is_pattern(path: str | Path) -> bool:
@@ -30,7 +30,9 @@ def is_pattern(path: str | Path) -> bool:
 
 
 def from_notation(path: Path) -> Path:
-    """The pattern `plate.####.exr` for `plate.%04d.exr`; any other path as it is."""
+    """The pattern `plate.####.exr` for `plate.%04d.exr`; any other path, and that of a file, as it is."""
+    if path.exists():
+        return path
     return path.with_name(_PRINTF.sub(lambda match: "#" * int(match[1] or 1), path.name))
 
 
@@ -68,17 +70,20 @@ def frames(pattern: Path) -> dict[int, Path]:
     match = _PATTERN.fullmatch(pattern.name)
     if match is None:
         return {}
-    digits = len(match["hashes"])
-    names = {
-        int(number): pattern.with_name(f"{match['head']}{number}{match['tail']}")
-        for number in _numbers(pattern.parent, match["head"], match["tail"])
-        if len(number) == digits or (len(number) > digits and not number.startswith("0"))
-    }
-    return {number: names[number] for number in sorted(names) if number <= LAST}
+    for digits in range(len(match["hashes"]), 0, -1):  # the first of them may belong to the name: take#0001.exr
+        head = match["head"] + "#" * (len(match["hashes"]) - digits)
+        names = {
+            int(number): pattern.with_name(f"{head}{number}{match['tail']}")
+            for number in _numbers(pattern.parent, head, match["tail"])
+            if len(number) == digits or (len(number) > digits and not number.startswith("0"))
+        }
+        if names:
+            return {number: names[number] for number in sorted(names) if number <= LAST}
+    return {}
 
 
 def file_name(pattern: str, number: int) -> str:
-    """The name of a sequence's file: the pattern with `number` in place of its ####."""
+    """The name of a sequence's file: the `pattern`, whose # all stand for digits, with `number` in their place."""
     digits = pattern.count("#")
     return pattern.replace("#" * digits, f"{number:0{digits}d}")
 

@@ -43,7 +43,7 @@ class Decoder:
 
     def __init__(self, path: Path, threaded: bool) -> None:
         bounded.open_regular(path).close()  # FFmpeg would wait for a pipe
-        self.container = av.open(str(path), options=OPEN_OPTIONS, timeout=PATIENCE)
+        self.container = av.open(str(path.absolute()), options=OPEN_OPTIONS, timeout=PATIENCE)
         self.stream = _picture_stream(self.container)
         self._bytes = path.stat().st_size
         most = min(LARGEST_PIXELS, USUAL_PIXELS + PIXELS_PER_BYTE * self._bytes)

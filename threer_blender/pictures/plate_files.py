@@ -15,6 +15,7 @@ from ..files.photo_files import MOST_PIXELS
 from ..model.arrays import Array, UInt8Array
 from .light import displayed, from_cineon, linear
 
+FORMATS = {".exr": "exr_pipe", ".dpx": "dpx_pipe"}
 # FFmpeg's names of pixel formats of floats -> the number of channels.
 FLOATS = {"grayf32le": 1, "gbrpf32le": 3, "gbrapf32le": 4, "grayf16le": 1, "gbrpf16le": 3, "gbrapf16le": 4}
 
@@ -38,8 +39,11 @@ def light(file: Path) -> Array:
 
 def _values(file: Path) -> Array:
     """(H, W, 3) float32: the stored values, integers divided by their largest. Raises OSError or ValueError."""
-    bounded.open_regular(file).close()  # FFmpeg would wait for a pipe
-    with av.open(str(file)) as container:
+    # FFmpeg gets no name: it would take %d in it, or a * in its folder, for that of many files.
+    with (
+        bounded.open_regular(file) as opened,
+        av.open(opened, mode="r", format=FORMATS[file.suffix.lower()]) as container,
+    ):
         if not container.streams.video:
             raise ValueError("there is no picture in it")
         stream = container.streams.video[0]

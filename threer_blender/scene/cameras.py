@@ -111,6 +111,11 @@ def stored_path(path: Path) -> str:
     return str(path)
 
 
+def rendered_path(path: str) -> str:
+    """The path as settings for rendered files take it: from Blender 5 on, they read text in braces as a variable."""
+    return path.replace("{", "{{").replace("}", "}}") if bpy.app.version >= (5, 0, 0) else path
+
+
 def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture: Path) -> None:
     """Shows `picture`, the undistorted upright photo, behind everything in the camera's view, filling the frame."""
     with_images = (each for each in data.background_images if each.image)

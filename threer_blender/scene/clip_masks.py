@@ -11,7 +11,7 @@ import bpy
 
 from ..files import sequence_files, whole_folder
 from ..model.errors import UserError, quoted
-from . import overlay
+from . import cameras, overlay
 from .files import not_written
 
 NAME = "mask.####.png"
@@ -35,9 +35,10 @@ def write(mask: bpy.types.Mask, clip: bpy.types.MovieClip, folder: Path) -> int:
             for frame in range(scene.frame_start, scene.frame_end + 1):
                 number = frame - clip.frame_start + first_number(clip)
                 scene.frame_set(frame)
-                scene.render.filepath = str(new.path / sequence_files.file_name(NAME, number))
+                file = new.path / sequence_files.file_name(NAME, number)
+                scene.render.filepath = cameras.rendered_path(str(file))
                 bpy.ops.render.render(write_still=True, scene=scene.name)
-                if not Path(scene.render.filepath).is_file():
+                if not file.is_file():
                     raise not_written(new.path, RuntimeError("Blender wrote no mask"))
             return int(scene.frame_end - scene.frame_start + 1)
     finally:

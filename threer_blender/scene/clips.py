@@ -1,4 +1,4 @@
-"""[B] The length of a film as Blender reads it: its frames and its frame rate."""
+"""[B] The length of a film as Blender reads it: its frames, their rate and their size."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import bpy
 
 
 class Length(NamedTuple):
-    """Frames of a film, and frames a second."""
+    """Frames of a film, frames a second, and pixels of a frame."""
 
     frames: int
     rate: float
+    pixels: int
 
     def __str__(self) -> str:
         """In words: 100 frames, 23.976 fps."""
@@ -27,6 +28,7 @@ def length(path: Path) -> Length | None:
         return None
     try:
         readable = min(clip.size) > 0 and clip.frame_duration > 0
-        return Length(int(clip.frame_duration), float(clip.fps)) if readable else None
+        across, down = clip.size
+        return Length(int(clip.frame_duration), float(clip.fps), across * down) if readable else None
     finally:
         bpy.data.movieclips.remove(clip)

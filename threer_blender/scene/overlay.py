@@ -179,7 +179,7 @@ def _render(scene: bpy.types.Scene, path: Path) -> None:
     render.ffmpeg.format, render.ffmpeg.codec = "MPEG4", "H264"
     render.ffmpeg.constant_rate_factor, render.ffmpeg.audio_codec = "HIGH", "NONE"
     with tempfile.TemporaryDirectory() as folder:
-        render.filepath = str(Path(folder) / "overlay.mp4")
+        render.filepath = cameras.rendered_path(str(Path(folder) / "overlay.mp4"))
         bpy.ops.render.render(animation=True, scene=scene.name)
         made = next(Path(folder).iterdir(), None)
         try:

@@ -98,9 +98,10 @@ def _orbited(camera: bpy.types.Object, target: Vector) -> bpy.types.Object:
 def _render(scene: bpy.types.Scene) -> Array:
     """(H, W, 3) float32 the scene as its camera sees it, in values as stored, bottom row first."""
     with tempfile.TemporaryDirectory() as folder:
-        scene.render.filepath = str(Path(folder) / "view.png")
+        file = str(Path(folder) / "view.png")
+        scene.render.filepath = cameras.rendered_path(file)
         bpy.ops.render.render(write_still=True)
-        image = bpy.data.images.load(scene.render.filepath)
+        image = bpy.data.images.load(file)
         rendered = _pixels(image, *image.size)
         bpy.data.images.remove(image)
     return rendered

@@ -211,7 +211,7 @@ def _file(node: Any, comp: Path) -> Any:
         node.base_path = cameras.stored_path(comp)
         node.file_slots[0].path = COMP
     else:
-        node.directory, node.file_name = cameras.stored_path(comp), COMP
+        node.directory, node.file_name = cameras.rendered_path(cameras.stored_path(comp)), COMP
         node.format.media_type = "IMAGE"
         if not node.file_output_items:
             node.file_output_items.new("RGBA", "Image")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -11,7 +13,7 @@ from ..files.bundle_pictures import plate_of
 from ..lenses import fits
 from ..lenses.overscan import Overscan, without_distortion
 from ..model.lens import Distortion
-from ..model.reconstruction import Camera, Photo, Shot
+from ..model.reconstruction import Camera, Photo, Reconstruction, Shot
 from ..reports import smoothing
 from . import axes, cameras, identity, layers
 from .changes import Changes
@@ -72,6 +74,31 @@ def smoothing_width(obj: bpy.types.Object) -> float:
 def smoothed(obj: bpy.types.Object, shot: Shot) -> Shot:
     """The shot with its camera smoothed as the artist wants the camera object `obj`."""
     return smoothing.smoothed(shot, smoothing_width(obj))
+
+
+def as_smoothed(objects: Iterable[bpy.types.Object], result: Reconstruction) -> tuple[Reconstruction, list[str]]:
+    """The result with its shots' cameras as smooth as those of the camera `objects`, and sentences about that.
+
+    The cameras of photos that are frames of a shot move as the shot's camera does.
+    """
+    widths = {shot.video: smoothing_width(obj) for obj in objects for shot in result.shots if is_of(obj, shot)}
+    smooth_shots = [smoothing.smoothed(shot, widths.get(shot.video, 0.0)) for shot in result.shots]
+    by_path = {
+        before.path: (before.cameras, after.cameras) for before, after in zip(result.shots, smooth_shots, strict=True)
+    }
+    photos = {photo.name: photo for photo in result.photos}
+    moved = []
+    for camera in result.cameras:
+        photo = photos[camera.photo]
+        before, after = by_path.get(photo.path, ({}, {}))
+        if photo.frame in before and before[photo.frame] is not after[photo.frame]:
+            smooth_from_solved = before[photo.frame].camera_from_world @ after[photo.frame].world_from_camera
+            camera = replace(camera, world_from_camera=camera.world_from_camera @ smooth_from_solved)
+        moved.append(camera)
+    sentences = [
+        f"the camera of {name} is smoothed over {width:g} frames, as here" for name, width in widths.items() if width
+    ]
+    return replace(result, shots=smooth_shots, cameras=moved), sentences
 
 
 def key_poses(obj: bpy.types.Object, shot: Shot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import bpy
 import numpy as np
@@ -17,6 +18,26 @@ STARTUP = {
     ("Light", "LIGHT"): [4.076245, 1.005454, 5.903862, 0.650328, 0.055217, 1.866391, 1.0, 1.0, 1.0, 1000.0],
 }
 SETTINGS = (1, 250, 1, 1920, 1080, 1.0, 1.0, 24, 1.0)  # first, last and current frame; size, pixel aspect; frame rate
+# Further settings of a new file, by the type of what they belong to. None of them may differ where nobody has worked.
+UNCHANGED: dict[str, dict[str, object]] = {
+    "OBJECT": {
+        **dict.fromkeys(("delta_location", "delta_rotation_euler"), (0.0, 0.0, 0.0)),
+        **{"delta_scale": (1.0, 1.0, 1.0), "rotation_mode": "XYZ", "instance_type": "NONE"},
+        **dict.fromkeys(("hide_render", "hide_viewport", "show_in_front"), False),
+    },
+    "CAMERA": {
+        **{"type": "PERSP", "sensor_fit": "AUTO", "sensor_width": 36.0, "sensor_height": 24.0, "shift_x": 0.0},
+        **{"shift_y": 0.0, "clip_start": 0.1, "clip_end": 100.0, "dof.use_dof": False},
+    },
+    "LIGHT": {"type": "POINT", "color": (1.0, 1.0, 1.0), "shadow_soft_size": 0.1},
+    "MESH": {"shape_keys": None},
+    "SCENE": {
+        **{"render.resolution_percentage": 100, "view_settings.exposure": 0.0, "view_settings.gamma": 1.0},
+        **{"render.image_settings.file_format": "PNG", "unit_settings.scale_length": 1.0},
+        **dict.fromkeys(("render.film_transparent", "render.use_border", "use_preview_range"), False),
+    },
+}
+GREY, DARK = (0.8, 0.8, 0.8, 1.0), (0.05087609, 0.05087609, 0.05087609, 1.0)  # of the cube, and of the world
 USUAL = "AgX"  # Blender's own view transform
 HIDDEN = "New file: its cube is hidden, and the view transform is Standard, for the pictures' colors."
 
@@ -39,7 +60,56 @@ def _is_untouched(obj: bpy.types.Object) -> bool:
         now += [abs(value) for vertex in data.vertices for value in vertex.co]
     else:
         now += [data.lens] if obj.type == "CAMERA" else [data.energy]
-    return bool(np.allclose(now, STARTUP[obj.name, obj.type], atol=1e-4))
+    return bool(np.allclose(now, STARTUP[obj.name, obj.type], atol=1e-4)) and not _has_more(obj)
+
+
+def _has_more(obj: bpy.types.Object) -> bool:
+    """Whether an object of a new file differs in what is no number of STARTUP: its kind, its parts, its material."""
+    data = obj.data
+    if (
+        not _unchanged(obj, "OBJECT")
+        or not _unchanged(data, obj.type)
+        or obj.vertex_groups
+        or [*obj.keys(), *data.keys()]
+    ):
+        return True
+    if obj.type == "CAMERA":
+        return bool(data.background_images)
+    if obj.type == "LIGHT":
+        return False
+    materials = [material for material in data.materials if material is not None]
+    parts = (len(data.edges), len(data.polygons), len(data.uv_layers), len(data.color_attributes))
+    return parts != (12, 6, 1, 0) or len(materials) > 1 or not all(map(_is_grey, materials))
+
+
+def _is_grey(material: bpy.types.Material) -> bool:
+    """Whether a material is that of Blender's first cube."""
+    return _has_two_nodes(material.node_tree, "ShaderNodeBsdfPrincipled", "Base Color", GREY) and np.allclose(
+        material.diffuse_color, GREY, atol=1e-4
+    )
+
+
+def _has_two_nodes(tree: bpy.types.NodeTree | None, kind: str, name: str, color: tuple[float, ...]) -> bool:
+    """Whether a tree has a node of this kind, whose input `name` has this colour, and an output. So has none."""
+    if tree is None:
+        return True
+    shaders = [node for node in tree.nodes if node.bl_idname == kind]
+    return (
+        len(tree.nodes) == 2
+        and len(shaders) == 1
+        and np.allclose(shaders[0].inputs[name].default_value, color, atol=1e-4)
+    )
+
+
+def _unchanged(owner: Any, kind: str) -> bool:
+    """Whether all settings of UNCHANGED for this kind have their first values."""
+    return all(_is(owner.path_resolve(path), first) for path, first in UNCHANGED[kind].items())
+
+
+def _is(value: Any, first: Any) -> bool:
+    if isinstance(first, (tuple, float)):
+        return bool(np.allclose(value, first, atol=1e-4))
+    return bool(value == first)
 
 
 def _has_first_settings(scene: bpy.types.Scene) -> bool:
@@ -47,8 +117,15 @@ def _has_first_settings(scene: bpy.types.Scene) -> bool:
     render = scene.render
     frames = (scene.frame_start, scene.frame_end, scene.frame_current)
     size = (render.resolution_x, render.resolution_y, render.pixel_aspect_x, render.pixel_aspect_y)
-    worked_on = scene.timeline_markers or scene.animation_data
-    return not worked_on and (*frames, *size, render.fps, render.fps_base) == SETTINGS
+    editor = scene.sequence_editor
+    strips = editor and (editor.strips if hasattr(editor, "strips") else editor.sequences)
+    comp = scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.use_nodes
+    collections = [child for child in scene.collection.children if child.name != "Collection"]
+    worked_on = scene.timeline_markers or scene.animation_data or strips or comp or collections
+    first_world = scene.world is None or _has_two_nodes(scene.world.node_tree, "ShaderNodeBackground", "Color", DARK)
+    if worked_on or not first_world or not _unchanged(scene, "SCENE"):
+        return False
+    return (*frames, *size, render.fps, render.fps_base) == SETTINGS
 
 
 def make_room(changes: Changes, scene: bpy.types.Scene) -> str:

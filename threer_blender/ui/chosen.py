@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from ..files import photo_files, sequence_files
+from ..model import shot_cost
 from . import operators, properties, words
 
 MOST_SHOTS = 4  # that are named on the panel
@@ -37,6 +38,11 @@ def size(scene: bpy.types.Scene) -> tuple[int, int]:
     photos = properties.settings(scene).photos
     shots = [photo for photo in photos if photo.shot]
     return len(photos) - len(shots), sum(photo.frames for photo in shots)
+
+
+def largest_frame(scene: bpy.types.Scene) -> int:
+    """The pixels of the chosen shots' largest frame; those of a usual one where no size is known yet."""
+    return max((photo.pixels for photo in properties.settings(scene).photos), default=0) or shot_cost.USUAL_PIXELS
 
 
 def draw(layout: Any, scene: bpy.types.Scene, columns: int) -> None:

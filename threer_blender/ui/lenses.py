@@ -62,12 +62,13 @@ class THREER_OT_export_cameras(AsksForFolder, OfResult, bpy.types.Operator):
         root = summary.current_root(context.scene, context.object)
         folder = summary.bundle(root)
         choice = Choice("" if self.axes == "OWN" else self.axes, self.scale, self.first_frame or None)
-        result = world.in_scene(root, bundle.read(folder))
+        smooth, sentences = shots.as_smoothed(summary.filming_cameras(root), bundle.read(folder))
+        result = world.in_scene(root, smooth)
         if self.format_id in exchange.IN_BLENDER:
             lines = interchange.write(result, self.format_id, self.folder, choice)
         else:
             lines = exchange.write(result, folder, self.format_id, self.folder, choice)
-        self.report({"INFO"}, "; ".join(lines))
+        self.report({"INFO"}, "; ".join([*lines, *sentences]))
 
 
 class THREER_OT_comp_over_plate(OfResult, bpy.types.Operator):

@@ -84,7 +84,8 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
     text = "Reconstruct Next" if busy else "Reconstruct"
     row.operator(operators.THREER_OT_reconstruct.bl_idname, text=text, icon="OUTLINER_OB_POINTCLOUD")
     photos, frames = (0, 0) if busy else chosen.size(scene)
-    expected = readiness.estimate(engine, options, photos, frames) if photos or frames else None
+    known = photos or frames
+    expected = readiness.estimate(engine, options, photos, frames, chosen.largest_frame(scene)) if known else None
     if expected is not None and expected.refusal:
         words.sentence(layout, expected.refusal, columns, "ERROR")
     elif expected is not None:

@@ -26,6 +26,7 @@ class THREER_PG_photo(bpy.types.PropertyGroup):
     megabytes: bpy.props.FloatProperty()
     shot: bpy.props.StringProperty()  # a shot in words: its name and its frames; empty for a photo
     frames: bpy.props.IntProperty()  # of a shot
+    pixels: bpy.props.IntProperty()  # of each of its frames; 0 where the size is not known yet
 
 
 def settings(scene: bpy.types.Scene) -> Any:
@@ -40,18 +41,18 @@ def choose(scene: bpy.types.Scene, photos: list[Path]) -> None:
     for photo in photos:
         entry = chosen.add()
         entry.path = str(photo)
-        entry.shot, entry.frames = _shot(photo)
+        entry.shot, entry.frames, entry.pixels = _shot(photo)
         entry.megabytes = sequence_files.size(photo) / 1e6
 
 
-def _shot(path: Path) -> tuple[str, int]:
-    """A chosen file as a shot in words, and how many frames it has; "" and 0 for a photo."""
+def _shot(path: Path) -> tuple[str, int, int]:
+    """A chosen file as a shot in words, how many frames it has, and their pixels; "" and 0 for a photo."""
     if sequence_files.is_pattern(path):
-        return sequence_files.described(path), len(sequence_files.frames(path))
+        return sequence_files.described(path), len(sequence_files.frames(path)), 0
     if path.suffix.lower() not in photo_files.VIDEO_SUFFIXES:
-        return "", 0
+        return "", 0, 0
     length = clips.length(path)
-    return (path.name, 0) if length is None else (f"{path.name}: {length}", length.frames)
+    return (path.name, 0, 0) if length is None else (f"{path.name}: {length}", length.frames, length.pixels)
 
 
 def chosen_paths(scene: bpy.types.Scene) -> list[str]:

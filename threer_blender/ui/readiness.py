@@ -34,7 +34,10 @@ def offered(engine: Engine) -> list[Option]:
     return work.seek(("offered", engine.id), partial(doctor.offered, engine, work.current().data_folder), unconditional)
 
 
-def estimate(engine: Engine, options: Mapping[str, Any], photos: int, frames: int) -> doctor.Estimate | None:
-    """The expected cost of a run with so many photos and frames of shots; None where it is not known, or not yet."""
-    name = ("estimate", engine.id, tuple(sorted(options.items())), photos, frames)
-    return work.seek(name, partial(doctor.estimate, engine, options, photos, frames), None)
+def estimate(
+    engine: Engine, options: Mapping[str, Any], photos: int, frames: int, pixels: int
+) -> doctor.Estimate | None:
+    """The expected cost of a run with this number of photos, and of frames of shots with so many pixels each; None
+    where it is not known, or not known yet."""
+    name = ("estimate", engine.id, tuple(sorted(options.items())), photos, frames, pixels)
+    return work.seek(name, partial(doctor.estimate, engine, options, photos, frames, pixels), None)

@@ -168,6 +168,7 @@ def _reconstruct(request: ReconstructionRequest, report: MessageReport) -> Done:
     files, skipped = photo_files.find(request.photos)
     if skipped:
         report.warn(photo_files.skipped_sentence(skipped))
+    _tell_budget(files, report)
     chosen = photos.read(files, report.warn, lambda done: report(READING, done, 1))
     if not engine.panoramas:
         chosen = _without_panoramas(chosen, engine, report)
@@ -200,6 +201,16 @@ def _reconstruct(request: ReconstructionRequest, report: MessageReport) -> Done:
     )
 
 
+def _tell_budget(files: Sequence[Path], report: MessageReport) -> None:
+    """Tells the expected cost of long shots among the files, before they are read."""
+    if environment.missing_here(("av",)):
+        return
+    from . import shot_budget
+
+    for sentence in shot_budget.sentences(files):
+        report.warn(sentence)
+
+
 def _without_panoramas(chosen: Photos, engine: Engine, report: MessageReport) -> Photos:
     """The photos without panoramas. The report warns of each panorama that is left out."""
     rest = chosen.without_panoramas(engine.label)
@@ -227,10 +238,8 @@ def _solved(
             )
         reconstruction, options = within_memory(engine, photos, options, report)
         return masking.applied(reconstruction, masked), options
-    from . import moving_masks, shot_budget, shots
+    from . import moving_masks, shots
 
-    for sentence in shot_budget.sentences(photos):
-        report.warn(sentence)
     videos = shots.track(photos, masked, lambda done, total: report(TRACKING, done, total))
     adjusting = partial(report, ADJUSTING)
     task = shots.ShotTask(engine, photos, videos, options, adjusting)

@@ -1,31 +1,33 @@
-"""[R] The expected cost of a long shot, reported before the work begins."""
+"""[R] The expected cost of long shots, from the headers of the chosen files: told before any picture is decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from pathlib import Path
 
-from ..model.reconstruction import Photo
-from ..pictures import video
-
-LONG = 1500  # frames: the cost of a shot with so many, or more, is reported
-SECONDS = 0.35  # for each frame, on one core: tracking its points and solving its camera
-BYTES = 2e5  # for each frame's tracks, while all frames are solved at once
-
-
-def sentences(photos: Sequence[Photo]) -> list[str]:
-    """Sentences on the expected cost of the long videos among the photos."""
-    names = {photo.path: photo.name.rpartition(" ")[0] for photo in photos if photo.frame is not None}
-    texts = (sentence(name, len(video.frame_source(path))) for path, name in names.items())
-    return [each for each in texts if each]
+from ..files import sequence_files
+from ..files.photo_files import VIDEO_SUFFIXES
+from ..model import shot_cost
+from ..pictures.decoder import FAULTS, Decoder
+from ..pictures.decoding import Unusable
 
 
-def sentence(name: str, frames: int) -> str:
-    """A sentence on the expected cost of the shot `name` with this number of frames; "" where they are few."""
-    if frames < LONG:
-        return ""
-    minutes, gigabytes = SECONDS * frames / 60, BYTES * frames / 1e9
-    return (
-        f"{name} has {frames:,} frames: following points through them and solving them takes about {minutes:.0f} "
-        f"minutes and {gigabytes:.1f} GB of memory, beside what the engine takes. Cancel and choose a shorter film "
-        "where that is too much."
-    )
+def sentences(files: Iterable[Path]) -> list[str]:
+    """Sentences on the expected cost of the long videos and image sequences among the files."""
+    return [text for file in files if (text := shot_cost.sentence(file.name, *_frames(file)))]
+
+
+def _frames(file: Path) -> tuple[int, int]:
+    """How many frames a file claims to have, and the pixels of each; 0 frames where it is no shot, or does not say."""
+    if sequence_files.is_pattern(file):
+        return len(sequence_files.frames(file)), shot_cost.USUAL_PIXELS
+    if file.suffix.lower() not in VIDEO_SUFFIXES:
+        return 0, 0
+    try:
+        decoder = Decoder(file, threaded=False)
+    except (*FAULTS, Unusable):  # the reader says so later
+        return 0, 0
+    stream, container = decoder.stream, decoder.container
+    rate = stream.average_rate or stream.guessed_rate or 0
+    lasts = container.duration / 1_000_000 if container.duration else 0  # FFmpeg counts microseconds
+    return stream.frames or round(lasts * rate), stream.width * stream.height
