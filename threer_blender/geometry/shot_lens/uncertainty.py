@@ -53,7 +53,7 @@ def covariances(
         changes += np.einsum("mrk,mk->mr", rows.inner, of_points[tracks.point])
         columns.append(of_lens[list(unknowns)])
         by_track.append(np.bincount(tracks.point, (rows.residuals * changes).sum(axis=1), len(tracks)))
-    influence = np.stack(by_track)
+    influence = np.asarray(np.stack(by_track), np.float64)
     independent: FloatArray = problem.noise**2 * np.stack(columns)
     clustered: FloatArray = influence @ influence.T
     return independent, clustered
