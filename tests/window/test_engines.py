@@ -15,7 +15,7 @@ from tests.blender.world import CAMERAS, reconstruct, write_photos
 from tests.sample_photos import SAMPLE
 from tests.splats import random_gaussians
 from threer_blender import bundle, splat_files
-from threer_blender.host import environment
+from threer_blender.host import environment, store
 
 from . import window as real
 from .artist import Artist
@@ -25,6 +25,7 @@ ENGINE, RECONSTRUCT, NEEDED, STOP = 3.5, 6.35, 7.3, 19.45
 # In the list of engines, and in the dialog: pixels from where the click was that opened them.
 FILTER, FIRST_ENGINE, NEXT_ENGINE = (-153, 43), (-20, 69), 20.9
 ACCEPT = (-386, 69)
+KNOWN = "all(state is not part('ui.readiness').UNKNOWN for _, state in part('ui.engines').listed())"
 DATA_FOLDER = "blender/extensions/.user/user_default/threer_blender"
 STAND_IN = f"""
 import pathlib
@@ -63,6 +64,7 @@ def drop_splats(artist: Artist) -> None:
 def choose_an_engine(artist: Artist) -> None:
     """The list says which can run; the filter leaves those whose results may be sold."""
     x, y = artist.row(ENGINE, across=0.6)
+    artist.until(KNOWN, 120)
     artist.open(x, y, "12 engines")
     place = listed(artist).index("vggt_commercial")
     artist.click(
@@ -112,7 +114,7 @@ def accept_terms(artist: Artist) -> None:
     artist.keep("18 terms accepted")
     window.key("Return")
     artist.until("'needs your own token' in work().error", 20)  # which these weights' owners want
-    assert list((window.shared / DATA_FOLDER / "weights" / "accepted").iterdir())
+    assert list((window.shared / DATA_FOLDER / "weights" / store.NOTES / "accepted").iterdir())
     artist.close()
     artist.keep("19 needs a token")
     shutil.rmtree(folder)
