@@ -78,7 +78,7 @@ def test_without_bad_tracks_the_camera_is_nearer_to_the_truth(
     once_more = again(tmp_path / "again", tmp_path / "more", weights={str(number): 1.0 for number in bad})
     assert once_more.shots[0].tracks is not None
     assert (once_more.shots[0].tracks.weights == 1).all()
-    assert len(once_more.notes) == 2  # it tells of the last time alone
+    assert len(once_more.notes) == 2  # those of the last solve alone
 
 
 def test_bad_frames_have_no_cameras_and_the_rest_stays(
@@ -95,8 +95,8 @@ def test_bad_frames_have_no_cameras_and_the_rest_stays(
     assert rotation_error(solved, shot) < 0.03
     assert "without frames 1010-1012, 1024-1024: median error " in after.notes[1]
     assert [camera.photo for camera in after.cameras] == [camera.photo for camera in before.cameras]
-    for here, there in zip(after.cameras, before.cameras, strict=True):
-        np.testing.assert_array_equal(here.world_from_camera, there.world_from_camera)
+    for solved_again, original in zip(after.cameras, before.cameras, strict=True):
+        np.testing.assert_array_equal(solved_again.world_from_camera, original.world_from_camera)
     back = again(tmp_path / "again", tmp_path / "back")
     assert set(back.shots[0].cameras) == set(shot.cameras)
 

@@ -102,18 +102,18 @@ def _add_output(verb: argparse.ArgumentParser) -> None:
 
 def _reconstruct(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.option)
-    _bundled(
+    _write_output(
         parsed,
         lambda folder: headless.reconstruction_request(parsed.photos, folder, parsed.engine, options, parsed.weights),
     )
 
 
 def _import(parsed: argparse.Namespace) -> None:
-    _bundled(parsed, lambda folder: headless.import_request(parsed.solve, folder, parsed.photos, parsed.points))
+    _write_output(parsed, lambda folder: headless.import_request(parsed.solve, folder, parsed.photos, parsed.points))
 
 
-def _bundled(parsed: argparse.Namespace, request_for: Callable[[Path], Bundled]) -> None:
-    """Does the request that `request_for` makes for a bundle folder. Builds the scene where the output is a .blend."""
+def _write_output(parsed: argparse.Namespace, request_for: Callable[[Path], Bundled]) -> None:
+    """Runs the request that `request_for` makes for a bundle folder. Builds the scene where the output is a .blend."""
     output = Path(parsed.output).absolute()
     is_scene = output.suffix.lower() == ".blend"
     if is_scene and find_spec("bpy") is None:

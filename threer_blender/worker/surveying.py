@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,19 +47,22 @@ def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Recon
     points, marks = lists
     surveyed = np.array(list(points.values()))
     offset = survey.offset(surveyed)
-    views = _views(reconstruction, marks)
-    fitted = survey.fit(surveyed - offset, [views[name] for name in points])
+    before = _point_marks(reconstruction, points, marks)
+    fitted = survey.fit(surveyed - offset, list(before.values()))
     fitted, of_scan = scanning.refined(reconstruction, options, fitted, offset)
     fitted = replace(fitted, residuals=np.linalg.norm(fitted.triangulated - (surveyed - offset), axis=1))
     moved = transformed(reconstruction, fitted.matrix)
-    after = _views(moved, marks)
+    after = _point_marks(moved, points, marks)
     entries = [_entry(name, surveyed[index] - offset, fitted, index, after[name]) for index, name in enumerate(points)]
     notes = [*_sentences(entries, offset), *of_scan, *moved.notes]
     return replace(moved, survey=entries, metric=True, z_up=True, notes=notes)
 
 
 def _lists(options: Mapping[str, Any]) -> tuple[dict[str, tuple[float, float, float]], list[SurveyMark]] | None:
-    """The survey points (x, y, z) by name, and the pixels where photos show them; None where the options name none."""
+    """The survey points (x, y, z) by name, and the pixels where photos show them; None where the options name none.
+
+    Raises UserError where a list is missing or cannot be read, or a mark is of a point without coordinates.
+    """
     points_file, marks_file = (str(options.get(name, "")) for name in ("survey", "survey_pixels"))
     if not points_file and not marks_file:
         return None
@@ -73,33 +76,22 @@ def _lists(options: Mapping[str, Any]) -> tuple[dict[str, tuple[float, float, fl
     return points, marks
 
 
-def _views(reconstruction: Reconstruction, marks: list[SurveyMark]) -> dict[str, survey.PointMarks]:
-    """Each survey point's name -> the cameras that see it, and its pixels. Photos without a camera are left out."""
+def _point_marks(
+    reconstruction: Reconstruction, names: Iterable[str], marks: list[SurveyMark]
+) -> dict[str, survey.PointMarks]:
+    """The marks of each named survey point, in photos that have a camera: none for a point that no such photo shows."""
     cameras = _cameras(reconstruction)
-    rows: dict[str, list[tuple[Camera, tuple[float, float]]]] = {}
-    for each in marks:
-        camera = cameras.get(each.photo, cameras.get(survey_files.without_zeros(each.photo)))
+    marked: dict[str, list[tuple[Camera, tuple[float, float]]]] = {name: [] for name in names}
+    for mark in marks:
+        camera = cameras.get(mark.photo, cameras.get(survey_files.without_zeros(mark.photo)))
         if camera is not None:
-            rows.setdefault(each.name, []).append((camera, (each.u, each.v)))
-
-    def of(name: str) -> survey.PointMarks:
-        of_point = rows.get(name, [])
-        pixels = np.array([pixel for _, pixel in of_point]).reshape(-1, 2)
-        return survey.PointMarks([camera for camera, _ in of_point], pixels)
-
-    return _Lazily(of)
-
-
-class _Lazily(dict[str, survey.PointMarks]):
-    """A dictionary that makes a missing value when it is asked for."""
-
-    def __init__(self, make: Any) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, name: str) -> survey.PointMarks:
-        self[name] = self._make(name)
-        return self[name]
+            marked[mark.name].append((camera, (mark.u, mark.v)))
+    return {
+        name: survey.PointMarks(
+            [camera for camera, _ in of_point], np.array([pixel for _, pixel in of_point]).reshape(-1, 2)
+        )
+        for name, of_point in marked.items()
+    }
 
 
 def _cameras(reconstruction: Reconstruction) -> dict[str, Camera]:
@@ -125,12 +117,12 @@ def _cameras(reconstruction: Reconstruction) -> dict[str, Camera]:
 
 
 def _entry(
-    name: str, position: FloatArray, fitted: survey.SurveyFit, index: int, views: survey.PointMarks
+    name: str, position: FloatArray, fitted: survey.SurveyFit, index: int, marks: survey.PointMarks
 ) -> SurveyPoint:
-    """The survey point `name`, which is number `index` of the fit, with its errors. `views` has its marks."""
+    """The survey point `name`, which is number `index` of the fit, with its errors."""
     pixels = [
         float(np.linalg.norm(camera.project(position) - pixel))
-        for camera, pixel in zip(views.cameras, views.pixels, strict=True)
+        for camera, pixel in zip(marks.cameras, marks.pixels, strict=True)
     ]
     finite = [each for each in pixels if np.isfinite(each)]
     residual = float(fitted.residuals[index])
@@ -140,7 +132,7 @@ def _entry(
         bool(fitted.agrees[index]),
         residual if np.isfinite(residual) else None,
         float(np.mean(finite)) if finite else None,
-        len(views.cameras),
+        len(marks.cameras),
     )
 
 
