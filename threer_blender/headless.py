@@ -12,7 +12,7 @@ from typing import Any
 
 from . import bundle, doctor
 from .engines import registry
-from .files import bundle_folder, photo_files, sequence_files
+from .files import bundle_folder, mesh_file, photo_files, sequence_files
 from .host import environment
 from .jobs.messages import (
     Done,
@@ -20,6 +20,7 @@ from .jobs.messages import (
     Failed,
     Finished,
     Import,
+    MakeMesh,
     Notice,
     Preview,
     Progress,
@@ -30,8 +31,10 @@ from .jobs.process import Job
 from .model.engine import Engine
 from .model.errors import Cancelled, UserError, quoted
 from .model.reconstruction import Reconstruction
+from .model.textured_mesh import TexturedMesh
 
 DEFAULT_ENGINE = "colmap"
+MESH_FACES, MESH_TEXTURE = 200_000, 4096  # the default budgets of a mesh
 OnMessage = Callable[[Progress | Notice | Preview], None]
 
 
@@ -141,6 +144,30 @@ def reconstruct(
     worker failed; no folder is written then.
     """
     return result(begin(reconstruction_request(photos, output, engine, options, weights), data_folder), on_message)
+
+
+def mesh_request(folder: str | Path, faces: int = MESH_FACES, texture: int = MESH_TEXTURE) -> MakeMesh:
+    """The request to make the textured mesh of the result in the bundle `folder`, with at most about `faces` faces and
+    a texture of at most `texture` texels a side. Raises UserError where the folder holds no result of ours."""
+    path = Path(folder).absolute()
+    if not bundle_folder.is_bundle(path):
+        raise UserError(f"{quoted(path)} holds no result; give the folder of one.")
+    return MakeMesh(str(path), faces, texture)
+
+
+def mesh(
+    folder: str | Path,
+    faces: int = MESH_FACES,
+    texture: int = MESH_TEXTURE,
+    on_message: OnMessage | None = None,
+    data_folder: Path | None = None,
+) -> TexturedMesh:
+    """Makes the textured mesh of the result in the bundle `folder`, blocking, puts it there, and returns it.
+
+    The arguments are as in `mesh_request` and `reconstruct`. Raises as `reconstruct` does; an earlier mesh stays then.
+    """
+    run(mesh_request(folder, faces, texture), data_folder or environment.user_folder(), on_message)
+    return mesh_file.read(Path(folder) / bundle_folder.MESH)
 
 
 def result(job: Job, on_message: OnMessage | None = None) -> Reconstruction:

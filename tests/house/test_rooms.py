@@ -20,6 +20,7 @@ ROOMS = (
     "worker",
     "engines",
     "pipelines",
+    "geometry/meshes",
     "geometry/splats",
     "geometry/shots",
     "geometry/shot_lens",

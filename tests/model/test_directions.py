@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from threer_blender.model.directions import geometric_median, level_up
+from threer_blender.model.directions import geometric_median, level_up, to_up
 
 
 def test_a_few_far_off_do_not_move_the_middle() -> None:
@@ -36,3 +36,13 @@ def test_up_is_across_all_right_axes_on_the_side_of_the_mean(side: float) -> Non
     up, values = level_up(one.T @ one, mean)
     np.testing.assert_allclose(up, mean, atol=1e-12)
     assert values[1] == pytest.approx(0.02)
+
+
+def test_the_smallest_rotation_to_up() -> None:
+    target = np.array((0.0, 1.0, 0.0))
+    for up in (np.array((0.6, 0.0, 0.8)), target, -target):
+        rotation = to_up(up, target)
+        assert np.allclose(rotation @ up, target)
+        assert np.allclose(rotation @ rotation.T, np.eye(3))
+        assert np.isclose(np.linalg.det(rotation), 1)
+    assert np.allclose(to_up(target, target), np.eye(3))

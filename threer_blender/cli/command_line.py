@@ -19,7 +19,7 @@ from ..jobs.messages import Bundled, Done, Failed, Message, Notice, Progress, to
 from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
 from ..reports.shot_report import report
-from . import resolving, scene_output, upkeep
+from . import meshing, resolving, scene_output, upkeep
 from .scene_output import SceneFiles
 
 Say = Callable[[Message], None]
@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
     upkeep.add_verbs(verbs)
     resolving.add_verb(verbs)
+    meshing.add_verb(verbs)
     return parser
 
 

@@ -19,7 +19,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ from .removal import Entry
 
 SCENE, ARRAYS, MANIFEST = "scene.json", "arrays.safetensors", "manifest.json"  # files in a bundle
 PLATES, MASKS = "plates", "masks"  # folders in a bundle
+MESH = "mesh.glb"  # the textured mesh in a bundle, which is made later than the rest
 FORMAT = "threer_blender bundle, list of files"
 PARTIAL = ".partial"  # ending of the name of a Staging folder
 GONE = ".gone"  # a second ending, while that folder is removed
@@ -315,6 +316,36 @@ def _sweep(folder: Path) -> None:
                 Lock(path / removal.MARKER).release()
                 run = path.name.removeprefix(begin).partition(".")[0]
                 Staging(folder, run).discard()
+
+
+def mesh_staging(folder: Path, run: str) -> Staging:
+    """The temporary folder, within the bundle `folder`, in which the run makes the bundle's mesh."""
+    return Staging(folder.absolute() / MESH, run)
+
+
+def put_mesh(made: Path, folder: Path, before: Manifest) -> Path:
+    """Gives the file `made`, on the same disk, the name MESH in the bundle `folder`, and lists it there.
+
+    An earlier mesh is replaced. `before` is the bundle's manifest when the work began. Raises UserError where another
+    result has taken the bundle's place since, or as `check_mesh` does, and OSError.
+    """
+    manifest, target = read_manifest(folder), folder / MESH
+    if manifest is None or manifest.run != before.run:
+        raise UserError(f"The result in {quoted(folder)} was replaced in the meantime; make the mesh again.")
+    check_mesh(folder, manifest)
+    # First into the list: a file that is listed and missing does no harm, and one that is not listed is never replaced.
+    write_manifest(folder, replace(manifest, files={**manifest.files, MESH: removal.entry_of(made)}))
+    whole_file.put(made, target)
+    return target
+
+
+def check_mesh(folder: Path, manifest: Manifest) -> None:
+    """Raises UserError where a file in the bundle `folder` has the name MESH and is not as we wrote it, and OSError."""
+    target = folder / MESH
+    if os.path.lexists(target) and (
+        target.is_symlink() or not target.is_file() or manifest.files.get(MESH) != removal.entry_of(target)
+    ):
+        raise UserError(f"{quoted(target)} is not as it was made here; move it away, then make the mesh again.")
 
 
 def written_by(folder: Path, run: str) -> Manifest | None:

@@ -137,6 +137,20 @@ class SolveAgain:
 
 
 @dataclass(frozen=True)
+class MakeMesh:
+    """Make one textured mesh of the result `bundle` (a folder), with at most about `faces` faces and a texture of at
+    most `texture` texels a side. Put it into the bundle. `run` is as in `ReconstructionRequest`."""
+
+    noun: ClassVar = "mesh"
+
+    bundle: str
+    faces: int
+    texture: int
+    run: str = field(default_factory=new_run)
+    version: str = __version__
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Stop. Where the last Progress said `cancel_delivers`, deliver the result; else leave nothing behind."""
 
@@ -199,13 +213,13 @@ class Done:
 
 @dataclass(frozen=True)
 class Finished:
-    """A download, a set-up, an undistortion or a calibration is complete; `text` is a sentence about it."""
+    """A download, a set-up, an undistortion, a calibration or a mesh is complete; `text` is a sentence about it."""
 
     text: str
 
 
 Bundled = ReconstructionRequest | Import | SolveAgain  # the requests that end in a bundle
-Request = Bundled | Download | SetUp | Undistort | Calibrate
+Request = Bundled | Download | SetUp | Undistort | Calibrate | MakeMesh
 Ended = Done | Finished | Failed
 Message = Request | Cancel | Progress | Notice | Preview | Ended
 LARGEST = 1e18  # every number in a message is smaller than this, whatever its sign
@@ -218,6 +232,7 @@ KINDS: dict[str, type[Message]] = {
     "undistort": Undistort,
     "calibrate": Calibrate,
     "resolve": SolveAgain,
+    "mesh": MakeMesh,
     "cancel": Cancel,
     "progress": Progress,
     "warning": Notice,

@@ -34,6 +34,7 @@ from .messages import (
     Ended,
     Failed,
     Finished,
+    MakeMesh,
     Message,
     Progress,
     ReconstructionRequest,
@@ -201,6 +202,8 @@ class Job:
                 last = self._completed(output) or last
             if not (self.request.leave_staged and isinstance(last, Done)):
                 Staging(output, self.request.run).discard()
+        if isinstance(self.request, MakeMesh):
+            bundle_folder.mesh_staging(Path(self.request.bundle), self.request.run).discard()
         _living.discard(self)
         return last
 

@@ -34,3 +34,16 @@ def level_up(tilt: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray
     values, vectors = np.linalg.eigh(tilt + MEAN_UP_WEIGHT * (np.eye(3) - np.outer(mean, mean)))
     up: FloatArray = vectors[:, 0]
     return (up if up @ mean > 0 else -up), values
+
+
+def to_up(up: FloatArray, target: FloatArray) -> FloatArray:
+    """(3, 3) the smallest rotation that takes the unit vector `up` (3,) to the unit vector `target` (3,)."""
+    half = up + target
+    length = half @ half
+    if length < 1e-12:  # they are opposite: a half turn about any axis perpendicular to both
+        axis = np.eye(3)[np.abs(target).argmin()]
+        axis = axis - (axis @ target) * target
+        half_turn: FloatArray = 2 * np.outer(axis, axis) / (axis @ axis) - np.eye(3)
+        return half_turn
+    rotation: FloatArray = np.eye(3) - 2 * np.outer(half, half) / length + 2 * np.outer(target, up)
+    return rotation

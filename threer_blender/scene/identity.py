@@ -14,6 +14,7 @@ SOLVE = "threer_solve"  # on our objects: the id of the photos that they were so
 ROLE = "threer_role"  # on our objects and collections: their part in the result, such as ROOT
 ANTIALIASED = "threer_antialiased"  # on objects of imported splats that were trained with mip-splatting's filter
 ROOT, CLOUD, SPLATS, PROXY, COLLECTION, CAMERAS = "root", "cloud", "splats", "proxy", "collection", "cameras"
+MESH = "mesh"  # role of the textured mesh
 KEY_FRAMES = "key frames"  # role of the collection of cameras that are frames of a shot
 GROUND, SUN = "ground", "sun"  # roles that Scene Ready gives to a plane that catches shadows, and to its light
 

@@ -54,7 +54,7 @@ def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: st
             changes.release(earlier.data)
             changes.remove(earlier)
         for name, mesh in meshes:
-            obj = bpy.data.objects.new(name, _data(name, mesh))
+            obj = bpy.data.objects.new(name, new_data(name, mesh))
             obj[ROLE] = PROXY
             obj.parent = parent
             obj.display_type = "WIRE"
@@ -66,8 +66,8 @@ def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: st
     return made
 
 
-def _data(name: str, mesh: Mesh) -> bpy.types.Mesh:
-    """A Blender mesh of triangles."""
+def new_data(name: str, mesh: Mesh) -> bpy.types.Mesh:
+    """A new data-block: a mesh of triangles."""
     data = bpy.data.meshes.new(name)
     count = len(mesh.faces)
     data.vertices.add(len(mesh.vertices))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import bpy
 import numpy as np
 
-from ..model.arrays import FloatArray
+from ..model.arrays import Array, FloatArray
 from ..model.reconstruction import Reconstruction, Shot
 from ..model.reconstruction_transform import transformed
 from . import axes, identity
@@ -32,6 +32,15 @@ def under(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruct
 def shot_under(root: bpy.types.Object, shot: Shot) -> Shot:
     """A shot of the root's bundle, in the root's world instead of the bundle's."""
     return under(root, Reconstruction("", "", [], [], shots=[shot])).shots[0]
+
+
+def points_under(root: bpy.types.Object, points: Array) -> Array:
+    """World points (N, 3) float32 of the root's bundle, in the root's world instead of the bundle's."""
+    if WORLD not in root:
+        return points
+    matrix = np.array(root[WORLD], np.float64).reshape(4, 4)
+    moved: Array = (points @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
+    return moved
 
 
 def in_scene(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruction:

@@ -12,6 +12,7 @@ from . import (
     error_graph,
     lenses,
     mending,
+    meshes,
     operators,
     panel,
     picks,
@@ -31,7 +32,20 @@ from . import (
 
 # In the order in which they need each other.
 _parts = (
-    *(properties, operators, solves, lenses, splats, proxies, upkeep, pictures, engines, references, drawn_masks),
+    *(
+        properties,
+        operators,
+        solves,
+        lenses,
+        splats,
+        proxies,
+        meshes,
+        upkeep,
+        pictures,
+        engines,
+        references,
+        drawn_masks,
+    ),
     *(panel, picks, survey, alignment, tracking, error_graph, smoothing, mending, arrival),
 )
 

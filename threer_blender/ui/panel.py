@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..jobs.messages import Calibrate, Download, Import, ReconstructionRequest, Request, SolveAgain
+from ..jobs.messages import Calibrate, Download, Import, MakeMesh, ReconstructionRequest, Request, SolveAgain
 from ..model.engine import Engine, Option
 from ..scene.splats.splats import is_splats
 from . import (
@@ -16,6 +16,7 @@ from . import (
     drawn_masks,
     engines,
     lenses,
+    meshes,
     operators,
     pictures,
     properties,
@@ -161,6 +162,8 @@ def _title(request: Request) -> str:
         return Path(request.solve).name
     if isinstance(request, SolveAgain):
         return "a shot, solved again"
+    if isinstance(request, MakeMesh):
+        return f"mesh of {Path(request.bundle).name}"
     if isinstance(request, Calibrate):
         return f"lens grid, {words.count(len(request.photos), 'photo')}"
     return request.weights if isinstance(request, Download) else "the environment"
@@ -240,6 +243,7 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
     if result.registered > 1:
         box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
     box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
+    meshes.draw(box, root)
 
 
 def _plate(box: Any, context: bpy.types.Context, root: bpy.types.Object) -> None:

@@ -253,6 +253,28 @@ def _deliver(task: Task) -> None:
         work.error = "The result could not be put into the scene, which is as it was; the console has the details."
 
 
+def when_free(step: Callable[[], None], name: str) -> None:
+    """Does a step that changes the scene as soon as nothing is going on that it would disturb. `name` is for undo.
+
+    A UserError becomes the panel's sentence.
+    """
+
+    def attempt() -> float | None:
+        if _work is None:
+            return None
+        if not bpy.app.background and _is_occupied():
+            return INTERVAL
+        try:
+            step()
+            _push_undo(name)
+        except UserError as error:
+            current().error = str(error)
+        return None
+
+    if attempt() is not None:
+        bpy.app.timers.register(attempt, first_interval=INTERVAL, persistent=True)
+
+
 def scene_of(uid: int) -> bpy.types.Scene | None:
     """The scene with this `session_uid`, which stays the same through undo; None where the scene is gone."""
     return next((scene for scene in bpy.data.scenes if scene.session_uid == uid), None)

@@ -30,6 +30,7 @@ from ..jobs.messages import (
     Ended,
     Failed,
     Import,
+    MakeMesh,
     Message,
     ReconstructionRequest,
     Request,
@@ -71,6 +72,7 @@ MODULES: dict[type[Request], str] = {
     Calibrate: "grids",
     Import: "importing",
     SolveAgain: "resolving",
+    MakeMesh: "meshing",
 }
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
 _ending = threading.Lock()  # taken for good by the thread that ends this process: the main one, or the watcher
@@ -312,6 +314,8 @@ def _end(request: Request, wire: Wire, status: int) -> None:
         wire.send(_cancelled(request))
     if isinstance(request, Bundled):
         Staging(Path(request.output).absolute(), request.run).discard()
+    if isinstance(request, MakeMesh):
+        bundle_folder.mesh_staging(Path(request.bundle), request.run).discard()
     _remove_temporary()
     if status == EXIT_ORPHANED:  # else the parent does it
         kill_group(os.getpid())

@@ -1,0 +1,166 @@
+"""A textured mesh from a result's depth and photos: in the photos' colours, within its budgets, whole or not at all."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.blender.world import BALL_CENTRE, CAMERAS, ball_color, floor_color, reconstruct, write_photos
+from tests.geometry.meshes.ball import off
+from threer_blender import bundle, headless
+from threer_blender.files import bundle_folder, digest, mesh_file
+from threer_blender.jobs.messages import MakeMesh, Message, Progress
+from threer_blender.model.engine import Stage
+from threer_blender.model.errors import Cancelled, UserError
+from threer_blender.model.reconstruction import Reconstruction, Upright
+from threer_blender.model.textured_mesh import TexturedMesh
+from threer_blender.pipelines.meshing import MeshSettings, textured_mesh
+from threer_blender.runtime.report import MessageReport
+from threer_blender.worker import meshing
+
+SETTINGS = MeshSettings(faces=8000, texture=1024)
+
+
+def hide_nothing(_photo: object, _size: object) -> None:
+    return None
+
+
+def silent(stage: Stage, done: float, total: float) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
+    """A result without any error, with its photos."""
+    photos = write_photos(tmp_path_factory.mktemp("meshed") / "shot", CAMERAS)
+    photos = [replace(photo, sha256=digest.sha256(Path(photo.path))) for photo in photos]
+    return reconstruct(photos, CAMERAS, step=2)
+
+
+@pytest.fixture(scope="module")
+def mesh(known: Reconstruction) -> TexturedMesh:
+    return textured_mesh(known, SETTINGS, hide_nothing, silent)
+
+
+def colors_at(mesh: TexturedMesh, faces: Sequence[int]) -> np.ndarray:  # type: ignore[type-arg]
+    """(N, 3) the texture in the middle of faces, in [0, 1]."""
+    with Image.open(io.BytesIO(mesh.texture)) as image:
+        texture = np.asarray(image) / 255
+    place = mesh.corners[faces].mean(axis=1) * texture.shape[0]
+    return texture[place[:, 1].astype(int), place[:, 0].astype(int)]
+
+
+def test_the_mesh_is_the_world_in_its_colors(mesh: TexturedMesh) -> None:
+    assert 4000 < len(mesh.faces) <= SETTINGS.faces
+    assert np.median(off(mesh.vertices)) < 0.01
+    assert mesh.corners.min() >= 0
+    assert mesh.corners.max() <= 1
+    middles = mesh.vertices[mesh.faces].mean(axis=1)
+    from_ball = np.linalg.norm(middles - BALL_CENTRE, axis=1)
+    upper = np.flatnonzero((from_ball < 0.75) & (middles[:, 1] < -0.5))
+    bands = np.abs((middles[upper, 1] + 2) * 8 % 1 - 0.5) < 0.25  # not at the edge of a stripe
+    error = np.abs(colors_at(mesh, upper[bands]) - ball_color(middles[upper[bands]]))
+    assert np.median(error) < 0.05
+    floor = np.flatnonzero((np.linalg.norm(middles, axis=1) < 1.5) & (middles[:, 1] > -0.01) & (from_ball > 1))
+    inside = (np.abs(middles[floor][:, [0, 2]] * 2 % 1 - 0.5) < 0.3).all(axis=1)
+    error = np.abs(colors_at(mesh, floor[inside]) - floor_color(middles[floor[inside]]))
+    assert np.median(error) < 0.05
+
+
+def test_without_depth_there_is_no_mesh(known: Reconstruction) -> None:
+    with pytest.raises(UserError, match="no depth maps to make a mesh of"):
+        textured_mesh(replace(known, pointmaps=[]), SETTINGS, hide_nothing, silent)
+
+
+def test_masked_pixels_are_not_painted(known: Reconstruction) -> None:
+    def all_but_first(photo: object, size: tuple[int, int]) -> np.ndarray | None:  # type: ignore[type-arg]
+        return None if photo == known.photos[0] else np.ones((size[1], size[0]), bool)
+
+    with Image.open(io.BytesIO(textured_mesh(known, SETTINGS, all_but_first, silent).texture)) as image:
+        painted = np.asarray(image, float)
+    assert painted.std() > 10
+    with pytest.raises(UserError, match="No photo shows the surface"):
+        textured_mesh(known, SETTINGS, lambda _photo, size: np.ones((size[1], size[0]), bool), silent)
+
+
+# ------------------------------------------------------------------ the worker
+
+
+@pytest.fixture
+def folder(known: Reconstruction, tmp_path: Path) -> Path:
+    up = np.array((0.0, -1.0, 0.0))
+    return bundle.write(replace(known, upright=Upright(up, 1.0)), tmp_path / "result")
+
+
+def make(folder: Path, report: MessageReport | None = None, faces: int = 3000, texture: int = 256) -> str:
+    request = MakeMesh(str(folder), faces, texture)
+    return meshing.run(request, report or MessageReport(lambda _message: None)).text
+
+
+def test_the_mesh_is_put_into_the_result(folder: Path) -> None:
+    heard: list[Message] = []
+    text = make(folder, MessageReport(heard.append))
+    mesh = mesh_file.read(folder / bundle_folder.MESH)
+    assert f"{len(mesh.faces):,} faces" in text
+    assert len(mesh.faces) <= 3000
+    stages = {message.stage for message in heard if isinstance(message, Progress)}
+    assert {"Making the surface", "Painting from photos", "Saving"} <= stages
+    make(folder, faces=1000)  # replaces it
+    assert len(mesh_file.read(folder / bundle_folder.MESH).faces) <= 1000
+    assert bundle_folder.foreign(folder) is None  # listed, so the result can still be replaced as a whole
+    assert {path.name for path in folder.iterdir()} == {"scene.json", "arrays.safetensors", "manifest.json", "mesh.glb"}
+
+
+class CancelsAt(MessageReport):
+    """Cancels the work at the beginning of a stage."""
+
+    def __init__(self, stage: str) -> None:
+        def hear(message: Message) -> None:
+            if self._is_at(message, stage):
+                self.cancel()
+
+        super().__init__(hear)
+
+    @staticmethod
+    def _is_at(message: Message, stage: str) -> bool:
+        return isinstance(message, Progress) and message.stage == stage
+
+
+@pytest.mark.parametrize("stage", ["Making the surface", "Evening the exposure", "Saving"])
+def test_a_cancelled_mesh_leaves_nothing(folder: Path, stage: str) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*")}
+    with pytest.raises(Cancelled):
+        make(folder, CancelsAt(stage))
+    assert {path: path.read_bytes() for path in folder.rglob("*")} == before
+
+
+def test_files_of_others_stay(folder: Path) -> None:
+    (folder / bundle_folder.MESH).write_bytes(b"mine")
+    with pytest.raises(UserError, match="not as it was made here"):
+        make(folder)
+    assert (folder / bundle_folder.MESH).read_bytes() == b"mine"
+
+
+def test_budgets_out_of_range(folder: Path) -> None:
+    with pytest.raises(UserError, match="99 faces is out of range"):
+        make(folder, faces=99)
+    with pytest.raises(UserError, match="32,768 texels is out of range"):
+        make(folder, texture=32_768)
+
+
+def test_from_python_in_a_process_of_its_own(folder: Path, tmp_path: Path) -> None:
+    mesh = headless.mesh(folder, 2000, 256, data_folder=tmp_path / "data")
+    assert 1000 < len(mesh.faces) <= 2000
+    with pytest.raises(UserError, match="holds no result"):
+        headless.mesh(tmp_path)
+
+
+def test_other_programs_see_it_upright(known: Reconstruction) -> None:
+    for result in (known, replace(known, upright=Upright(np.array((0.0, -1.0, 0.0)), 1.0))):
+        assert meshing.y_up_from_world(result)[:3, :3] @ (0, -1, 0) == pytest.approx((0, 1, 0))
+    matrix = meshing.y_up_from_world(replace(known, z_up=True))
+    assert matrix[:3, :3] @ (0, 0, 1) == pytest.approx((0, 1, 0))
+    assert np.linalg.det(matrix) == pytest.approx(1)

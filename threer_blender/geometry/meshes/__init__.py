@@ -1,0 +1,1 @@
+"""[R] One textured surface from depth maps: volume, surface, simplification, charts, texture."""

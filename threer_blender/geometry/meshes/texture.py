@@ -1,0 +1,284 @@
+"""[R] The texture of a mesh from the photos of its surface. numba and numpy only.
+
+Each texel sees a photo where the mesh does not hide it. Exposure is evened by a gain for each photo and channel. Two
+bands are blended: the coarse one over all photos that see the texel, which hides seams, and the fine one from the best
+photo alone, which keeps it sharp (Burt and Adelson 1983, "A multiresolution spline", with two bands).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ...model.arrays import Array, BoolArray, Float32Array, FloatArray, Int32Array, UInt8Array
+from ...model.proxy_mesh import Mesh
+from ..kernels import compiled, in_bands
+from .charts import Layout, face_normals
+from .views import PinholeView
+
+SHARPNESS = 6  # power of a photo's weight in the fine band
+BORDER = 0.04  # share of the picture's longer side along which a photo's weight fades
+UNSURE = 1e-3  # weight of a photo beside an edge of something in front, where the photo may show that instead
+SAMPLES = 40_000  # texels whose colours even the exposure
+DARKEST, BRIGHTEST = 8, 247  # values that tell exposure; beyond them a photo may be clipped
+MOST_GAIN = 2.5  # of a photo, and its inverse the least
+STEEPEST = 0.2  # least cosine that a surface's slope is computed with
+
+
+class Texels(NamedTuple):
+    """The N texels that faces cover: `numbers` (N,) their places in the texture, counted row by row, and `points` and
+    `normals` (N, 3) in the world."""
+
+    numbers: Int32Array
+    points: Float32Array
+    normals: Float32Array
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo without distortion: `image` (H, W, 3) uint8, `coarse` the same blurred, and `usable` (H, W)."""
+
+    view: PinholeView
+    image: UInt8Array
+    coarse: UInt8Array
+    usable: BoolArray
+
+
+def texels(mesh: Mesh, layout: Layout) -> Texels:
+    """The texels whose centres lie on a face. Their normals are those of the vertices, interpolated."""
+    shape = (layout.side, layout.side)
+    face, weights = np.full(shape, -1, np.int32), np.zeros((*shape, 2), np.float32)
+    _cover(np.ascontiguousarray(layout.corners), face, weights)
+    index = np.flatnonzero(face.ravel() >= 0)
+    corners = mesh.faces[face.ravel()[index]]
+    part = weights.reshape(-1, 2)[index]
+    part = np.concatenate([1 - part.sum(axis=1, keepdims=True), part], axis=1)[..., None]
+    normals = np.zeros((len(mesh.vertices), 3))
+    for k in range(3):
+        np.add.at(normals, mesh.faces[:, k], face_normals(mesh))
+    normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-30)[:, None]
+    points = (mesh.vertices[corners] * part).sum(axis=1)
+    return Texels(index.astype(np.int32), points.astype(np.float32), _unit((normals[corners] * part).sum(axis=1)))
+
+
+def _unit(vectors: Array) -> Float32Array:
+    unit: Float32Array = (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-30)).astype("f4")
+    return unit
+
+
+@compiled()
+def _cover(corners: FloatArray, face: Int32Array, weights: Float32Array) -> None:
+    """Fills `face` (H, W) with the face over each pixel's centre, and `weights` (H, W, 2) with the shares of its second
+    and third corner."""
+    height, width = face.shape
+    for f in range(len(corners)):
+        ax, ay = corners[f, 0]
+        bx, by = corners[f, 1, 0] - ax, corners[f, 1, 1] - ay
+        cx, cy = corners[f, 2, 0] - ax, corners[f, 2, 1] - ay
+        area = bx * cy - by * cx
+        if area == 0:
+            continue
+        left, right = ax + min(0.0, min(bx, cx)), ax + max(0.0, max(bx, cx))
+        top, bottom = ay + min(0.0, min(by, cy)), ay + max(0.0, max(by, cy))
+        for row in range(max(0, int(top - 0.5)), min(height, int(bottom + 1.5))):
+            for column in range(max(0, int(left - 0.5)), min(width, int(right + 1.5))):
+                x, y = column + 0.5 - ax, row + 0.5 - ay
+                b, c = (x * cy - y * cx) / area, (bx * y - by * x) / area
+                if b >= -1e-9 and c >= -1e-9 and b + c <= 1 + 1e-9:
+                    face[row, column], weights[row, column, 0], weights[row, column, 1] = f, b, c
+
+
+def depth_of(mesh: Mesh, view: PinholeView) -> Float32Array:
+    """(H, W) camera z of the nearest surface of a mesh at each pixel of a view; infinity where there is none.
+
+    Faces that reach behind the camera are left out.
+    """
+    pose = view.camera_from_world
+    local = mesh.vertices.astype(np.float64) @ pose[:3, :3].T + pose[:3, 3]
+    z = local[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pixels = local[:, :2] / z[:, None] * np.diag(view.intrinsics)[:2] + view.intrinsics[:2, 2]
+    front = (z[mesh.faces] > 1e-9).all(axis=1)
+    pixels = np.where(z[:, None] > 1e-9, pixels, 0)
+    inside = front & (pixels[mesh.faces].max(axis=1) > 0).all(axis=1)
+    inside &= (pixels[mesh.faces].min(axis=1) < view.size).all(axis=1)
+    faces = mesh.faces[inside]
+    depth = np.full((view.size[1], view.size[0]), np.inf, np.float32)
+    _nearest(pixels[faces], 1 / z[faces], depth)
+    return depth
+
+
+@compiled()
+def _nearest(corners: FloatArray, inverse: FloatArray, depth: Float32Array) -> None:
+    """Lowers `depth` (H, W) to that of triangles with `corners` (F, 3, 2) in pixels and `inverse` (F, 3) depths."""
+    height, width = depth.shape
+    for f in range(len(corners)):
+        ax, ay = corners[f, 0]
+        bx, by = corners[f, 1, 0] - ax, corners[f, 1, 1] - ay
+        cx, cy = corners[f, 2, 0] - ax, corners[f, 2, 1] - ay
+        area = bx * cy - by * cx
+        if area == 0:
+            continue
+        left, right = ax + min(0.0, min(bx, cx)), ax + max(0.0, max(bx, cx))
+        top, bottom = ay + min(0.0, min(by, cy)), ay + max(0.0, max(by, cy))
+        for row in range(max(0, int(top - 0.5)), min(height, int(bottom + 1.5))):
+            for column in range(max(0, int(left - 0.5)), min(width, int(right + 1.5))):
+                x, y = column + 0.5 - ax, row + 0.5 - ay
+                b, c = (x * cy - y * cx) / area, (bx * y - by * x) / area
+                if b >= -1e-6 and c >= -1e-6 and b + c <= 1 + 1e-6:
+                    z = 1 / (inverse[f, 0] * (1 - b - c) + inverse[f, 1] * b + inverse[f, 2] * c)
+                    depth[row, column] = min(depth[row, column], z)
+
+
+def weights_in(view: PinholeView, usable: BoolArray, depth: Float32Array, of: Texels, scale: float) -> Float32Array:
+    """(N,) how well a photo shows each texel: 0 where it does not, about 1 for a photo from the front.
+
+    `usable` (H, W) are the photo's own pixels; `depth` (h, w) is `depth_of` the mesh for the same view, perhaps in
+    fewer pixels. `scale` is the usual number of the photos' pixels per world unit.
+    """
+    out = np.zeros(len(of.numbers), np.float32)
+    fewer = view.scaled(max(depth.shape))
+    pixel = 1.0 / fewer.intrinsics[0, 0]
+    arguments = (of.points, of.normals, view.numbers, usable, depth, pixel, scale, out)
+    in_bands(_weigh, 0, len(out), *arguments)
+    return out
+
+
+@compiled()
+def _weigh(
+    first: int, last: int, points: Float32Array, normals: Float32Array, camera: FloatArray, usable: BoolArray,
+    depth: Float32Array, pixel: float, scale: float, out: Float32Array,
+) -> None:  # fmt: skip
+    height, width = usable.shape
+    rows, columns = depth.shape
+    border = BORDER * max(height, width)
+    for i in range(first, last):
+        px, py, pz = points[i]
+        lx = camera[4] * px + camera[5] * py + camera[6] * pz + camera[7]
+        ly = camera[8] * px + camera[9] * py + camera[10] * pz + camera[11]
+        z = camera[12] * px + camera[13] * py + camera[14] * pz + camera[15]
+        if z <= 0:
+            continue
+        x, y = lx / z * camera[0] + camera[2], ly / z * camera[1] + camera[3]
+        if not (x >= 0 and y >= 0 and x < width and y < height) or not usable[int(y), int(x)]:
+            continue
+        nx = camera[4] * normals[i, 0] + camera[5] * normals[i, 1] + camera[6] * normals[i, 2]
+        ny = camera[8] * normals[i, 0] + camera[9] * normals[i, 1] + camera[10] * normals[i, 2]
+        nz = camera[12] * normals[i, 0] + camera[13] * normals[i, 1] + camera[14] * normals[i, 2]
+        cosine = -(nx * lx + ny * ly + nz * z) / np.sqrt(lx * lx + ly * ly + z * z)
+        if cosine <= 0.05:
+            continue
+        slope = np.sqrt(1 - min(1.0, cosine) ** 2) / max(cosine, STEEPEST)
+        nearest = z - z * pixel * (3 + 3 * slope)
+        column, row = int(x * columns / width), int(y * rows / height)
+        hidden, unsure = False, False
+        for dy in range(-2, 3):
+            for dx in range(-2, 3):
+                u, v = column + dx, row + dy
+                if u >= 0 and v >= 0 and u < columns and v < rows and depth[v, u] < nearest:
+                    unsure = True
+                    hidden = hidden or (abs(dx) + abs(dy) == 0)
+        if hidden:
+            continue
+        fade = min(1.0, (min(min(x, y), min(width - x, height - y)) + 1) / border)
+        finer = camera[0] / z / scale
+        out[i] = cosine * cosine * min(finer, 4.0) ** 2 * fade * (UNSURE if unsure else 1.0)
+
+
+def colors_in(view: PinholeView, image: UInt8Array, points: Float32Array) -> Float32Array:
+    """(N, 3) the colours of a photo at world points (N, 3), interpolated bilinearly. Points outside take the border."""
+    out = np.empty((len(points), 3), np.float32)
+    in_bands(_look_up, 0, len(points), points, view.numbers, image, out)
+    return out
+
+
+@compiled()
+def _look_up(
+    first: int, last: int, points: Float32Array, camera: FloatArray, image: UInt8Array, out: Float32Array
+) -> None:
+    height, width = image.shape[:2]
+    for i in range(first, last):
+        px, py, pz = points[i]
+        z = camera[12] * px + camera[13] * py + camera[14] * pz + camera[15]
+        x = (camera[4] * px + camera[5] * py + camera[6] * pz + camera[7]) / z * camera[0] + camera[2] - 0.5
+        y = (camera[8] * px + camera[9] * py + camera[10] * pz + camera[11]) / z * camera[1] + camera[3] - 0.5
+        x, y = min(max(x, 0.0), width - 1.001), min(max(y, 0.0), height - 1.001)
+        column, row = int(x), int(y)
+        u, v = x - column, y - row
+        for c in range(3):
+            above = image[row, column, c] * (1 - u) + image[row, column + 1, c] * u
+            below = image[row + 1, column, c] * (1 - u) + image[row + 1, column + 1, c] * u
+            out[i, c] = above * (1 - v) + below * v
+
+
+def gains(colors: Float32Array, weights: Float32Array) -> FloatArray:
+    """(V, 3) the factors for V photos after which they show the same points alike, by their `colors` (V, N, 3) at N
+    points and `weights` (V, N), 0 where a photo does not show a point.
+
+    The points' colours and the photos' gains are estimated in turn, in logarithms. Their mean is 0, which they are
+    drawn to a little, so that photos without overlap stay as they are. Points that stay unlike count less.
+    """
+    usable = (weights > 0) & (colors >= DARKEST).all(axis=-1) & (colors <= BRIGHTEST).all(axis=-1)
+    usable &= usable.sum(axis=0) > 1
+    values = np.log(np.maximum(colors, 1.0))
+    by_photo = np.zeros((len(colors), 3))
+    trust = np.where(usable, 1.0, 0.0)[..., None]
+    for _ in range(60):
+        level = values + by_photo[:, None]
+        points = (level * trust).sum(axis=0) / np.maximum(trust.sum(axis=0), 1e-9)
+        off = points - level
+        robust = trust / (1 + (off / 0.1) ** 2)
+        by_photo += (off * robust).sum(axis=1) / (robust.sum(axis=1) + 20)
+        by_photo -= by_photo.mean(axis=0)
+    factors: FloatArray = np.exp(by_photo).clip(1 / MOST_GAIN, MOST_GAIN)
+    return factors
+
+
+class Blend:
+    """Collects the colours of N texels photo by photo."""
+
+    def __init__(self, count: int) -> None:
+        self._coarse, self._fine = (np.zeros((count, 3), np.float32) for _ in range(2))
+        self._weight, self._sharp = (np.zeros(count, np.float32) for _ in range(2))
+
+    def add(self, picture: Picture, of: Texels, weights: Float32Array, gain: FloatArray) -> None:
+        """Adds a photo that shows each texel as well as `weights` (N,) says, with the gain (3,) of its channels."""
+        sees = np.flatnonzero(weights)
+        points, weight = of.points[sees], weights[sees]
+        coarse = colors_in(picture.view, picture.coarse, points) * gain.astype(np.float32)
+        fine = colors_in(picture.view, picture.image, points) * gain.astype(np.float32) - coarse
+        sharp = np.maximum(weight**SHARPNESS, 1e-25)
+        self._coarse[sees] += coarse * weight[:, None]
+        self._fine[sees] += fine * sharp[:, None]
+        self._weight[sees] += weight
+        self._sharp[sees] += sharp
+
+    def colors(self) -> tuple[Float32Array, BoolArray]:
+        """(N, 3) the colours of the texels, and which of them a photo shows."""
+        there = self._weight > 0
+        weight, sharp = (np.where(there, each, 1)[:, None] for each in (self._weight, self._sharp))
+        return self._coarse / weight + self._fine / sharp, there
+
+
+def filled(colors: Float32Array, numbers: Int32Array, side: int) -> UInt8Array:
+    """(side, side, 3) the texture with `colors` (N, 3) at the texels `numbers` (N,), and everywhere else the colours
+    around: means over squares that grow until they hold a colour."""
+    image, weight = np.zeros((side * side, 3), np.float32), np.zeros(side * side, np.float32)
+    image[numbers], weight[numbers] = colors, 1
+    image, weight = image.reshape(side, side, 3), weight.reshape(side, side)
+    levels = [(image, weight)]
+    while levels[-1][1].shape[0] > 1:
+        sums, counts = levels[-1]
+        if sums.shape[0] % 2:
+            sums, counts = np.pad(sums, ((0, 1), (0, 1), (0, 0))), np.pad(counts, ((0, 1), (0, 1)))
+        size = sums.shape[0] // 2
+        counts4 = counts.reshape(size, 2, size, 2).sum(axis=(1, 3))
+        total = (sums * counts[..., None]).reshape(size, 2, size, 2, 3).sum(axis=(1, 3))
+        levels.append((total / np.maximum(counts4, 1e-9)[..., None], np.minimum(counts4, 1)))
+    below = levels[-1][0]
+    for values, counts in reversed(levels[:-1]):
+        spread = below.repeat(2, axis=0).repeat(2, axis=1)[: len(values), : len(values)]
+        below = np.where(counts[..., None] > 0, values, spread)
+    return (below + 0.5).clip(0, 255).astype(np.uint8)

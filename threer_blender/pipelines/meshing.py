@@ -1,0 +1,169 @@
+"""[R] One textured mesh of a result: its depth maps become a surface, and its photos the texture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from ..geometry import remap
+from ..geometry.features.database import Excluded
+from ..geometry.meshes import charts, simplification, texture, volume
+from ..geometry.meshes.texture import Picture, Texels
+from ..geometry.meshes.views import DepthView, PinholeView, depth_view
+from ..geometry.pointmaps import ideal_picture
+from ..model.arrays import BoolArray, Float32Array
+from ..model.engine import ReportStage, Stage
+from ..model.errors import UserError
+from ..model.proxy_mesh import Mesh
+from ..model.reconstruction import Camera, Photo, Reconstruction
+from ..model.textured_mesh import TexturedMesh
+from ..pictures.photos import pixels
+
+SURFACE, SIMPLIFYING = Stage("surface", "Making the surface", 0.25), Stage("simplifying", "Simplifying", 0.15)
+UNWRAPPING = Stage("unwrapping", "Unwrapping", 0.1)
+EXPOSURE, TEXTURING = Stage("exposure", "Evening the exposure", 0.15), Stage("texturing", "Painting from photos", 0.35)
+STAGES = (SURFACE, SIMPLIFYING, UNWRAPPING, EXPOSURE, TEXTURING)
+
+LEAST_FACES, MOST_FACES = 100, 5_000_000
+LEAST_TEXTURE, MOST_TEXTURE = 64, 16_384
+CELL = 1.0  # size of a cell of the volume, in pixels of the depth maps at their median distance
+SMALL = 512  # pixels of the longer side of the photos whose exposure is compared
+OCCLUSION = 1024  # pixels of the longer side of the pictures that tell what the mesh hides
+BLUR = 0.01  # standard deviation of the coarse band's blur, as a share of the longer side
+FINER = 1.5  # pixels of a photo for each texel, at least, where the photo has them
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class MeshSettings:
+    """The budgets: `faces`, and `texture` texels along a side."""
+
+    faces: int
+    texture: int
+
+
+def textured_mesh(
+    reconstruction: Reconstruction, settings: MeshSettings, excluded: Excluded, report: ReportStage
+) -> TexturedMesh:
+    """The mesh of a result. It has holes where no photo shows the surface.
+
+    `excluded(photo, size)` is the mask of a photo, True at pixels that are not used; None without one. Raises UserError
+    where there is no depth or a photo is gone, and what `report` raises.
+    """
+    views = depth_views(reconstruction)
+    if not views:
+        raise UserError("There are no depth maps to make a mesh of: reconstruct with an engine that has dense depth.")
+    mesh = surface(views, lambda done, total: report(SURFACE, done, total))
+    report(SIMPLIFYING, 0, 1)
+    mesh = simplification.proper(simplification.simplified(mesh, settings.faces))
+    mesh = simplification.without_small_parts(mesh)
+    if not len(mesh.faces):
+        raise UserError("No surface came out: the photos show too little of the same things from several sides.")
+    report(UNWRAPPING, 0, 1)
+    cameras = [camera for camera in reconstruction.cameras if not camera.distortion.is_panorama]
+    if not cameras:
+        raise UserError("A mesh is painted from ordinary photos, and this result has panoramas alone.")
+    pixel = float(np.median([_pixel_size(camera, mesh) for camera in cameras]))
+    layout = charts.laid_out(mesh, pixel, settings.texture)
+    of = texture.texels(mesh, layout)
+    painted = _painted(reconstruction, cameras, mesh, of, FINER * pixel / layout.texel, pixel, excluded, report)
+    image = texture.filled(painted, of.numbers, layout.side)
+    return TexturedMesh(mesh.vertices, mesh.faces, (layout.corners / layout.side).astype(np.float32), _jpeg(image))
+
+
+def depth_views(reconstruction: Reconstruction) -> list[DepthView]:
+    """The depth maps of a result that have trusted pixels."""
+    cameras = {camera.photo: camera for camera in reconstruction.cameras if not camera.distortion.is_panorama}
+    maps = [each for each in reconstruction.pointmaps if each.photo in cameras and each.mask.any()]
+    return [depth_view(each, cameras[each.photo]) for each in maps]
+
+
+def surface(views: list[DepthView], report: Callable[[int, int], None]) -> Mesh:
+    """The surface of the depth maps. Raises what `report` raises."""
+    size = CELL * float(np.median([view.spacing for view in views]))
+    whole = simplification.without_small_parts(volume.surface(volume.fused(views, size, report)))
+    return simplification.without_pinholes(whole)
+
+
+def _pixel_size(camera: Camera, mesh: Mesh) -> float:
+    """The size in world units of a photo's pixel at the median depth of the vertices in front of it."""
+    depths = camera.depths(mesh.vertices[:: max(1, len(mesh.vertices) // 5000)])
+    pixels_there = camera.project(mesh.vertices[:: max(1, len(mesh.vertices) // 5000)])
+    with np.errstate(invalid="ignore"):
+        inside = ((pixels_there >= 0) & (pixels_there < (camera.width, camera.height))).all(axis=-1) & (depths > 0)
+    return float(np.median(depths[inside]) / camera.fx) if inside.any() else float("nan")
+
+
+def _painted(
+    reconstruction: Reconstruction, cameras: list[Camera], mesh: Mesh, of: Texels, scale: float, pixel: float,
+    excluded: Excluded, report: ReportStage,
+) -> Float32Array:  # fmt: skip
+    """(N, 3) the colours of the texels. Photos are used at the share `scale` of their size, at most whole."""
+    photos = {photo.name: photo for photo in reconstruction.photos}
+    few = _some(of)
+    colors, weights = [], []
+    for done, camera in enumerate(cameras):
+        report(EXPOSURE, done, len(cameras))
+        small = _picture(camera, photos[camera.photo], SMALL, excluded)
+        depth = texture.depth_of(mesh, small.view)
+        weights.append(texture.weights_in(small.view, small.usable, depth, few, SMALL / max(small.view.size) / pixel))
+        colors.append(texture.colors_in(small.view, small.coarse, few.points))
+    gains = texture.gains(np.array(colors), np.array(weights))
+    blend = texture.Blend(len(of.numbers))
+    for done, (camera, gain) in enumerate(zip(cameras, gains, strict=True)):
+        report(TEXTURING, done, len(cameras))
+        long_side = max(SMALL, round(min(1.0, scale) * max(camera.width, camera.height)))
+        picture = _picture(camera, photos[camera.photo], long_side, excluded)
+        depth = texture.depth_of(mesh, picture.view.scaled(OCCLUSION))
+        blend.add(
+            picture, of, texture.weights_in(picture.view, picture.usable, depth, of, min(1.0, scale) / pixel), gain
+        )
+    painted, there = blend.colors()
+    if not there.any():
+        raise UserError("No photo shows the surface: the result's cameras and its depth contradict each other.")
+    painted[~there] = painted[there].mean(axis=0)
+    return painted
+
+
+def _some(of: Texels) -> Texels:
+    """About texture.SAMPLES of the texels, evenly chosen."""
+    step = max(1, len(of.numbers) // texture.SAMPLES)
+    return Texels(of.numbers[::step], of.points[::step], of.normals[::step])
+
+
+def _picture(camera: Camera, photo: Photo, long_side: int, excluded: Excluded) -> Picture:
+    """A photo without distortion, with about `long_side` pixels on its longer side.
+
+    Raises UserError where it is gone.
+    """
+    intrinsics, size = ideal_picture(camera, long_side)
+    image = remap.ideal_picture_of(pixels(photo, 2 * long_side), camera, intrinsics, size)
+    white = np.full((size[1], size[0]), True)
+    out = excluded(photo, (camera.width, camera.height))
+    if out is not None or not camera.distortion.is_identity:
+        own = np.full((camera.height, camera.width), 255, np.uint8) if out is None else 255 * (~out).astype(np.uint8)
+        shown = remap.ideal_picture_of(np.repeat(own[..., None], 3, axis=-1), camera, intrinsics, size)
+        white = shown[..., 0] >= 250
+    blur = ImageFilter.GaussianBlur(BLUR * max(size))
+    coarse = np.asarray(Image.fromarray(image).filter(blur))
+    return Picture(PinholeView(intrinsics, size, camera.camera_from_world), image, coarse, _shrunk(white))
+
+
+def _shrunk(usable: BoolArray) -> BoolArray:
+    """The usable pixels all of whose neighbours are usable."""
+    padded = np.pad(usable, 1, constant_values=True)
+    kept: BoolArray = usable.copy()
+    for row in range(3):
+        for column in range(3):
+            kept &= padded[row : row + usable.shape[0], column : column + usable.shape[1]]
+    return kept
+
+
+def _jpeg(image: np.ndarray) -> bytes:  # type: ignore[type-arg]
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
+    return stream.getvalue()
