@@ -172,6 +172,14 @@ def test_a_size_that_never_arrives(server: Server, target: Path) -> None:
     assert not target.exists()
 
 
+def test_nothing_is_no_file(server: Server, target: Path) -> None:
+    server.content = b""
+    with pytest.raises(UserError, match="sent nothing for net"):
+        fetch(server, target, size=0, sha256="")
+    assert not target.exists()
+    assert left_beside(target) == []
+
+
 def test_wrong_bytes_are_deleted(server: Server, target: Path) -> None:
     server.content = CONTENT[:-1] + b"!"
     with pytest.raises(UserError, match="hash differs"):

@@ -162,6 +162,9 @@ class _Partial:
         Raises UserError where its size or hash is not the published one; it is then deleted.
         """
         size, actual = self.size(), digest.sha256(self.path)
+        if not size:
+            self.drop()
+            raise UserError(f"{_host(file.url)} sent nothing for {self.target.name}. Try again later.")
         if file.size not in (0, size) or file.sha256 not in ("", actual):
             what = "hash" if file.size in (0, size) else "size"
             self.drop()
