@@ -110,7 +110,7 @@ def lint(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """The measured tables of docs/benchmarks.md: `nox -s benchmarks -- NAME …`, or all of them."""
     install(session, "blender,test")
-    session.install(TORCH, "matplotlib")  # torch for networks, pictures of growth
+    session.install(TORCH, "matplotlib")  # torch runs networks, matplotlib draws curves
     files = (path.stem for path in Path("tests/benchmarks").glob("*.py"))
     names = session.posargs or sorted(name for name in files if not name.startswith(("_", "test_")))
     for name in names:

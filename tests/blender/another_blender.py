@@ -28,7 +28,7 @@ for folder in sys.argv[1:]:
     bpy.ops.threer.choose_photos(directory=folder)
     photos = [path for path in properties.chosen_paths(scene) if Path(path).suffix == ".jpg"]
     task = work.start(photos, "colmap", {"quality": "preview", "points": False}, scene)
-    bpy.ops.wm.read_homefile(use_factory_startup=True)  # so that the result has to wait
+    bpy.ops.wm.read_homefile(use_factory_startup=True)  # its scene is gone, so the result is offered, not imported
     while task.job is None and task.ended is None:  # it starts on a thread
         work.tick()
         time.sleep(0.01)

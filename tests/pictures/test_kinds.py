@@ -70,13 +70,14 @@ def test_formats(tmp_path: Path, name: str, options: dict[str, Any], tolerance: 
     assert difference(photos.pixels(read_one(path)), PICTURE) <= tolerance
 
 
+# Kind of file -> the modes that Pillow writes into it as they are.
 MODES = {
     "png": ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"],
     "tif": ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "YCbCr"],
     "jpg": ["1", "L", "RGB", "CMYK", "YCbCr"],
     "webp": ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"],
     "bmp": ["1", "L", "P", "RGB", "RGBA"],
-}  # that Pillow writes as they are
+}
 
 
 @pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, modes in MODES.items() for mode in modes])
@@ -230,7 +231,7 @@ def test_16_bit_pictures_of_ffmpeg(tmp_path: Path, suffix: str, codec: str, kind
     assert np.abs(reading(path)[0].astype(int) - (PICTURE if "rgb" in kind else colours(GREY))).max() <= 1
 
 
-# Stills of light
+# Linear light, HDR and colour spaces
 
 
 @pytest.mark.parametrize("name", ["still.exr", "sky dome.EXR"])
@@ -319,6 +320,9 @@ def test_srgb_as_a_profile_changes_nothing(tmp_path: Path, kind: str) -> None:
     photo = read_one(save(tmp_path / f"a.{kind}", PICTURE, icc_profile=profile, **options))
     assert difference(photos.pixels(photo), PICTURE) < 4
     assert photos.blender_shows(photo) == (kind not in ("heic", "avif"))
+
+
+# BigTIFF
 
 
 @pytest.mark.parametrize("dtype", ["<u1", "<u2", "<f4", ">u1", ">u2", ">f4"])

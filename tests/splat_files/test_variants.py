@@ -22,7 +22,7 @@ ORIGIN = np.array((448251.25, 5411943.5, 310.0))
 
 
 def example(seed: int, degree: Any = None) -> Any:
-    """Other splats for each seed, from 1 to 300, of every degree in turn."""
+    """Splats that differ with the seed: few for seeds below 4, else more than a hundred; of degrees 0 to 3 in turn."""
     count = (1, 2, 3, 17)[seed] if seed < 4 else 100 + 11 * seed
     return random_gaussians(count, seed % 4 if degree is None else degree, seed)
 
@@ -111,7 +111,7 @@ def test_plain_colors_instead_of_harmonics(tmp_path: Path, seed: int) -> None:
 
 @TWENTY
 def test_opacities_that_are_no_logits(tmp_path: Path, seed: int) -> None:
-    gaussians = replace(example(seed + 4), opacities=None)
+    gaussians = replace(example(seed + 4), opacities=None)  # + 4: in few splats, values from 0 to 1 count as logits
     rng = np.random.default_rng(seed)
     opacities = rng.uniform(0, 1, len(gaussians)).astype(np.float32) if seed % 5 else np.ones(len(gaussians), "f4")
     named = variants.columns(replace(gaussians, opacities=opacities)) | {"opacity": opacities}
@@ -200,6 +200,7 @@ def test_antialiasing_is_kept_and_named(tmp_path: Path, comments: Any, antialias
 # ------------------------------------------------------------------ SPZ
 
 SIGNS = {"R": (0, 1), "L": (0, -1), "D": (1, 1), "U": (1, -1), "F": (2, 1), "B": (2, -1)}  # axis, sign in y-down axes
+# By the number in the file. 0 is SPZ's usual system, which has the number 4 too.
 SYSTEMS = ["RUB", "LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF"]
 SYSTEMS += ["LFD", "RFD", "LFU", "RFU", "LBD", "RBD", "LBU", "RBU"]
 
@@ -326,7 +327,7 @@ def test_sog_of_both_versions(tmp_path: Path, seed: int) -> None:
 
 
 def test_gaussforge_agrees_on_sog(tmp_path: Path) -> None:
-    """That our own SOGs, which the tests above rest on, are such."""
+    """Another program reads our own SOGs, which the test above rests on, as we do."""
     gaussforge = pytest.importorskip("gaussforge")
     gaussians = random_gaussians(200, 2)
     converted = gaussforge.GaussForge().convert(variants.zipped(variants.sog(gaussians)), "sog", "ply")

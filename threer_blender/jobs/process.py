@@ -294,7 +294,10 @@ def _environment(interpreter: Interpreter, temporary: Path, data_folder: Path) -
 
 
 def _new_log(folder: Path) -> Path:
-    """A new log in `folder`, whose oldest logs are deleted. Raises UserError where the folder cannot be written to."""
+    """A new log in `folder`, whose oldest logs are deleted. Marks the folder of compiled kernels beside it as ours.
+
+    Raises UserError where the folder cannot be written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _claim_kernels(folder.with_name(KERNELS))

@@ -69,7 +69,7 @@ def sensor(camera: str) -> CameraSensor:
         )
     best = matches[0]
     diagonal = FILM_DIAGONAL / best.crop_factor
-    fixed_lens = best.mount[:1].islower()
+    fixed_lens = best.mount[:1].islower()  # Lensfun's mark: the mount then is named for the camera, as canonG7X
     four_thirds = best.crop_factor > FOUR_THIRDS_CROP and (fixed_lens or "4/3" in best.mount)
     aspect = 4 / 3 if four_thirds else 3 / 2
     height = diagonal / math.hypot(1, aspect)

@@ -11,7 +11,8 @@ from ..model.arrays import Array, UInt8Array
 
 # Cineon (Kodak 1995): 10-bit code values, white at 685 and black at 95, a density of 0.002 per step, gamma 0.6.
 WHITE, BLACK, DENSITY, GAMMA = 685, 95, 0.002, 0.6
-SRGB, PQ, HLG, GAMMA_22 = 1, 16, 18, 4  # transfers of ITU-T H.273; 1 is the number of sRGB's primaries, too
+# H.273's transfer 1 is BT.709's, which is shown as sRGB here; 1 is the number of sRGB's primaries, too.
+SRGB, PQ, HLG, GAMMA_22 = 1, 16, 18, 4  # transfers of ITU-T H.273
 # H.273's transfers with light = code ** power. Its 5, with the power 2.8, is left out: players ignore it.
 POWERS = {GAMMA_22: 2.2, 8: 1.0}
 POWER = 1000  # our number for any other power, since H.273 has none, is this plus a hundred times the power

@@ -77,7 +77,7 @@ def bundler(several: list[Camera], folder: Path) -> Path:
 
 
 def nvm(several: list[Camera], folder: Path) -> Path:
-    """VisualSFM: quotation marks stand for spaces in names. The lens has no distortion: the formula is another one."""
+    """VisualSFM: quotation marks stand for spaces in names. Its distortion is not ours, so the lens has none."""
     lines = ["NVM_V3", "", str(len(several))]
     for camera in several:
         turned = wxyz_from_matrix(camera.camera_from_world[:3, :3])

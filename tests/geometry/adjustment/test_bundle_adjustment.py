@@ -61,8 +61,8 @@ def disturbed(
 ) -> list[Camera]:
     """The cameras as a feed-forward network gives them, without distortion, but for fisheye lenses.
 
-    They are rotated by `degrees` or a little less, and have standard deviations of `focal` in the logarithm of the
-    focal length and of `place` in their centres, as a share of their distance from the scene.
+    They are rotated by half of `degrees` to all of it. The standard deviations are `focal` in the logarithm of the
+    focal length, and `place` in the centres, as a share of their distance from the scene.
     """
     random = np.random.default_rng(1)
     off = []

@@ -139,6 +139,7 @@ def test_a_zoom_of_a_long_shot_is_told_from_short_tracks(factor: float) -> None:
     poses = [synthetic_shots.look_at((1.2 * np.sin(0.06 * i), 0.2 * np.sin(0.23 * i), -1), (0, 0, 5)) for i in frames]
     focals = synthetic_shots.FOCAL * factor ** (frames / 400)
     shot = synthetic_shots.shot(poses, focals, points=12000, longest=6)
+    # The last argument is the spread of focal length, principal point (2) and distortion, as of an engine's lens.
     state, lens, _ = moving.start(shot.tracks.tracks, shot.tracks.numbers, shot.cameras, np.array([0.3, 3.2, 3.2, 0.1]))
     zooms, _ = kinds.choose_zoom(shot.tracks.tracks, shot.tracks.numbers, lens, state, lens_known=False)
     assert zooms == (factor > 1)

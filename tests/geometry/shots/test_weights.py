@@ -55,7 +55,7 @@ def test_tracks_that_slip_hardly_change_the_lens() -> None:
     slip = 0.04 * np.random.default_rng(0).normal(size=(len(tracks), 2))  # px a frame, of a quarter of the tracks
     slip[np.arange(len(tracks)) % 4 > 0] = 0.0
     slipped = replace(tracks, pixels=tracks.pixels + slip[tracks.point] * age[:, None])
-    spread = np.array([0.3, 3.2, 3.2, 0.1])
+    spread = np.array([0.3, 3.2, 3.2, 0.1])  # of focal length, principal point (2), distortion
     state, lens, _ = moving.start(slipped, shot.tracks.numbers, shot.cameras, spread)
     freedom = kinds.moving_freedom(shot.tracks.numbers, False)
     adjusted = shot_adjustment.adjust(slipped, len(shot.cameras), lens, freedom, state)

@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 SEED = 0  # of all random choices, so that the same photos give the same result
 POLL = 0.1  # seconds between two checks for cancelling
-FULL_BROWN = "FULL_OPENCV"  # COLMAP's only model with k3; its other terms stay 0
+FULL_BROWN = "FULL_OPENCV"  # COLMAP's only model with Brown's k3; its other terms stay 0
 GUESSED_FOCAL = 1.2  # times the longer side, where EXIF knows none: a start for the solver, as in COLMAP
 
 

@@ -121,7 +121,7 @@ def best_corners(strength: Array, blocked: Array, cell: int, least: float) -> Ar
                         best, bx, by = strength[y, x], x, y
             if bx < 0:
                 continue
-            near = False  # to the corner of one of the cells before it, back to the cell above and to the left
+            near = False  # whether a corner chosen since the cell above and to the left is near
             for k in range(max(0, count - columns - 2), count):
                 near = near or (abs(out[k, 0] - bx) < cell // 2 and abs(out[k, 1] - by) < cell // 2)
             if not near:
