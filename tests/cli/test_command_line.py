@@ -106,7 +106,7 @@ def test_the_picture_lines_up(project: Path) -> None:
     """Where the render through a camera shows points, it shows what the photo shows there."""
     with Image.open(project / "picture.png") as picture:
         pixels = np.asarray(picture.convert("RGB"), float)
-    width = (pixels.shape[1] - 16) // 3
+    width = (pixels.shape[1] - 16) // 3  # three pictures side by side, with 8 pixels between them
     photo, render, view = (pixels[:, k * (width + 8) :][:, :width] for k in range(3))
     close = np.abs(photo - render).mean(axis=2) < 30
     assert close.mean() > 0.6

@@ -1,4 +1,4 @@
-"""A scene and its bundle take their names together or not at all, and nothing that others made is replaced unasked."""
+"""A scene and its bundle appear together or not at all, and nothing that others made is replaced unasked."""
 
 import shutil
 import sys
@@ -31,7 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("THREER_HOME", str(tmp_path / "home"))
     photos = write_photos(tmp_path / "photos", CAMERAS[:3])
     bundle.write(reconstruct(photos, CAMERAS[:3], step=16), tmp_path / "photos" / "bundle")
-    (tmp_path / "photos" / "go").touch()
+    (tmp_path / "photos" / "go").touch()  # the stand-in waits for this file
     (tmp_path / "project").mkdir()
     return tmp_path / "project"
 

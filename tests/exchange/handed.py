@@ -62,7 +62,7 @@ def result(folder: Path) -> Reconstruction:
 
 
 def ideal(camera: Camera) -> Camera:
-    """The camera without distortion, as it is handed on."""
+    """The camera without distortion, as it is exported."""
     return replace(camera, distortion=Distortion("PINHOLE"))
 
 
@@ -82,13 +82,16 @@ def assert_same_camera(
     """Asserts that a camera, given in OpenGL's axes in a world with y up, is our `camera`.
 
     Its position, its rotation and its pixels are compared. `position` (3,) and `rotation` (3, 3) are those of the given
-    camera in that world, in which one of our units of length is `unit`.
-    `focal` is in widths of the film. `window` is a shift of the picture in x and y (up), in widths of the film.
+    camera in that world, in which one of our units of length is `unit`. `focal` is in widths of the film. `window` is a
+    shift of the picture in x and y (up), in widths of the film.
     """
     flip = np.diag([1.0, -1, -1])
-    assert np.abs(position / unit - flip @ camera.world_from_camera[:3, 3]).max() < 1e-5 * 4
+    assert (
+        np.abs(position / unit - flip @ camera.world_from_camera[:3, 3]).max() < 1e-5 * 4
+    )  # of about 4 units to the points
     expected = flip @ camera.world_from_camera[:3, :3] @ flip
     relative = expected.T @ rotation
+    # The norm over √8 is the sine of the angle between the rotations. The trace excludes an angle near 180 degrees.
     assert np.degrees(np.linalg.norm(relative - relative.T) / np.sqrt(8)) < 1e-3
     assert np.trace(relative) > 2.9
     assert abs(focal * camera.width / camera.fx - 1) < 1e-5

@@ -55,7 +55,7 @@ def written(kind: Kind, examples: Sequence[Parts], case: Case, folder: Path) -> 
 
 
 def single(suffix: str) -> Callable[[Parts, Path], Path]:
-    """Writes the only part as a file."""
+    """A Kind.write that writes the only part as a file whose name ends in `suffix`."""
 
     def write(parts: Parts, folder: Path) -> Path:
         path = folder / f"input{suffix}"

@@ -46,8 +46,8 @@ WORDS = {
     "turn": "rotation",
     "turns": "rotations, angles",
 }
-# What others have named so, and what the words mean in plain English: an attribute begins with a dot, a keyword ends
-# with an equals sign.
+# Names that other libraries gave, and words in their plain English meaning. An attribute begins with a dot, a keyword
+# ends with an equals sign.
 ALLOWED = {
     ".home": "pathlib",
     ".move": "shutil",

@@ -117,7 +117,8 @@ def test_a_read_only_folder_is_enough(plate: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("inside", [False, True], ids=["the artist's", "the bundle's"])
 def test_a_saved_scene_shows_its_plate_once_it_has_its_name(plate: Any, tmp_path: Path, inside: bool) -> None:
-    """While the scene is saved nothing has its last name yet, and Blender looks for the plate's files only then."""
+    """The scene is saved before it and its bundle are at their final paths. Blender looks at the plate's files even
+    earlier, when the path of the clip is set."""
     result = solved(plate)
     result = replace(result, shots=[replace(result.shots[0], written_plate=f"plates/{PATTERN}" if inside else "")])
     project, staged = tmp_path / "project", tmp_path / "project" / ".partial" / "new" / "shot.3r"

@@ -48,8 +48,8 @@ def array_record(
 ) -> Record:
     """The record `make(**fields)`, whose fields are the arrays named `prefix`/field.
 
-    `table` is the one of these fields above. Fields in OPTIONAL may be missing. Raises KeyError where another one is,
-    and ValueError where a type or shape contradicts `table`, or the other arrays of the record.
+    `table` is the table above for this kind of record. Fields in OPTIONAL may be missing. Raises KeyError where another
+    field is missing, and ValueError where a type or shape contradicts `table`, or the other arrays of the record.
     """
     values: dict[str, Array] = {}
     sizes: dict[str, int] = {}

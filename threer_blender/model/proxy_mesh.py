@@ -19,7 +19,7 @@ from .quaternions import matrices_from_wxyz
 from .reconstruction import Camera, Gaussians, PointMap, Reconstruction
 
 JUMP = 0.03  # relative step of inverse depth between neighbouring pixels from which it may be an edge
-STEEPER = 3.0  # times the smaller of the steps beside it, from which it is an edge: along a plane, steps are equal
+STEEPER = 3.0  # such a step is an edge if it exceeds the smaller of the steps beside it so many times
 CELLS = 128  # along the longest side of the points, outliers aside; the grid has some more around them
 OUTLIERS = 1.0  # percent of the points left out of the grid at both ends of each axis
 TRUNCATION = 5.0  # cells in front of and behind a surface in which its distance counts
@@ -204,7 +204,8 @@ def surface(field: Array, grid: Grid) -> Mesh:
             cube[:, others] -= step
             around.append(vertex[tuple(cube.T)])
         quads = np.stack(around, axis=-1)
-        # This order turns the faces to the end of an edge for axes 0 and 2, to its start for axis 1. They face outside.
+        # In this order, a quad faces the end of its edge for axes 0 and 2, and the start for axis 1. Those that then
+        # face inside are reversed.
         inward = start[tuple(edges.T)] == (axis == 1)
         quads = np.where(inward[:, None], quads[:, ::-1], quads)
         faces.append(quads[(quads >= 0).all(axis=1)])

@@ -50,9 +50,9 @@ def reconstruct(
 ) -> Reconstruction:
     """Cameras, pointmaps and a cloud of one photo or more.
 
-    `predict(inputs, choose, report)` yields the network's predictions for pairs, which `choose` returns. `aligner` is
-    called after that. It takes the earlier result and all inputs, and returns the function that aligns the predictions.
-    Raises UserError where no two photos connect, or predictions are not finite; and `report`'s errors.
+    `predict(inputs, choose, report)` yields the network's predictions for the pairs that `choose` returns. `aligner`
+    is called after that. It takes the earlier result and all inputs, and returns the function that aligns the
+    predictions. Raises UserError where no two photos connect, or predictions are not finite; and `report`'s errors.
     """
     watch = Watch()
     earlier = adding.read_earlier(options["add_to"], engine, photos)

@@ -1,4 +1,4 @@
-"""[R] Removes depth and points that the engine made of masked pixels from a result. numpy only."""
+"""[R] Checks masks before a run, and removes from the result what the engine made of masked pixels. numpy only."""
 
 from __future__ import annotations
 

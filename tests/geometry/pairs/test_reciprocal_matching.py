@@ -1,4 +1,4 @@
-"""Fast reciprocal matching: only reciprocal pairs, those of the exhaustive search where the search leads."""
+"""Fast reciprocal matching returns reciprocal pairs alone: some of them, or all where it starts from all pixels."""
 
 import numpy as np
 import pytest

@@ -26,7 +26,7 @@ from ..view_prediction import ViewPrediction, robust_similarity
 Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
 """Indices of photos -> the network's predictions of them, in a frame and unit that these photos share."""
 
-POINTS = 2000  # up to twice as many points of a shared photo are compared
+POINTS = 2000  # of a shared photo's points, every k-th is compared: at least so many, and less than twice as many
 FEWEST_POINTS = 10  # that two chunks must share
 LEAST_AGREEMENT = 0.6  # share of points that must agree within TOLERANCE, or a loop is not used
 TOLERANCE = 0.1  # of a point's depth
@@ -34,7 +34,7 @@ TOLERANCE = 0.1  # of a point's depth
 LOOP_LOSS = Cauchy(0.1)
 CLOSING = Options("closing of loops", trials=30, tolerance=1e-12, first_damping=1e-6)
 DERIVATIVE_STEP = 1e-6  # the step of the numerical derivatives
-AROUND = 4  # photos on either side of each of two that resemble each other, in the chunk that closes a loop
+AROUND = 4  # a chunk that closes a loop: two photos that resemble each other, and so many on either side of each
 LOOP_PHOTOS = 2 * (2 * AROUND + 1)  # of a chunk that closes a loop, at most
 
 
@@ -280,7 +280,7 @@ def _averaged(weighted_views: Sequence[tuple[float, ViewPrediction]]) -> ViewPre
 
 def _error(edge: ChunkEdge, frames: Sequence[Similarity], unit: float) -> FloatArray:
     """(7,) the deviation of the frames from the edge's measurement: a rotation vector in radians, the translation over
-    `unit`, the logarithm of scale."""
+    `unit` and scale, the logarithm of scale."""
     off = edge.measured.inverse.after(frames[edge.first].inverse.after(frames[edge.second]))
     return np.concatenate(
         [rotations.to_vectors(off.rotation), off.translation / (unit * off.scale), [np.log(off.scale)]]

@@ -42,14 +42,17 @@ COARSE = Options(
 )
 COARSE_MATCHES = 200  # of a pair, at most, in the coarse stage
 LEAST_MATCHES = 15  # of a pair, or it is not used
-NEAR = 0.15  # of a point's distance from the camera: matching points that are nearer to each other fit their pair
+# Share of a point's distance from the camera. Two matching points fit their pair's similarity if it brings them nearer
+# to each other than that.
+NEAR = 0.15
 LEAST_NEAR = 0.5  # share of a pair's matches that must fit, or it is not used
 LEAST_USABLE = 0.3  # share of all confidence that must be in usable pairs; with less, these fit by chance
 # Share of the median confidence of a pair's matches; bundle adjustment gets only those above it. However the network's
 # confidences are spread, that drops at most half of them, so no photo is lost.
 CONFIDENT = 0.5
 OBSERVATIONS = 2000  # of a photo, on average, in bundle adjustment; more take time and add nothing
-TOLERANCE = 1e-4  # share of its cost: bundle adjustment ends at a smaller fall, noise among so many observations
+# Bundle adjustment ends where a step lowers its cost by a smaller share: among so many observations, that is noise.
+TOLERANCE = 1e-4
 
 
 def align(
@@ -162,9 +165,10 @@ def coarse(
 
         min  Σ_(n,m) Σ_i C_i || S_n X_i^n - S_m X_i^m ||^1.5,      the mean logarithm of scales being 0
 
-    (MASt3R-SfM, equation 4). `ends` (K, 2) are the photos of each pair; `first`, `second` and `weights` are as in
-    Matched. `registered` (N,) bool are the photos to solve; the others get the identity. The descent starts at `views`
-    (N,).
+    (MASt3R-SfM, equation 4). S_n is the similarity to the world from the frame of photo n, X_i^n its point of match i,
+    C_i the weight of the match, and (n,m) a pair. `ends` (K, 2) are the photos of each pair; `first`, `second` and
+    `weights` are as in Matched. `registered` (N,) bool are the photos to solve; the others get the identity. The
+    descent starts at `views` (N,).
     """
     number = np.cumsum(registered) - 1
     ends = number[ends]

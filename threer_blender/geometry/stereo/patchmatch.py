@@ -32,7 +32,7 @@ from .patches import RADIUS, SAMPLES, Patch, Real, colour_similarity, prepare_pa
 _LEAST_COSINE = 0.1
 """Cosine between ray and normal: flatter surfaces (more than 84 degrees off their normal) are not considered."""
 
-# Steps to the four neighbours, which are also the directions of the four arms.
+# Steps to the four neighbours. They are also the directions of the four arms: lines of pixels whose planes are tried.
 _NEIGHBOUR_X = (1, -1, 0, 0)
 _NEIGHBOUR_Y = (0, 0, 1, -1)
 _ARM_LENGTH = 21
@@ -180,7 +180,7 @@ def _best_on_arm(cost: Float32Array, x: int, y: int, arm: int) -> int:
     once."""
     height, width = cost.shape
     best = 0
-    lowest = np.float32(9)
+    lowest = np.float32(9)  # above all costs
     for distance in range(3, _ARM_LENGTH + 1, 2):
         ax = x + _NEIGHBOUR_X[arm] * distance
         ay = y + _NEIGHBOUR_Y[arm] * distance
