@@ -112,8 +112,8 @@ def stored_path(path: Path) -> str:
 
 
 def rendered_path(path: str) -> str:
-    """The path as settings for rendered files take it: from Blender 5 on, they read text in braces as a variable."""
-    return path.replace("{", "{{").replace("}", "}}") if bpy.app.version >= (5, 0, 0) else path
+    """The path as settings for rendered files take it: from Blender 4.5 on, they read text in braces as a variable."""
+    return path.replace("{", "{{").replace("}", "}}") if bpy.app.version >= (4, 5, 0) else path
 
 
 def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture: Path) -> None:
