@@ -38,20 +38,21 @@ def gamma(exponent: float) -> Chunk:
     return b"gAMA", struct.pack(">I", round(100_000 / exponent))
 
 
-def described(transfer: int, primaries: int = 1) -> Chunk:
+def code_points(transfer: int, primaries: int = 1) -> Chunk:
+    """A chunk of coding-independent code points. 1 is the number of sRGB's primaries."""
     return b"cICP", bytes([primaries, transfer, 0, 1])
 
 
 CASES: list[tuple[Any, list[Chunk]]] = [
     (PICTURE / 255, []),
     (PICTURE / 255, [gamma(2.2)]),
-    (PICTURE / 255, [described(SRGB)]),
+    (PICTURE / 255, [code_points(SRGB)]),
     (PICTURE / 255, [(b"sRGB", b"\0"), gamma(1.0)]),
     (PICTURE / 255, [(b"gAMA", bytes(4))]),
     (PICTURE / 255, [(b"cICP", b"\x09")]),
     (LIGHT, [gamma(1.0)]),
-    (LIGHT, [described(LINEAR)]),
-    (LIGHT, [described(LINEAR), (b"sRGB", b"\0")]),
+    (LIGHT, [code_points(LINEAR)]),
+    (LIGHT, [code_points(LINEAR), (b"sRGB", b"\0")]),
     (LIGHT ** (1 / 1.4), [gamma(1.4)]),
     (LIGHT ** (1 / 1.8), [gamma(1.8)]),
     (LIGHT ** (1 / 2.8), [gamma(2.8)]),
@@ -68,7 +69,7 @@ def test_the_picture_is_that_of_its_chunks(tmp_path: Path, shares: Array, chunks
 def test_hdr_is_brought_to_a_display(tmp_path: Path) -> None:
     """A page's white, 203 cd/m², is nearly white."""
     share = np.full((96, 160, 3), 0.5807)  # of 10,000 cd/m², by SMPTE ST 2084
-    pixels = photos.pixels(read_one(written(tmp_path / "a.png", share, [described(PQ, 9)])))
+    pixels = photos.pixels(read_one(written(tmp_path / "a.png", share, [code_points(PQ, 9)])))
     assert 240 <= pixels.min() <= pixels.max() <= 253
 
 

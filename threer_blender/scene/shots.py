@@ -92,8 +92,8 @@ def as_smoothed(objects: Iterable[bpy.types.Object], result: Reconstruction) -> 
         photo = photos[camera.photo]
         before, after = by_path.get(photo.path, ({}, {}))
         if photo.frame in before and before[photo.frame] is not after[photo.frame]:
-            smooth_from_solved = before[photo.frame].camera_from_world @ after[photo.frame].world_from_camera
-            camera = replace(camera, world_from_camera=camera.world_from_camera @ smooth_from_solved)
+            solved_from_smooth = before[photo.frame].camera_from_world @ after[photo.frame].world_from_camera
+            camera = replace(camera, world_from_camera=camera.world_from_camera @ solved_from_smooth)
         moved.append(camera)
     sentences = [
         f"the camera of {name} is smoothed over {width:g} frames, as here" for name, width in widths.items() if width

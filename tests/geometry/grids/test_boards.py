@@ -44,8 +44,8 @@ def test_rows_and_columns_are_those_of_the_board() -> None:
     camera_from_board = pose(*POSES[1])
     (board,) = boards.find(photo(camera_from_board, Distortion("SIMPLE_RADIAL", (0.0,))))
     matrix = calibration.homography(board.cells.astype(float), board.pixels)
-    local = np.column_stack([board.cells, np.ones(len(board.cells))]) @ matrix.T
-    assert np.linalg.norm(local[:, :2] / local[:, 2:] - board.pixels, axis=1).max() < 0.2
+    projected = np.column_stack([board.cells, np.ones(len(board.cells))]) @ matrix.T
+    assert np.linalg.norm(projected[:, :2] / projected[:, 2:] - board.pixels, axis=1).max() < 0.2
 
 
 def test_a_board_that_fills_the_picture_is_taken_as_far_as_it_is_visible() -> None:
@@ -57,10 +57,10 @@ def test_a_board_that_fills_the_picture_is_taken_as_far_as_it_is_visible() -> No
 
 def test_a_nested_board_is_one_of_its_own() -> None:
     camera_from_board = pose((0.1, 0.1, 0.0), (0.0, 0.0, 6.0))
-    large, fine = boards.find(photo(camera_from_board, nested=True))
-    sizes = sorted([large, fine], key=lambda board: float(np.ptp(board.pixels[:, 0])))
-    assert np.percentile(errors(sizes[0], camera_from_board, 1 / 6), 90) < 0.4  # px, of squares of about 11 px
-    assert errors(sizes[1], camera_from_board).max() < 0.15
+    both = boards.find(photo(camera_from_board, nested=True))
+    fine, large = sorted(both, key=lambda board: float(np.ptp(board.pixels[:, 0])))
+    assert np.percentile(errors(fine, camera_from_board, 1 / 6), 90) < 0.4  # px, of squares of about 11 px
+    assert errors(large, camera_from_board).max() < 0.15
 
 
 def test_pictures_without_a_board_have_none() -> None:

@@ -88,7 +88,7 @@ def test_real_photos_agree_with_the_published_calibration() -> None:
     """OpenCV's own, of the same photos: 535.9 px, (342.3, 235.6) counted from a pixel's centre, k1 = -0.27."""
     names = sorted((Path(real_data.FOLDER) / "opencv_stereo_chessboard" / "images").glob("left*.jpg"))[::2]
     views = [board for name in names for board in boards.find(np.asarray(Image.open(name).convert("RGB")))]
-    assert sorted({len(view.cells) for view in views}) <= [54, 55, 56]
+    assert {len(view.cells) for view in views} <= {54, 55, 56}  # 9 × 6, and up to two that look like corners
     actual = calibration.calibrate(views, (640, 480))
     assert actual.focal == pytest.approx(535.9, rel=0.01)
     assert actual.centre == pytest.approx((342.8, 236.1), abs=4)

@@ -23,10 +23,11 @@ def dotted(camera_from_board: Array, asymmetric: bool = False, bright: bool = Fa
     nearest = centres(asymmetric, board)
     half = np.array([columns / 2, 0.8 * columns / 2])
     distance = np.linalg.norm(board - nearest, axis=-1)
-    across = np.hypot(*np.gradient(board[..., 0])), np.hypot(*np.gradient(board[..., 1]))
-    way = np.abs(board - nearest) / np.maximum(distance, 1e-9)[..., None]
-    width = np.hypot(way[..., 0] * across[0], way[..., 1] * across[1])
-    share = ((RADIUS - distance) / width + 0.5).clip(0, 1) * (np.abs(nearest) < half).all(axis=-1)
+    # A dot covers this share of a pixel, by the length on the board that the pixel has towards the dot's centre.
+    steps = np.hypot(*np.gradient(board[..., 0])), np.hypot(*np.gradient(board[..., 1]))
+    direction = np.abs(board - nearest) / np.maximum(distance, 1e-9)[..., None]
+    pixel_length = np.hypot(direction[..., 0] * steps[0], direction[..., 1] * steps[1])
+    share = ((RADIUS - distance) / pixel_length + 0.5).clip(0, 1) * (np.abs(nearest) < half).all(axis=-1)
     grey = 210 - 170 * share if not bright else 40 + 170 * share
     grey = grey + 1.5 * np.random.default_rng(0).standard_normal(share.shape)
     return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
@@ -85,5 +86,5 @@ def test_pictures_without_dots_have_none() -> None:
     random = np.random.default_rng(0)
     assert dots.find(np.full((HEIGHT, WIDTH, 3), 128, np.uint8)) == []
     assert dots.find(random.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)) == []
-    blurred = photo(pose(*POSES[0]), Distortion("SIMPLE_RADIAL", (0.0,)))[::4, ::4]
-    assert dots.find(np.repeat(np.repeat(blurred[:6], 40, axis=0), 4, axis=1)) == []
+    coarse = photo(pose(*POSES[0]), Distortion("SIMPLE_RADIAL", (0.0,)))[::4, ::4]
+    assert dots.find(np.repeat(np.repeat(coarse[:6], 40, axis=0), 4, axis=1)) == []

@@ -60,7 +60,7 @@ def test_tracks_that_slip_hardly_change_the_lens() -> None:
     freedom = kinds.moving_freedom(shot.tracks.numbers, False)
     adjusted = shot_adjustment.adjust(slipped, len(shot.cameras), lens, freedom, state)
     assert abs(adjusted.state.lens[0]) < 0.003  # 0.0046 where all tracks count alike
-    counts = shot_adjustment.weighed(adjusted.tracks, adjusted.errors).weight
-    assert counts is not None
-    assert counts.max() <= 1
-    assert np.median(counts) > 0.4
+    weights = shot_adjustment.weighed(adjusted.tracks, adjusted.errors).weight
+    assert weights is not None
+    assert weights.max() <= 1
+    assert np.median(weights) > 0.4

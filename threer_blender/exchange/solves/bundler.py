@@ -176,7 +176,10 @@ def _nvm_view(line: str, shared: list[str]) -> View:
     radial = values[8]
     if radial:
         lens = lens_models.fitted(
-            lens, "NVM", lambda ideal: ideal * (1 + radial * (ideal**2).sum(axis=1, keepdims=True)), undistorts=True
+            lens,
+            "NVM",
+            lambda distorted: distorted * (1 + radial * (distorted**2).sum(axis=1, keepdims=True)),
+            undistorts=True,
         )
     rotation = matrices_from_wxyz(unit_quaternion(values[1:5])).T
     return View(name.replace('"', " ").strip(), lens, pose(rotation, np.array(values[5:8])))

@@ -23,7 +23,6 @@ ROW_SIZE = 32  # bytes of a point in memory, three float64 and one int64; a lens
 CENTRED_SINCE = (1, 2, 0)
 # AliceVision's names for its distortion models, lower case.
 RADIAL, BROWN, FISHEYE = ("radial", "radialk1", "radialk3", "radial1", "radial3"), "brown", "fisheye4"
-NONE = ("pinhole", "none", "")
 
 
 def matches(parsed: Any) -> bool:
