@@ -105,6 +105,21 @@ def test_the_division_model_is_colmaps() -> None:
     assert ours == pytest.approx(pixel)
 
 
+def test_derivatives_by_terms() -> None:
+    ideal = np.random.default_rng(0).uniform(-0.6, 0.6, (20, 2))
+    squared = (ideal**2).sum(axis=1)[:, None]
+    by_terms = lens.jacobian_by_terms(Distortion("RADIAL", (-0.2, 0.1)), ideal)
+    np.testing.assert_allclose(by_terms, np.stack([ideal * squared, ideal * squared**2], axis=-1), atol=1e-8)
+
+    k = -0.2  # of DIVISION: r (1 + k d²) = d, so that the derivative of d by k is r d² / (1 - 2 k r d)
+    distorted = lens.distort(Distortion("DIVISION", (k,)), ideal)
+    r, d = (np.linalg.norm(points, axis=1)[:, None] for points in (ideal, distorted))
+    expected = ideal * d**2 / (1 - 2 * k * r * d)
+    np.testing.assert_allclose(
+        lens.jacobian_by_terms(Distortion("DIVISION", (k,)), ideal)[:, :, 0], expected, atol=1e-8
+    )
+
+
 def test_valid_radius() -> None:
     assert lens.valid_radius(Distortion("PINHOLE")) == math.inf
     assert lens.valid_radius(Distortion("SIMPLE_RADIAL", (0.2,))) == math.inf

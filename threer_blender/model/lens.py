@@ -18,6 +18,7 @@ from .lens_formulas import FORMULAS
 # Model name -> names of its distortion parameters, in their order.
 MODELS: dict[str, tuple[str, ...]] = {name: formula.params for name, formula in FORMULAS.items()}
 PANORAMA = "EQUIRECTANGULAR"
+DIFFERENCE = 1e-6  # in normalised coordinates and distortion terms: the step of numerical derivatives
 # Models that bend straight lines even without parameters, or with all of them 0.
 _BENDING = frozenset({"OPENCV_FISHEYE", PANORAMA})
 
@@ -176,10 +177,21 @@ def jacobian(function: Callable[[FloatArray], FloatArray], points: FloatArray) -
 
     Rows are the components of the result, and columns those of the point.
     """
-    step = 1e-6
-    along = (function(points + (step, 0)) - function(points - (step, 0))) / (2 * step)
-    down = (function(points + (0, step)) - function(points - (0, step))) / (2 * step)
-    return np.stack([along, down], axis=-1)
+    offsets = DIFFERENCE * np.eye(2)
+    slopes = [(function(points + offset) - function(points - offset)) / (2 * DIFFERENCE) for offset in offsets]
+    return np.stack(slopes, axis=-1)
+
+
+def jacobian_by_terms(distortion: Distortion, normalised: FloatArray) -> FloatArray:
+    """The derivative (N, 2, T) of the distorted points by the T terms of `distortion`, at ideal points (N, 2), by
+    central differences."""
+    slopes = np.zeros((len(normalised), 2, len(distortion.params)))
+    terms = np.array(distortion.params)
+    for term, offset in enumerate(DIFFERENCE * np.eye(len(terms))):
+        changed = (Distortion(distortion.model, tuple(terms + change)) for change in (offset, -offset))
+        more, less = (distort(each, normalised) for each in changed)
+        slopes[:, :, term] = (more - less) / (2 * DIFFERENCE)
+    return slopes
 
 
 def _solved(function: Callable[[FloatArray], FloatArray], target: FloatArray, start: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,6 @@ CENTRE_SPREAD = 0.03  # of the principal point, over the longer side
 DISTORTION_SPREAD = 0.1  # of a distortion term
 LARGEST_ERROR = 50.0  # times the loss's scale: larger errors, and points behind their camera, cost as much as this one
 DEPTH_LOSS = Cauchy(1.0)  # of depth errors over DEPTH_ERROR
-LENS_STEP = 1e-6  # in normalised coordinates: the step of the numerical derivative of the lens
 # Of a lens' unknowns, the first of which is the logarithm of the focal length's factor.
 CENTRE, TERMS = slice(1, 3), slice(3, None)
 
@@ -196,16 +196,11 @@ class Problem:
         if not self._terms:
             return by_ideal, by_lens
         ideal = local[:, :2] / np.where(local[:, 2] > 1e-9, local[:, 2], 1.0)[:, None]
-        straight = lens.Distortion(self.lenses.model, (0.0,) * self._terms)
         for values, mine in zip(state.lenses, self._mine, strict=True):
             distortion = self.lenses.distortion(values)
-            for axis, step in enumerate(LENS_STEP * np.eye(2)):
-                more, less = (lens.distort(distortion, ideal[mine] + offset) for offset in (step, -step))
-                by_ideal[mine, :, axis] = (more - less) / (2 * LENS_STEP)
-            for term, unit in enumerate(np.eye(self._terms)):  # all models but DIVISION are linear in their terms
-                one_term = lens.Distortion(self.lenses.model, tuple(unit))
-                distorted_by_one = lens.distort(one_term, ideal[mine]) - lens.distort(straight, ideal[mine])
-                by_lens[mine, :, TERMS.start + term] = distorted_by_one * focals[mine]
+            by_ideal[mine] = lens.jacobian(partial(lens.distort, distortion), ideal[mine])
+            by_terms = lens.jacobian_by_terms(distortion, ideal[mine])
+            by_lens[mine, :, TERMS] = by_terms * focals[mine, :, None]
         return by_ideal, by_lens
 
     def _stepped(self, state: AdjustmentState, step: FloatArray, points: FloatArray) -> AdjustmentState:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -26,7 +27,6 @@ from .tracks import Tracks
 POSE = 13  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens', speed during read-out
 ROTATION, CENTRE, ZOOM, SPEED = slice(0, 3), slice(3, 6), 6, slice(7, 13)
 LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the log focal factor
-LENS_STEP = 1e-6  # in normalised coordinates: the step of the numerical derivative of the lens
 NEAREST = 1e-9  # camera z of a unit vector, below which it counts as behind the camera
 LARGEST_ERROR = 50.0  # times the loss's scale: larger errors, and points behind their camera, cost as much as this one
 TRIALS = 30  # of a descent, at most
@@ -288,13 +288,8 @@ class ShotProblem:
             return by_ideal, by_lens
         ideal = local[:, :2] / np.where(local[:, 2] > NEAREST, local[:, 2], 1.0)[:, None]
         distortion = self.lens.distortion(state.lens)
-        for axis, step in enumerate(LENS_STEP * np.eye(2)):
-            more, less = (lens.distort(distortion, ideal + offset) for offset in (step, -step))
-            by_ideal[:, :, axis] = (more - less) / (2 * LENS_STEP)
-        for term, step in enumerate(LENS_STEP * np.eye(len(state.lens))[TERMS]):
-            more, less = (lens.distort(self.lens.distortion(state.lens + offset), ideal) for offset in (step, -step))
-            slope = (more - less) / (2 * LENS_STEP)
-            by_lens[:, :, TERMS.start + term] = slope * focals
+        by_ideal = lens.jacobian(partial(lens.distort, distortion), ideal)
+        by_lens[:, :, TERMS] = lens.jacobian_by_terms(distortion, ideal) * focals[:, :, None]
         return by_ideal, by_lens
 
     def _stepped(self, state: ShotState, frames: FloatArray, of_lens: FloatArray, of_points: FloatArray) -> ShotState:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -38,7 +39,6 @@ CHOICE_SCALE = 0.002  # of the longer side: the scale of the loss by whose cost 
 LOSS_SCALE = 2.0  # times the median error: the scale of the robust loss after that
 OUTLIER = 5.0  # times the median error: corners with a larger error are left out
 NOISE = 0.02  # px: the least standard deviation of a corner
-STEP = 1e-6  # of the numerical derivatives
 NEAREST = 1e-6  # depth, in squares of the board; nearer corners count as behind the camera
 POOR_BOARD = 4.0  # times the median error: a board whose own median is larger is left out as a whole
 
@@ -320,11 +320,8 @@ class _GridProblem:
         by_lens = np.zeros((len(ideal), 2, len(self.first)))
         by_lens[:, :, 0] = distorted * focal
         by_lens[:, (0, 1), (1, 2)] = 1.0
-        for term in range(3, len(self.first)):
-            step = STEP * np.eye(len(self.first))[term]
-            more, less = (lens.distort(self._distortion(state.values + change), ideal) for change in (step, -step))
-            by_lens[:, :, term] = (more - less) / (2 * STEP) * focal
-        by_ideal = focal * lens.jacobian(lambda points: lens.distort(distortion, points), ideal)
+        by_lens[:, :, 3:] = focal * lens.jacobian_by_terms(distortion, ideal)
+        by_ideal = focal * lens.jacobian(partial(lens.distort, distortion), ideal)
         x, y = ideal.T
         inverse = 1 / np.maximum(local[:, 2], NEAREST)
         zero = np.zeros(len(x))
