@@ -102,12 +102,12 @@ def enabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_buttons(result: Path, tmp_path: Path) -> None:
     root = build.build(bundle.read(result), result)
     bpy.ops.threer.show_mesh()
-    shown = meshes.of(root)
-    assert shown is not None
-    earlier = len(shown.data.polygons)
+    displayed = meshes.of(root)
+    assert displayed is not None
+    earlier = len(displayed.data.polygons)
     assert bpy.ops.threer.make_mesh(faces=1500, texture="1024") == {"FINISHED"}
-    assert meshes.of(root) == shown
-    assert len(shown.data.polygons) <= 1500 < earlier
+    assert meshes.of(root) == displayed
+    assert len(displayed.data.polygons) <= 1500 < earlier
     assert "faces" in work.current().success
     bpy.ops.threer.export_mesh(filepath=str(tmp_path / "out"), suffix=".glb")
     assert (tmp_path / "out.glb").is_file()

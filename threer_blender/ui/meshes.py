@@ -23,10 +23,10 @@ FORMATS = [
 
 def draw(layout: Any, root: bpy.types.Object) -> None:
     """Draws the buttons about the mesh of the result under a root."""
-    shown = meshes.of(root) is not None
+    in_scene = meshes.of(root) is not None
     row = layout.row(align=True)
     row.operator(THREER_OT_make_mesh.bl_idname, icon="MESH_ICOSPHERE")
-    if shown:
+    if in_scene:
         row.operator_menu_enum(THREER_OT_export_mesh.bl_idname, "suffix", text="", icon="EXPORT")
     elif _is_made(root):
         row.operator(THREER_OT_show_mesh.bl_idname)
