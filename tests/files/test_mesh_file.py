@@ -54,7 +54,7 @@ def test_the_file_is_binary_gltf(mesh: TexturedMesh, tmp_path: Path) -> None:
 
 
 def outcome(path: Path) -> str:
-    """What reading a file comes to: a mesh that can be used, or a sentence."""
+    """The outcome of reading a file: a mesh that can be used, or a sentence."""
     try:
         mesh = mesh_file.read(path)
     except UserError:

@@ -145,9 +145,9 @@ def _picture(camera: Camera, photo: Photo, long_side: int, excluded: Excluded) -
     white = np.full((size[1], size[0]), True)
     out = excluded(photo, (camera.width, camera.height))
     if out is not None or not camera.distortion.is_identity:
-        own = np.full((camera.height, camera.width), 255, np.uint8) if out is None else 255 * (~out).astype(np.uint8)
-        shown = remap.ideal_picture_of(np.repeat(own[..., None], 3, axis=-1), camera, intrinsics, size)
-        white = shown[..., 0] >= 250
+        usable = np.full((camera.height, camera.width), 255, np.uint8) if out is None else 255 * (~out).astype(np.uint8)
+        undistorted = remap.ideal_picture_of(np.repeat(usable[..., None], 3, axis=-1), camera, intrinsics, size)
+        white = undistorted[..., 0] >= 250
     blur = ImageFilter.GaussianBlur(BLUR * max(size))
     coarse = np.asarray(Image.fromarray(image).filter(blur))
     return Picture(PinholeView(intrinsics, size, camera.camera_from_world), image, coarse, _shrunk(white))
@@ -156,11 +156,11 @@ def _picture(camera: Camera, photo: Photo, long_side: int, excluded: Excluded) -
 def _shrunk(usable: BoolArray) -> BoolArray:
     """The usable pixels all of whose neighbours are usable."""
     padded = np.pad(usable, 1, constant_values=True)
-    kept: BoolArray = usable.copy()
+    inner: BoolArray = usable.copy()
     for row in range(3):
         for column in range(3):
-            kept &= padded[row : row + usable.shape[0], column : column + usable.shape[1]]
-    return kept
+            inner &= padded[row : row + usable.shape[0], column : column + usable.shape[1]]
+    return inner
 
 
 def _jpeg(image: np.ndarray) -> bytes:  # type: ignore[type-arg]

@@ -59,16 +59,16 @@ def test_texels_lie_on_the_surface(texels: Texels) -> None:
 
 def test_what_is_hidden_is_not_painted(mesh: Mesh, texels: Texels) -> None:
     camera = AROUND[0]
-    shown = weights(mesh, camera, texels) > 0
+    painted_over = weights(mesh, camera, texels) > 0
     eye = camera.world_from_camera[:3, 3]
     rays = texels.points - eye
     near = ((BALL_CENTRE - eye) * rays).sum(axis=1) / (rays**2).sum(axis=1)
     miss = np.linalg.norm(eye + near[:, None] * rays - BALL_CENTRE, axis=1)
     hidden = (miss < 0.6) & (near < 0.95) & (np.abs(texels.points[:, 1]) < 0.02)  # floor behind the ball
     assert hidden.sum() > 50
-    assert not shown[hidden].any()
+    assert not painted_over[hidden].any()
     clear = (np.abs(texels.points[:, 1]) < 0.02) & (miss > 0.9) & (np.linalg.norm(texels.points, axis=1) < 1.5)
-    assert shown[clear].mean() > 0.9
+    assert painted_over[clear].mean() > 0.9
 
 
 def test_no_color_bleeds_over(mesh: Mesh, texels: Texels) -> None:

@@ -18,7 +18,7 @@ NEAR = 0.6  # least cosine between the smoothed normal of a face and its chart's
 FACING = 0.2  # least cosine between the normal of a face and its chart's normal: else it would be a sliver
 SMOOTHINGS = 8  # times that a face's normal is averaged with its neighbours'
 GAP = 4  # texels between two charts
-TURNS = 12  # rotations of a chart that are tried, over a quarter turn
+ANGLES = 12  # rotations of a chart that are tried, over a quarter turn
 
 
 class Layout(NamedTuple):
@@ -104,21 +104,26 @@ def _charts(mesh: Mesh) -> tuple[Int32Array, FloatArray]:
     beside = neighbours(mesh.faces)
     weighted = face_normals(mesh)
     length = np.linalg.norm(weighted, axis=1)
-    own = weighted / np.maximum(length, 1e-30)[:, None]
+    unsmoothed = weighted / np.maximum(length, 1e-30)[:, None]
     smooth = weighted.copy()
     for _ in range(SMOOTHINGS):
         smooth = smooth + np.where(beside[..., None] >= 0, smooth[beside], 0).sum(axis=1)
     smooth /= np.maximum(np.linalg.norm(smooth, axis=1), 1e-30)[:, None]
-    flatness = (smooth * own).sum(axis=1) * length
-    chart = np.full(len(own), -1, np.int32)
-    normals = np.empty((len(own), 3))
-    count = _grow(beside, own, smooth, np.argsort(-flatness), chart, normals)
+    flatness = (smooth * unsmoothed).sum(axis=1) * length
+    chart = np.full(len(unsmoothed), -1, np.int32)
+    normals = np.empty((len(unsmoothed), 3))
+    count = _grow(beside, unsmoothed, smooth, np.argsort(-flatness), chart, normals)
     return chart, normals[:count]
 
 
 @compiled()
 def _grow(
-    beside: Int32Array, own: FloatArray, smooth: FloatArray, order: IntArray, chart: Int32Array, normals: FloatArray
+    beside: Int32Array,
+    unsmoothed: FloatArray,
+    smooth: FloatArray,
+    order: IntArray,
+    chart: Int32Array,
+    normals: FloatArray,
 ) -> int:
     """Fills `chart` and `normals`: from each face that has none yet, in `order`, one grows over its neighbours. Returns
     their count."""
@@ -130,8 +135,8 @@ def _grow(
         chart[seed] = count
         queue[0], head, tail = seed, 0, 1
         nx, ny, nz = smooth[seed]
-        if nx * own[seed, 0] + ny * own[seed, 1] + nz * own[seed, 2] < FACING:
-            nx, ny, nz = own[seed]
+        if nx * unsmoothed[seed, 0] + ny * unsmoothed[seed, 1] + nz * unsmoothed[seed, 2] < FACING:
+            nx, ny, nz = unsmoothed[seed]
         normals[count, 0], normals[count, 1], normals[count, 2] = nx, ny, nz
         while head < tail:
             face = queue[head]
@@ -140,7 +145,7 @@ def _grow(
                 other = beside[face, k]
                 if other < 0 or chart[other] >= 0:
                     continue
-                if nx * own[other, 0] + ny * own[other, 1] + nz * own[other, 2] < FACING:
+                if nx * unsmoothed[other, 0] + ny * unsmoothed[other, 1] + nz * unsmoothed[other, 2] < FACING:
                     continue
                 if nx * smooth[other, 0] + ny * smooth[other, 1] + nz * smooth[other, 2] < NEAR:
                     continue
@@ -163,7 +168,7 @@ def _flat(mesh: Mesh, chart: Int32Array, normals: FloatArray) -> tuple[FloatArra
     x, y = (np.einsum("fkc,fc->fk", places, axis[chart]) for axis in (right, up))
     best, chosen, low = np.full(count, np.inf), np.zeros((count, 2)), np.zeros((count, 2))
     sizes = np.zeros((count, 2))
-    for angle in np.arange(TURNS) * (np.pi / 2 / TURNS):
+    for angle in np.arange(ANGLES) * (np.pi / 2 / ANGLES):
         turned = np.stack([np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y], axis=-1)
         least, most = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
         np.minimum.at(least, chart, turned.min(axis=1))

@@ -190,12 +190,12 @@ def _weigh(
 def colors_in(view: PinholeView, image: UInt8Array, points: Float32Array) -> Float32Array:
     """(N, 3) the colours of a photo at world points (N, 3), interpolated bilinearly. Points outside take the border."""
     out = np.empty((len(points), 3), np.float32)
-    in_bands(_look_up, 0, len(points), points, view.numbers, image, out)
+    in_bands(_interpolate, 0, len(points), points, view.numbers, image, out)
     return out
 
 
 @compiled()
-def _look_up(
+def _interpolate(
     first: int, last: int, points: Float32Array, camera: FloatArray, image: UInt8Array, out: Float32Array
 ) -> None:
     height, width = image.shape[:2]
