@@ -7,10 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 
 from ...model.arrays import Array, IntArray
 from ...model.proxy_mesh import Mesh
+from ..colmap import pycolmap
 from ..kernels import compiled
 
 SMALLEST = 100  # faces of a loose part; smaller ones are noise
