@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.exchange import handed
+from tests.exchange import example
 from tests.splats import random_gaussians
 from threer_blender.exchange import export, gltf_splats, maya, nuke_camera, point_writers
 from threer_blender.exchange.content import Choice
@@ -24,25 +24,25 @@ FLIP = np.diag([1.0, -1, -1])
 
 @pytest.fixture
 def shot_cameras(tmp_path: Path) -> dict[int, Camera]:
-    (shot,) = handed.result(tmp_path).shots
+    (shot,) = example.result(tmp_path).shots
     return shot.cameras
 
 
 def test_chan(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
-    export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "out")
+    export.write(example.result(tmp_path), tmp_path, "nuke", tmp_path / "out")
     (moving,) = [path for path in (tmp_path / "out").glob("*.chan") if path.name != nuke_camera.PHOTOS]
     assert moving.name.isascii()
     rows = [list(map(float, line.split("\t"))) for line in moving.read_text().splitlines()]
     assert [row[0] for row in rows] == list(shot_cameras)
     for row, camera in zip(rows, shot_cameras.values(), strict=True):
-        rotation = handed.about("y", row[5]) @ handed.about("x", row[4]) @ handed.about("z", row[6])  # Nuke's ZXY
+        rotation = example.about("y", row[5]) @ example.about("x", row[4]) @ example.about("z", row[6])  # Nuke's ZXY
         assert np.allclose(row[1:4], FLIP @ camera.world_from_camera[:3, 3], atol=1e-9)
         assert np.allclose(rotation, FLIP @ camera.world_from_camera[:3, :3] @ FLIP, atol=1e-9)
         assert np.tan(np.radians(row[7] / 2)) == pytest.approx(camera.height / 2 / camera.fy)
 
 
 def test_a_principal_point_off_the_middle_is_said_on_either_axis(tmp_path: Path) -> None:
-    one = handed.result(tmp_path)
+    one = example.result(tmp_path)
     for cx, cy, lost in ((320.0, 240.0, False), (320.0, 228.5, True), (331.0, 240.0, True)):
         still = replace(one.cameras[0], cx=cx, cy=cy)
         alone = replace(one, photos=one.photos[:1], cameras=[still], shots=[])
@@ -71,7 +71,7 @@ def at(values: list[list[float]] | str, index: int) -> FloatArray:
 
 
 def test_nuke_script(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
-    result = handed.result(tmp_path)
+    result = example.result(tmp_path)
     sentences = export.write(result, tmp_path, "nuke", tmp_path / "out")
     assert "no principal point" in " ".join(sentences)
     text = (tmp_path / "out" / nuke_camera.SCRIPT).read_text("utf-8")
@@ -84,11 +84,11 @@ def test_nuke_script(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
         assert values["rot_order"] == "ZXY"
         for index, camera in enumerate(cameras):
             x, y, z = at(values["rotate"], index)
-            rotation = handed.about("y", y) @ handed.about("x", x) @ handed.about("z", z)
+            rotation = example.about("y", y) @ example.about("x", x) @ example.about("z", z)
             (width,) = at(values["haperture"], 0)
             focal = at(values["focal"], index)[0] / width
             window = -at(values["win_translate"], index) / 2  # the window moves, the picture the other way
-            handed.assert_same_camera(camera, at(values["translate"], index), rotation, focal, (window[0], window[1]))
+            example.assert_same_camera(camera, at(values["translate"], index), rotation, focal, (window[0], window[1]))
     assert re.search(r"x1001 \S+ x1002 \S+ x1003 \S+ x1004 ", nodes[0])
 
 
@@ -122,7 +122,7 @@ def key(node: dict[str, list[str]], attribute: str, frame: int, default: float) 
 
 
 def test_maya(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
-    result = handed.result(tmp_path)
+    result = example.result(tmp_path)
     export.write(result, tmp_path, "maya", tmp_path / "out")
     text = (tmp_path / "out" / maya.SCENE).read_text("ascii")
     assert "currentUnit -l centimeter -a degree -t pal;" in text
@@ -136,24 +136,24 @@ def test_maya(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
         for frame, camera in cameras.items():
             position = np.array([key(node, f".t{a}", frame, float(node[".t"][i])) for i, a in enumerate("xyz")])
             x, y, z = (key(node, f".r{a}", frame, float(node[".r"][i])) for i, a in enumerate("xyz"))
-            rotation = handed.about("z", z) @ handed.about("y", y) @ handed.about("x", x)
+            rotation = example.about("z", z) @ example.about("y", y) @ example.about("x", x)
             focal = key(lens, ".fl", frame, float(lens[".fl"][0])) / 25.4 / width
             if camera.fx == next(iter(cameras.values())).fx:  # Maya's film offset stands still while the lens zooms
-                handed.assert_same_camera(camera, position, rotation, focal, offset, 100.0)
+                example.assert_same_camera(camera, position, rotation, focal, offset, 100.0)
     assert sum(node["kind"] == ["locator"] for node in nodes.values()) == 50
 
 
 def test_after_effects(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
-    sentences = export.write(handed.result(tmp_path), tmp_path, "after-effects", tmp_path / "out")
+    sentences = export.write(example.result(tmp_path), tmp_path, "after-effects", tmp_path / "out")
     assert "px of it are lost" in " ".join(sentences)
     text = (tmp_path / "out" / "cameras.jsx").read_text("ascii")
     calls = re.findall(r"^  camera\(comp, (.*)\);$", text, re.M)
     assert len(calls) == 3
     name, frames, first, zooms, positions, orientations = json.loads(f"[{calls[0]}]")
-    assert name == handed.PATTERN
-    assert (frames, first) == (list(shot_cameras), handed.FIRST)
+    assert name == example.PATTERN
+    assert (frames, first) == (list(shot_cameras), example.FIRST)
     for zoom, position, (x, y, z), camera in zip(zooms, positions, orientations, shot_cameras.values(), strict=True):
-        rotation = handed.about("x", x) @ handed.about("y", y) @ handed.about("z", z)
+        rotation = example.about("x", x) @ example.about("y", y) @ example.about("z", z)
         assert zoom == camera.fx
         assert np.allclose(np.array(position) / 1000, camera.world_from_camera[:3, 3], atol=1e-9)
         assert np.allclose(rotation, camera.world_from_camera[:3, :3], atol=1e-9)
@@ -162,7 +162,7 @@ def test_after_effects(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
 
 
 def test_points_come_back(tmp_path: Path) -> None:
-    result = handed.result(tmp_path)
+    result = example.result(tmp_path)
     assert result.cloud is not None
     expected = result.cloud.positions @ np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]).T
     for name, file, read in (
@@ -178,28 +178,28 @@ def test_points_come_back(tmp_path: Path) -> None:
 
 def test_axes_scale_and_first_frame_by_choice(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
     choice = Choice("z-up", 2.0, 1)
-    export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "out", choice)
+    export.write(example.result(tmp_path), tmp_path, "nuke", tmp_path / "out", choice)
     (moving,) = [path for path in (tmp_path / "out").glob("*.chan") if path.name != nuke_camera.PHOTOS]
     first = [float(value) for value in moving.read_text().splitlines()[0].split()]
-    x, y, z = shot_cameras[handed.FIRST].world_from_camera[:3, 3]
+    x, y, z = shot_cameras[example.FIRST].world_from_camera[:3, 3]
     assert first[0] == 1
     assert np.allclose(first[1:4], (2 * x, 2 * z, -2 * y))
     with pytest.raises(UserError, match="no axes"):
-        export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "out", Choice("sideways"))
+        export.write(example.result(tmp_path), tmp_path, "nuke", tmp_path / "out", Choice("sideways"))
     with pytest.raises(UserError, match="scale"):
-        export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "out", Choice(scale=float("nan")))
+        export.write(example.result(tmp_path), tmp_path, "nuke", tmp_path / "out", Choice(scale=float("nan")))
 
 
 def test_a_place_that_takes_no_files(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError):
-        export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "file" / "out")
+        export.write(example.result(tmp_path), tmp_path, "nuke", tmp_path / "file" / "out")
 
 
 def test_nerfstudios_file_is_read_back(tmp_path: Path) -> None:
     """Our reader and our writer of transforms.json say the same."""
-    result = handed.result(tmp_path)
-    for name in handed.STILLS:
+    result = example.result(tmp_path)
+    for name in example.STILLS:
         (tmp_path / name).write_bytes(b"picture")
     stills = replace(result, photos=result.photos[:2], cameras=result.cameras[:2], shots=[])
     export.write(stills, tmp_path, "transforms", tmp_path / "out")
@@ -214,7 +214,7 @@ def test_nerfstudios_file_is_read_back(tmp_path: Path) -> None:
 
 def test_splats_as_gltf(tmp_path: Path) -> None:
     """Parsed as glTF 2.0 says; scales are linear and rotations xyzw, in a world with y up."""
-    result = replace(handed.result(tmp_path), gaussians=random_gaussians(20, 2))
+    result = replace(example.result(tmp_path), gaussians=random_gaussians(20, 2))
     export.write(result, tmp_path, "gltf-splats", tmp_path / "out")
     data = (tmp_path / "out" / gltf_splats.SPLATS).read_bytes()
     magic, version, total, length, kind = struct.unpack_from("<4sIII4s", data)
@@ -243,4 +243,4 @@ def test_splats_as_gltf(tmp_path: Path) -> None:
     assert np.allclose(values["SH_DEGREE_1_COEF_2"], expected.sh[:, 3], atol=1e-6)
     assert np.allclose(scene["accessors"][0]["min"], values["POSITION"].min(axis=0))
     with pytest.raises(UserError, match="no splats"):
-        export.write(handed.result(tmp_path), tmp_path, "gltf-splats", tmp_path / "none")
+        export.write(example.result(tmp_path), tmp_path, "gltf-splats", tmp_path / "none")

@@ -69,8 +69,8 @@ def imports(path: Path) -> Iterator[Path]:
             continue
         base = PACKAGE.joinpath(*here[: len(here) - node.level + 1], *(node.module or "").split("."))
         for alias in node.names:
-            known = (base / f"{alias.name}.py", base / alias.name / "__init__.py", base.parent / f"{base.name}.py")
-            module = next((each for each in known if each.exists()), base / "__init__.py")
+            candidates = (base / f"{alias.name}.py", base / alias.name / "__init__.py", base.parent / f"{base.name}.py")
+            module = next((each for each in candidates if each.exists()), base / "__init__.py")
             yield module.relative_to(PACKAGE)
 
 

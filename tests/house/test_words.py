@@ -129,14 +129,14 @@ def test_sentences_of_docstrings_have_a_subject() -> None:
 
 
 def test_a_class_of_a_common_name_says_whose_it_is() -> None:
-    """`ShotState`, not `State`. A name that several files use gets a prefix. `once` lists the bare exceptions."""
+    """`ShotState`, not `State`. A name that several files use gets a prefix, but for `exceptions`."""
     common = {"Config", "Settings", "Solution", "State", "Report", "ViewPrediction", "Warning"}
-    once = {"model/engine.py": "Report", "geometry/view_prediction.py": "ViewPrediction"}
+    exceptions = {"model/engine.py": "Report", "geometry/view_prediction.py": "ViewPrediction"}
     bare = [
         f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}"
         for path in FILES
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.ClassDef) and node.name.strip("_") in common
-        if once.get("/".join(path.parts[-2:])) != node.name
+        if exceptions.get("/".join(path.parts[-2:])) != node.name
     ]
     assert bare == []

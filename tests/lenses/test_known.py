@@ -42,8 +42,8 @@ def test_millimetres_are_of_the_sensor_and_else_of_full_frame() -> None:
 
 def test_what_is_held_counts_for_more_than_exif() -> None:
     tagged = replace(PHOTO, focal=900.0)
-    (left,) = known.applied([tagged], {"focal": 36.0}).photos
-    assert (left.focal, left.lens) == (900.0, KnownLens())
+    (not_held,) = known.applied([tagged], {"focal": 36.0}).photos
+    assert (not_held.focal, not_held.lens) == (900.0, KnownLens())
     assert lens_of(tagged, focal=36.0, known_lens="held").focal == 1280
 
 

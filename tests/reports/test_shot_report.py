@@ -67,10 +67,10 @@ def test_the_spread_of_each_frame_is_on_the_page_and_in_json(tmp_path: Path) -> 
     spread[7] = 0.0125
     spreads: dict[str, Any] = {"position_spread": spread, "rotation_spread": 2 * spread, "focal_spread": 4 * spread}
     result = Reconstruction("colmap", "", [], [], cloud=cloud(), shots=[shot(**spreads)])
-    html, document = files.write(result, tmp_path / "walk.html")
+    html, numbers = files.write(result, tmp_path / "walk.html")
     row = "<tr><td>1008</td><td>1.2500%</td><td>0.0250°</td><td>5.000%</td></tr>"
     assert row in html.read_text("utf-8")
-    frames = json.loads(document.read_text("utf-8"))["shots"][0]["by_frame"]
+    frames = json.loads(numbers.read_text("utf-8"))["shots"][0]["by_frame"]
     assert frames[7]["rotation_spread"] == pytest.approx(0.025)
     assert frames[8]["rotation_spread"] is None
     without = Reconstruction("colmap", "", [], [], cloud=cloud(), shots=[shot()])

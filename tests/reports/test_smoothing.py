@@ -54,7 +54,7 @@ def test_what_shakes_shakes_less_and_the_cost_is_told(shake: float, sway: float)
     assert f"in frame {cost.most[0]}; jitter" in str(cost)
 
 
-def test_a_wider_one_moves_the_picture_more() -> None:
+def test_a_wider_smoothing_moves_the_picture_more() -> None:
     before = shot(0.004)
     costs = [smoothing.cost(before, smoothing.smoothed(before, width), cloud()).moved for width in (0.5, 1.0, 3.0)]
     assert costs == sorted(costs)

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from tests.exchange import handed
+from tests.exchange import example
 from threer_blender.exchange import content
 from threer_blender.exchange.content import Z_UP, Choice
 from threer_blender.model.directions import OPENCV_FROM_OPENGL
@@ -40,7 +40,7 @@ def bring_in(path: Path) -> bpy.types.Object:
 
 @pytest.mark.parametrize("form", interchange.FORMATS)
 def test_blender_reads_the_same_cameras(form: str, tmp_path: Path) -> None:
-    result = handed.result(tmp_path)
+    result = example.result(tmp_path)
     interchange.write(result, form, tmp_path / "out")
     upright, _ = content.in_world(result, Z_UP, 1.0)
     for name, frames in expected(upright).items():
@@ -63,7 +63,7 @@ def test_openusd_projects_as_we_do_and_finds_no_fault(tmp_path: Path) -> None:
     pytest.importorskip("pxr")
     from pxr import Usd, UsdGeom, UsdValidation
 
-    result = handed.result(tmp_path)
+    result = example.result(tmp_path)
     interchange.write(result, "usd", tmp_path / "out")
     for name, frames in expected(result).items():
         stage = Usd.Stage.Open(str(tmp_path / "out" / f"{name}.usdc"))
@@ -73,7 +73,7 @@ def test_openusd_projects_as_we_do_and_finds_no_fault(tmp_path: Path) -> None:
             lens = UsdGeom.Camera(prim).GetCamera(Usd.TimeCode(number))
             pose, width = np.array(lens.transform).T, lens.horizontalAperture
             window = -lens.horizontalApertureOffset / width, -lens.verticalApertureOffset / width
-            handed.assert_same_camera(camera, pose[:3, 3], pose[:3, :3], lens.focalLength / width, window)
+            example.assert_same_camera(camera, pose[:3, 3], pose[:3, :3], lens.focalLength / width, window)
     stage = Usd.Stage.Open(str(tmp_path / "out" / "points.usdc"))
     assert result.cloud is not None
     assert len(stage.GetPrimAtPath("/root/points/points").GetAttribute("primvars:color").Get()) == len(result.cloud)
@@ -85,7 +85,7 @@ def test_openusd_projects_as_we_do_and_finds_no_fault(tmp_path: Path) -> None:
 
 def test_alembics_library_sees_zoom_and_film_offset(tmp_path: Path) -> None:
     alembic = pytest.importorskip("alembic3d")
-    result = handed.result(tmp_path)
+    result = example.result(tmp_path)
     interchange.write(result, "alembic", tmp_path / "out")
     top = alembic.Abc.IArchive(str(tmp_path / "out" / f"{FILES[0]}.abc")).getTop()
     transform = alembic.AbcGeom.IXform(top, top.getChild(0).getName())
@@ -97,11 +97,11 @@ def test_alembics_library_sees_zoom_and_film_offset(tmp_path: Path) -> None:
         sample = lens.getValue(time)
         width = sample.getHorizontalAperture() * 10
         window = -sample.getHorizontalFilmOffset() * 10 / width, -sample.getVerticalFilmOffset() * 10 / width
-        handed.assert_same_camera(camera, pose[:3, 3], pose[:3, :3], sample.getFocalLength() / width, window)
+        example.assert_same_camera(camera, pose[:3, 3], pose[:3, :3], sample.getFocalLength() / width, window)
 
 
 def test_points_are_there_and_the_file_is_as_before(tmp_path: Path) -> None:
-    result = handed.result(tmp_path)
+    result = example.result(tmp_path)
     before = [len(block) for block in (bpy.data.scenes, bpy.data.objects, bpy.data.meshes, bpy.data.actions)]
     scene = bpy.context.scene
     interchange.write(result, "usd", tmp_path / "out")
@@ -117,7 +117,7 @@ def test_points_are_there_and_the_file_is_as_before(tmp_path: Path) -> None:
 
 
 def test_a_first_frame_and_a_world_that_the_format_lacks(tmp_path: Path) -> None:
-    result = handed.result(tmp_path)
+    result = example.result(tmp_path)
     interchange.write(result, "fbx", tmp_path / "out", Choice(first_frame=10))
     obj = bring_in(tmp_path / "out" / f"{FILES[0]}.fbx")
     bpy.context.scene.frame_set(13)

@@ -15,7 +15,7 @@ from threer_blender.worker import surveying
 
 
 @pytest.fixture
-def photos() -> dict[str, Camera]:
+def true_cameras() -> dict[str, Camera]:
     return {camera.photo: camera for camera in true(NAMES)}
 
 
@@ -43,28 +43,28 @@ def ply(points: Array, file: Path) -> str:
     return str(file)
 
 
-def largest_error(result: Reconstruction, photos: dict[str, Camera]) -> float:
+def largest_error(result: Reconstruction, true_cameras: dict[str, Camera]) -> float:
     """The largest distance in metres of a camera from its true position."""
-    true_centres = [camera.world_from_camera[:3, 3] for camera in photos.values()]
+    true_centres = [camera.world_from_camera[:3, 3] for camera in true_cameras.values()]
     centres = [camera.world_from_camera[:3, 3] for camera in result.cameras]
     return float(np.linalg.norm(np.subtract(centres, true_centres), axis=1).max())
 
 
-def test_rough_picks_and_a_scan_place_the_solve(photos: dict[str, Camera], tmp_path: Path) -> None:
-    options = lists(tmp_path, photos, POINTS, noise=1.5)
-    result = dense(list(photos.values()))
-    rough = largest_error(surveying.applied(result, options), photos)
+def test_rough_picks_and_a_scan_place_the_solve(true_cameras: dict[str, Camera], tmp_path: Path) -> None:
+    options = lists(tmp_path, true_cameras, POINTS, noise=1.5)
+    result = dense(list(true_cameras.values()))
+    rough = largest_error(surveying.applied(result, options), true_cameras)
     fitted = surveying.applied(result, {**options, "scan": ply(surfaces(6000, 2), tmp_path / "room.ply")})
-    assert largest_error(fitted, photos) < min(0.012, 0.5 * rough)
+    assert largest_error(fitted, true_cameras) < min(0.012, 0.5 * rough)
     assert fitted.notes[1].startswith("The solve is fitted to the scan 'room.ply'")
     assert "by the survey points alone" in fitted.notes[1]
 
 
-def test_a_scan_of_another_place_is_not_used(photos: dict[str, Camera], tmp_path: Path) -> None:
-    options = lists(tmp_path, photos, POINTS)
+def test_a_scan_of_another_place_is_not_used(true_cameras: dict[str, Camera], tmp_path: Path) -> None:
+    options = lists(tmp_path, true_cameras, POINTS)
     scan = ply(surfaces(3000, 2) + 50, tmp_path / "far.ply")
-    result = surveying.applied(dense(list(photos.values())), {**options, "scan": scan})
-    assert largest_error(result, photos) < 1e-3
+    result = surveying.applied(dense(list(true_cameras.values())), {**options, "scan": scan})
+    assert largest_error(result, true_cameras) < 1e-3
     assert "does not lie near the scan 'far.ply'" in result.notes[1]
 
 

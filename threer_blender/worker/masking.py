@@ -33,7 +33,7 @@ def check(photos: Sequence[Photo], masks: Masks | None, warn: Callable[[str], No
     """
     if masks is None:
         return
-    _tell_drawn(photos, masks, warn)
+    _warn_of_drawn_masks(photos, masks, warn)
     sizes = set()  # (width, height) of a mask and of its picture
     unmasked = fully_masked = 0  # numbers of pictures
     for photo in photos:
@@ -53,7 +53,7 @@ def check(photos: Sequence[Photo], masks: Masks | None, warn: Callable[[str], No
         warn(f"The masks leave nothing of {fully_masked} of {len(photos)} pictures.")
 
 
-def _tell_drawn(photos: Sequence[Photo], masks: Masks, warn: Callable[[str], None]) -> None:
+def _warn_of_drawn_masks(photos: Sequence[Photo], masks: Masks, warn: Callable[[str], None]) -> None:
     """Warns where masks that were drawn over a video in Blender would lie elsewhere: Blender shows it otherwise."""
     for path in dict.fromkeys(photo.path for photo in photos if photo.frame is not None and masks.by_number):
         source = video.frame_source(path)

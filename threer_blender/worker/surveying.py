@@ -49,12 +49,12 @@ def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Recon
     offset = survey.offset(surveyed)
     before = _point_marks(reconstruction, points, marks)
     fitted = survey.fit(surveyed - offset, list(before.values()))
-    fitted, of_scan = scanning.refined(reconstruction, options, fitted, offset)
+    fitted, scan_sentences = scanning.refined(reconstruction, options, fitted, offset)
     fitted = replace(fitted, residuals=np.linalg.norm(fitted.triangulated - (surveyed - offset), axis=1))
     moved = transformed(reconstruction, fitted.matrix)
     after = _point_marks(moved, points, marks)
     entries = [_entry(name, surveyed[index] - offset, fitted, index, after[name]) for index, name in enumerate(points)]
-    notes = [*_sentences(entries, offset), *of_scan, *moved.notes]
+    notes = [*_sentences(entries, offset), *scan_sentences, *moved.notes]
     return replace(moved, survey=entries, metric=True, z_up=True, notes=notes)
 
 

@@ -150,10 +150,10 @@ def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch
     views = photos(truth)
     noise = noisy(views[:4])
     result = improve(truth, [*noise, views[4]], TrainingSettings(1000, 0), CPU, lambda _, done: done == 9, 4)
-    watched = Training(truth, noise, TrainingSettings(1000, 0), CPU)
+    expected = Training(truth, noise, TrainingSettings(1000, 0), CPU)
     for _ in range(5):
-        watched.step()
-    assert np.array_equal(result.gaussians.sh, watched.gaussians().sh)
+        expected.step()
+    assert np.array_equal(result.gaussians.sh, expected.gaussians().sh)
 
 
 def test_it_ends_when_the_held_out_photo_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,11 +165,11 @@ def test_it_ends_when_the_held_out_photo_gains_nothing(monkeypatch: pytest.Monke
     noise = noisy(views[:4])
     calls: list[int] = []
 
-    def step(_training: Training, done: int) -> bool:
+    def watch(_training: Training, done: int) -> bool:
         calls.append(done)
         return False
 
-    result = improve(truth, [*noise, views[4]], TrainingSettings(1000, 0), CPU, step, 4)
+    result = improve(truth, [*noise, views[4]], TrainingSettings(1000, 0), CPU, watch, 4)
     assert len(calls) == 5 * (1 + training.PATIENCE)
     after = Training(truth, noise, TrainingSettings(1000, 0), CPU)
     for _ in range(len(calls)):

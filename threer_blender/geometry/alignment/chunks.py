@@ -26,7 +26,7 @@ from ..view_prediction import ViewPrediction, robust_similarity
 Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
 """Indices of photos -> the network's predictions of them, in a frame and unit that these photos share."""
 
-POINTS = 2000  # of a shared photo's points, every k-th is compared: at least so many, and less than twice as many
+POINTS = 2000  # of a shared photo; where there are k times as many, every k-th is compared
 FEWEST_POINTS = 10  # that two chunks must share
 LEAST_AGREEMENT = 0.6  # share of points that must agree within TOLERANCE, or a loop is not used
 TOLERANCE = 0.1  # of a point's depth
@@ -220,16 +220,16 @@ def _loop_edges(first: int, second: int, chunks: Sequence[range], predict: Predi
     disagree."""
     ends = []
     for index in (first, second):
-        inner = [min(index - chunk.start, chunk.stop - 1 - index) for chunk in chunks]
-        number = int(np.argmax(inner))
+        from_nearer_end = [min(index - chunk.start, chunk.stop - 1 - index) for chunk in chunks]
+        number = int(np.argmax(from_nearer_end))
         chunk = chunks[number]
         ends.append((number, range(max(chunk.start, index - AROUND), min(chunk.stop, index + AROUND + 1))))
-    (early, before), (late, after) = ends
+    (early, early_photos), (late, late_photos) = ends
     if early == late:
         return []
-    views = predict([*before, *after])
-    to_early = align(views[: len(before)], [store.read(early, index) for index in before])
-    to_late = align(views[len(before) :], [store.read(late, index) for index in after])
+    views = predict([*early_photos, *late_photos])
+    to_early = align(views[: len(early_photos)], [store.read(early, index) for index in early_photos])
+    to_late = align(views[len(early_photos) :], [store.read(late, index) for index in late_photos])
     if to_early is None or to_late is None:
         return []
     if min(to_early.agreement, to_late.agreement) < LEAST_AGREEMENT:

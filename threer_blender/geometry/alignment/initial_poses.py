@@ -103,23 +103,27 @@ def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> t
             raise Unconnected(
                 "No two of these photos show enough of the same things; take photos that overlap by more than half."
             )
-        joined_pairs = registered[pairs].all(1)
+        between_registered = registered[pairs].all(1)
         number = np.cumsum(registered) - 1
-        local, inner = number[pairs[joined_pairs]], relative[joined_pairs]
-        solved = synchronisation.synchronise(int(registered.sum()), local, inner, confidence[joined_pairs])
-        agreeing = synchronisation.agreeing(local, inner, solved)
+        local_pairs, local_relative = number[pairs[between_registered]], relative[between_registered]
+        solved = synchronisation.synchronise(
+            int(registered.sum()), local_pairs, local_relative, confidence[between_registered]
+        )
+        agreeing = synchronisation.agreeing(local_pairs, local_relative, solved)
         trusted = np.zeros(len(pairs), bool)
-        trusted[joined_pairs] = agreeing
-        spare = len(local) - (len(solved) - 1)  # pairs beyond a spanning tree, with which any solution agrees
-        closing = synchronisation.agreeing(local, inner, solved, lenient=spare < _ENOUGH_SPARE)
+        trusted[between_registered] = agreeing
+        spare = len(local_pairs) - (len(solved) - 1)  # pairs beyond a spanning tree, with which any solution agrees
+        closing = synchronisation.agreeing(local_pairs, local_relative, solved, lenient=spare < _ENOUGH_SPARE)
         if closing.sum() - (len(solved) - 1) < _LEAST_CLOSING * spare:
             raise Unconnected(
                 "What the pairs of these photos say contradicts itself; take photos that overlap by more than half, "
                 "of things that do not look alike from different places."
             )
-        supporting, total = (np.bincount(ends.ravel(), minlength=len(solved)) for ends in (local[agreeing], local))
+        supporting, total = (
+            np.bincount(ends.ravel(), minlength=len(solved)) for ends in (local_pairs[agreeing], local_pairs)
+        )
         supported = supporting >= _LEAST_AGREEING * total
-        connected = _connected_part(len(solved), local[agreeing], anchored[registered])
+        connected = _connected_part(len(solved), local_pairs[agreeing], anchored[registered])
         remaining = anchored[registered] | (supported & connected)
         if remaining.all():
             break

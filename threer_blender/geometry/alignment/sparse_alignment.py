@@ -252,24 +252,29 @@ def _tracks(used: Sequence[Matches], canonicals: Mapping[int, Canonical], views:
     """Tracks of the used pairs' confident matches, evenly chosen. The depths are those of the photos' canonical maps,
     in world units; a track's `camera` is an index into `photos`."""
     number = {int(photo): index for index, photo in enumerate(photos)}
-    share = max(LEAST_MATCHES, OBSERVATIONS * len(photos) // (2 * max(1, len(used))))
+    matches_per_pair = max(LEAST_MATCHES, OBSERVATIONS * len(photos) // (2 * max(1, len(used))))
     confident = [np.flatnonzero(m.confidence >= CONFIDENT * np.median(m.confidence)) for m in used]
-    chosen = [those[np.linspace(0, len(those) - 1, min(len(those), share)).astype(int)] for those in confident]
+    chosen = [
+        those[np.linspace(0, len(those) - 1, min(len(those), matches_per_pair)).astype(int)] for those in confident
+    ]
     matched_pixels: list[list[FloatArray]] = [[] for _ in photos]
     for pair, indices in zip(used, chosen, strict=True):
         matched_pixels[number[pair.first]].append(pair.pixels_first[indices])
         matched_pixels[number[pair.second]].append(pair.pixels_second[indices])
-    keypoints, numbers = [], []  # each photo's keypoints, and an iterator over those of its pairs, in the pairs' order
+    # Of each photo: its keypoints, and an iterator over the numbers of those that each of its pairs matches.
+    keypoints, keypoint_numbers = [], []
     for pixels in matched_pixels:  # a pixel that several pairs match is one keypoint
-        unique, number_of = np.unique(np.concatenate([np.empty((0, 2)), *pixels]), axis=0, return_inverse=True)
+        unique, keypoint_of_pixel = np.unique(np.concatenate([np.empty((0, 2)), *pixels]), axis=0, return_inverse=True)
         keypoints.append(unique)
-        numbers.append(iter(np.split(number_of.reshape(-1), np.cumsum([len(places) for places in pixels])[:-1])))
+        keypoint_numbers.append(
+            iter(np.split(keypoint_of_pixel.reshape(-1), np.cumsum([len(places) for places in pixels])[:-1]))
+        )
     pairs = [
         PairMatches(
             number[pair.first],
             number[pair.second],
-            next(numbers[number[pair.first]]),
-            next(numbers[number[pair.second]]),
+            next(keypoint_numbers[number[pair.first]]),
+            next(keypoint_numbers[number[pair.second]]),
             float(pair.confidence.sum()),
         )
         for pair in used
@@ -293,14 +298,16 @@ def _alignment(
     refuted_focals: list[int],
 ) -> Alignment:
     """The result: refined cameras, canonical depths in world units, and world from each used prediction."""
-    agreed = {(pair.first, pair.second) for pair in used}
-    good = {n for n, edge in enumerate(store.edges) if tuple(sorted((edge.first, edge.second))) in agreed}
+    used_pairs = {(pair.first, pair.second) for pair in used}
+    used_predictions = {
+        n for n, edge in enumerate(store.edges) if tuple(sorted((edge.first, edge.second))) in used_pairs
+    }
     aligned = []
     scales = {}
     for index, photo in enumerate(photos.tolist()):
         one, camera = canonicals[photo], refined.cameras[index]
         scales[photo] = float(views.scale[photo]) * refined.depth_factor(index)
-        given = [store.confidence(number, side) for number, side in store.sides(photo) if number in good]
+        given = [store.confidence(number, side) for number, side in store.sides(photo) if number in used_predictions]
         confidence = np.max(np.nan_to_num(np.stack(given)), axis=0)
         aligned.append(
             AlignedView(
@@ -313,11 +320,11 @@ def _alignment(
                 float(refined.before[index]) if np.isfinite(refined.before[index]) else None,
             )
         )
-    inside = [n for n in sorted(good) if n in canonicals[store.edges[n].first].units]
+    with_unit = [n for n in sorted(used_predictions) if n in canonicals[store.edges[n].first].units]
     poses = {view.photo: view.world_from_camera for view in aligned}
-    first = [store.edges[number].first for number in inside]
+    first = [store.edges[number].first for number in with_unit]
     world_from_prediction = Similarities(
-        np.array([scales[photo] / canonicals[photo].units[n] for photo, n in zip(first, inside, strict=True)]),
+        np.array([scales[photo] / canonicals[photo].units[n] for photo, n in zip(first, with_unit, strict=True)]),
         np.array([poses[photo][:3, :3] for photo in first]).reshape(-1, 3, 3),
         np.array([poses[photo][:3, 3] for photo in first]).reshape(-1, 3),
     )
@@ -325,8 +332,8 @@ def _alignment(
     return Alignment(
         aligned,
         world_from_prediction,
-        np.array(inside),
-        sorted(set(range(len(store))) - good),
+        np.array(with_unit),
+        sorted(set(range(len(store))) - used_predictions),
         disconnected,
         refuted_focals,
     )

@@ -86,9 +86,8 @@ def assert_same_camera(
     shift of the picture in x and y (up), in widths of the film.
     """
     flip = np.diag([1.0, -1, -1])
-    assert (
-        np.abs(position / unit - flip @ camera.world_from_camera[:3, 3]).max() < 1e-5 * 4
-    )  # of about 4 units to the points
+    distance = 4  # from the cameras to the points, about
+    assert np.abs(position / unit - flip @ camera.world_from_camera[:3, 3]).max() < 1e-5 * distance
     expected = flip @ camera.world_from_camera[:3, :3] @ flip
     relative = expected.T @ rotation
     # The norm over √8 is the sine of the angle between the rotations. The trace excludes an angle near 180 degrees.
