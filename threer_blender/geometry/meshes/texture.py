@@ -141,16 +141,17 @@ def weights_in(view: PinholeView, usable: BoolArray, depth: Float32Array, of: Te
     out = np.zeros(len(of.numbers), np.float32)
     fewer = view.scaled(max(depth.shape))
     pixel = 1.0 / fewer.intrinsics[0, 0]
-    arguments = (of.points, of.normals, view.numbers, usable, depth, pixel, scale, out)
+    arguments = (of.points, of.normals, (view.numbers, usable, depth), pixel, scale, out)
     in_bands(_weigh, 0, len(out), *arguments)
     return out
 
 
 @compiled()
 def _weigh(
-    first: int, last: int, points: Float32Array, normals: Float32Array, camera: FloatArray, usable: BoolArray,
-    depth: Float32Array, pixel: float, scale: float, out: Float32Array,
+    first: int, last: int, points: Float32Array, normals: Float32Array,
+    photo: tuple[FloatArray, BoolArray, Float32Array], pixel: float, scale: float, out: Float32Array,
 ) -> None:  # fmt: skip
+    camera, usable, depth = photo
     height, width = usable.shape
     rows, columns = depth.shape
     border = BORDER * max(height, width)

@@ -55,8 +55,8 @@ def fused(views: Sequence[DepthView], size: float, report: Report) -> Volume:
     sums, weights = (np.zeros((len(keys), CELLS), np.float32) for _ in range(2))
     for done, each in enumerate(views):
         report(len(views) + done, 2 * len(views))
-        arguments = (corners, sums, weights, size, each.view.numbers, each.depth, each.weight, each.facing)
-        in_bands(_integrate, 0, len(keys), *arguments)
+        maps = (each.view.numbers, each.depth, each.weight, each.facing)
+        in_bands(_integrate, 0, len(keys), corners, sums, weights, size, maps)
     return Volume(size, keys, corners, sums, weights)
 
 
@@ -89,9 +89,13 @@ def _corners(keys: IntArray) -> IntArray:
 @compiled()
 def _integrate(
     first: int, last: int, corners: IntArray, sums: Float32Array, weights: Float32Array, size: float,
-    camera: FloatArray, depth: Float32Array, weight: Float32Array, facing: Float32Array,
+    maps: tuple[FloatArray, Float32Array, Float32Array, Float32Array],
 ) -> None:  # fmt: skip
-    """Adds the signed distances of a depth map to the blocks in range(first, last). `camera` is as in `PinholeView`."""
+    """Adds the signed distances of a depth map to the blocks in range(first, last).
+
+    `maps` are the numbers of its `PinholeView`, and depth, weight and facing of its `DepthView`.
+    """
+    camera, depth, weight, facing = maps
     height, width = depth.shape
     reach = TRUNCATION * size
     for b in range(first, last):
