@@ -52,6 +52,7 @@ def panned(count: int = 30, size: tuple[int, int] = (480, 270), degrees: float =
         photo = image.convert("RGB")
     width, height = size
     frames = []
+    # 0.7: a frame shows a part of the photo, so that the pan does not leave it.
     for angle in np.radians(np.linspace(-degrees / 2, degrees / 2, count)):
         lens = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]])
         wide = np.array([[photo.width, 0, photo.width / 2], [0, photo.width, photo.height / 2], [0, 0, 1]])

@@ -44,7 +44,7 @@ def centres(width: int, height: int) -> Array:
 
 
 def pattern(ideal: Array) -> Array:
-    """(..., 3) smooth colours, a function of ideal pixels; the shortest period is 20 pixels."""
+    """(..., 3) smooth colours, a function of ideal pixels; the shortest period is 24 pixels."""
     x, y = ideal[..., 0], ideal[..., 1]
     waves = [np.sin(x / 7 + 1) * np.cos(y / 11), np.sin(x / 5 - y / 6 + 2), np.cos(y / 4 + x / 23)]
     return 128 + 100 * np.stack(waves, axis=-1)

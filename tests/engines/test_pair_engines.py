@@ -117,7 +117,7 @@ def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_every_choice_of_pairs_has_its_graph() -> None:
     assert shared_options.PAIRS.choices is not None
     assert set(shared_options.PAIRS.choices) == set(scene_graph.GRAPHS)
-    for graph in scene_graph.GRAPHS.values():
+    for graph in scene_graph.GRAPHS.values():  # of a number of photos, whether they are in order, their similarity
         assert graph(1, False, None) == []
         assert graph(2, True, None) == [(0, 1)]
         assert {photo for pair in graph(20, False, None) for photo in pair} == set(range(20))

@@ -59,7 +59,7 @@ def test_the_networks_numbers_become_gaussians() -> None:
     colour = 0.5 + 0.28209479177387814 * actual.sh[:, 0]
     expected = image.reshape(-1, 3) / 255 + 0.28209479177387814 * values["colours"].numpy().reshape(-1, 3)
     np.testing.assert_allclose(colour, expected, atol=1e-6)
-    # The published covariance, R S S^T R^T, with R from xyzw by another way: the exponential of the half-angle's axis.
+    # The published covariance, R S S^T R^T, with R from xyzw by another way: from the rotation vector.
     for i in range(48):
         x, y, z, w = xyzw.reshape(-1, 4)[i]
         rotated = oracle.rotation_matrix(
@@ -93,7 +93,7 @@ def test_offsets_and_opacities_are_what_the_head_says() -> None:
 
 
 def surface(points: Array, unit: float) -> Gaussians:
-    """A round Gaussian on every point."""
+    """A round Gaussian on every point, 0.01 world units large. `unit` is the world's unit in that of `points`."""
     flat = points.reshape(-1, 3).astype(np.float32)
     ones = np.ones((len(flat), 1), np.float32)
     return Gaussians(

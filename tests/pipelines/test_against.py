@@ -80,6 +80,7 @@ def test_new_photos_are_where_they_were(
         if number not in NEW:
             assert np.array_equal(actual.world_from_camera, reference[photo.name].world_from_camera)
             continue
+        # The cameras stand on an arc with a radius of 4 units.
         assert np.linalg.norm(actual.world_from_camera[:3, 3] - true[:3, 3]) < 0.005 * 4 * SCALE
         cosine = (np.trace(actual.world_from_camera[:3, :3].T @ true[:3, :3]) - 1) / 2
         assert np.degrees(np.arccos(min(1, cosine))) < 0.2

@@ -5,7 +5,8 @@ from tests.films import film, panned
 from .artist import UNIT, Artist
 
 RECONSTRUCT = 7.4  # where the button stands on the panel, in widgets below the sidebar's top
-SOLVE_AGAIN, MEND = 2.45, 1.95  # the same above its bottom, when it is scrolled to its end, and Mend by Hand is closed
+# The same above its bottom, when scrolled to its end: the button while Mend by Hand is open; Mend by Hand, closed.
+SOLVE_AGAIN, MEND = 2.45, 1.95
 FRAMES = 30
 FILM = "clip.mp4"
 CAMERA = "next(o for o in bpy.data.objects if o.get('threer_frames'))"
@@ -58,6 +59,7 @@ def test_a_shot_is_solved_looked_at_and_solved_again(artist: Artist) -> None:
     artist.keep("shot 5 errors")
     window.hover(600, 300)
     window.key("ctrl+z")  # the second solve is one step
+    # The text holds a list for each frame with a camera.
     artist.until(f"int({CAMERA}.get('threer_shot_frames', '').count('[')) >= {FRAMES - 1}", 60)
 
 

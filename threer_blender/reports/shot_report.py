@@ -70,7 +70,7 @@ class ShotReport:
 
 
 def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
-    """The report on a shot, which has a camera at least. `cloud` gives the depth at which jitter is measured."""
+    """The report on a shot with at least one solved camera. `cloud` gives the depth at which jitter is measured."""
     numbers = np.arange(shot.first_frame, shot.last_frame + 1)
     values = {
         name: np.full(len(numbers), np.nan) if array is None else np.asarray(array, np.float64)

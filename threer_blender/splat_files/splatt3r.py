@@ -1,7 +1,8 @@
 """[S] The PLY that Splatt3R's own export writes: its faults, and their repair.
 
-The export (`utils/export.py`) factors a covariance as U S Uᵀ with orthogonal U. But it writes U U as the rotation, as
-xyzw where 3DGS expects wxyz, and the opacity itself instead of its logit. Scales are sorted, as the SVD returns them.
+The export (`utils/export.py`) factors a covariance as U S Uᵀ with orthogonal U. But it writes the product
+U U as the rotation instead of U, as xyzw where 3DGS expects wxyz, and the opacity itself instead of its logit. Scales
+are sorted, as the SVD returns them.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _half(squared: Array) -> Array:
     for 97 % of random covariances.
     """
     squared = np.where(squared[:, :1] < 0, -squared, squared)  # rotations by at most 180 degrees
-    half = squared + (1, 0, 0, 0)
+    half = squared + (1, 0, 0, 0)  # half-way from no rotation to `squared`
     half = half / np.linalg.norm(half, axis=1, keepdims=True)
     # 180 degrees more about the same axis: (cos a, n sin a) becomes (-sin a, n cos a).
     sine = np.linalg.norm(half[:, 1:], axis=1, keepdims=True)

@@ -118,7 +118,7 @@ def test_confidence_far_from_even_loses_no_photo(tmp_path: Path) -> None:
 
 
 def test_the_coarse_stage_minimises_its_objective() -> None:
-    """Matching points differ by noise. No similarities nearby of the same mean scale have a lower sum of C d^1.5."""
+    """Matching points differ by noise. No similarities nearby of the same mean scale have a lower `cost`."""
     random = np.random.default_rng(0)
     ends = np.array([(0, 1), (1, 2), (0, 2), (2, 3), (1, 3)])
     true = Similarities(

@@ -7,7 +7,8 @@ from threer_blender.geometry.stereo import patches
 from threer_blender.model.arrays import Array
 
 HEIGHT, WIDTH, X, Y = 40, 60, 35, 20
-# A step of one unit to the right with a focal length of 50: a pixel moves by 50 times its inverse depth.
+# Forward from the first picture's pixels to those of a camera one unit to the right, with a focal length of 50: a 3x3
+# matrix, then the translation. A pixel moves to the left by 50 times its inverse depth.
 FORWARD = np.array([1.0, 0, 0, 0, 1, 0, 0, 0, 1, -50, 0, 0])
 
 

@@ -96,6 +96,7 @@ def smooth_zoom(numbers: Array, spread: float = ZOOM_SPREAD) -> banded.Priors:
     slots = (first[:, None] + np.arange(3)) * POSE + ZOOM
     before, after = np.diff(numbers)[:-1].astype(float), np.diff(numbers)[1:].astype(float)
     whole = before + after
+    # At equal curvature, the deviation from the line grows as the product of both gaps, and so does its spread.
     factors = np.stack([after / whole, -np.ones(len(first)), before / whole], axis=1)
     return banded.Priors(slots, factors / (spread * before * after)[:, None])
 
@@ -123,7 +124,7 @@ def _median(errors: FloatArray) -> float:
 
 
 def _fitting(tracks: Tracks, fits: BoolArray) -> BoolArray:
-    """(M,) bool: `fits` without the observations of points of which fewer than two, or less than LEAST_SHARE, fit."""
+    """(M,) bool: `fits`, but False for all observations of a point if fewer than two, or less than LEAST_SHARE, fit."""
     total, fitting = np.bincount(tracks.point, minlength=len(tracks)), np.bincount(tracks.point, fits, len(tracks))
     enough = (fitting >= 2) & (fitting >= LEAST_SHARE * total)
     supported: BoolArray = fits & enough[tracks.point]

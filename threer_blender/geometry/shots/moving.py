@@ -24,7 +24,7 @@ from ..robust_losses import Cauchy
 LEAST_POINTS = 12  # that a frame must see to be posed
 SUPPORT = 0.4  # share of them that must agree with the pose
 LEAST_PARALLAX = 1.0  # degrees between the rays of a triangulated point, at least
-LOSS = 2e-3  # of the longer side: the scale of the robust loss
+LOSS = 2e-3  # the scale of the robust loss: of the longer side when posing, in radians when triangulating
 AGREES = 5e-3  # of the longer side: the largest error of a point that agrees with a pose
 ROUNDS = 3  # of reweighting a triangulation
 STEPS = 10  # of posing a frame
@@ -152,7 +152,8 @@ def _triangulate(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
 
 
 def crossings(point: IntArray, count: int, rays: FloatArray, centres: FloatArray) -> FloatArray:
-    """(count, 3) the points nearest to their rays, in robust least squares of the distances across the rays.
+    """(count, 3) the points nearest to their rays, in robust least squares of the distances across the rays, each over
+    the point's distance from the ray's centre.
 
     Unit `rays` (M, 3) start at `centres` (M, 3); `point` (M,) is the number of the point of each. Parallel rays leave
     their point's distance open: it is put at about FAR.
@@ -231,7 +232,7 @@ def _pose(
     rotation: FloatArray, centre: FloatArray, points: FloatArray, rays: FloatArray, loss: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The rotation, the centre, and the errors (M,) in normalised coordinates, of a camera that sees `points` (M, 3)
-    along `rays` (M, 3), z = 1, from the given pose on.
+    along `rays` (M, 3), z = 1. The given pose is where the search starts.
 
     The scale of Cauchy's loss is at least the median error in the first half of the steps, then `loss`.
     """

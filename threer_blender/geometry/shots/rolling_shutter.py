@@ -29,7 +29,7 @@ ROUNDS = 2  # of the adjustment; the first starts from poses that were solved wi
 STEP = 1e-3  # frames, to either side: for the numerical speed of a spline
 USUAL_SHARE = 0.5  # of a frame's time: the read-out of many sensors
 PROBED = 24  # frames from which the share is estimated
-CLEAR = 5.0  # standard deviations: an estimate of a smaller multiple of its own counts as 0
+CLEAR = 5.0  # an estimate counts as 0 unless it is larger than so many of its standard deviations
 LEAST_SHARE = 0.05  # of a frame's time: smaller estimates count as 0
 LARGEST_SHIFT = 20.0  # px: larger displacements count as this, so that a few wild tracks do not choose the frames
 OUTLIER = 3.0  # times the noise: larger errors count as this
@@ -108,6 +108,7 @@ def estimated(
     noise = max(NOISE * max(shot_lens.size), float(np.median(rolling.errors)))
     gain = _misfit(at_once, noise) - _misfit(rolling, noise)
     parameters = (6 if freedom.translates else 3) * len(frames)
+    # Torr's GRIC: each parameter must lower the misfit by the logarithm of four times the number of observations.
     if gain < parameters * np.log(4 * len(some.point)):
         return 0.0, ""
     of_spline = spline_speeds(rolling.tracks, numbers[frames], rolling.state)
@@ -255,6 +256,8 @@ def _between(
     poses of `frames` (K,) at `times` (K,). Times are in frames."""
     if len(times) < 2:
         return np.repeat(state.rotations[frames], len(moments), 0), np.repeat(state.centres[frames], len(moments), 0)
+    # The rotation vectors from frame to frame are added up along the shot, and the spline goes through these sums. Its
+    # difference from the sum at the nearest frame is the rotation from that frame on.
     steps = rotations.to_vectors(state.rotations[frames[1:]] @ state.rotations[frames[:-1]].transpose(0, 2, 1))
     ahead = np.concatenate([np.zeros((1, 3)), steps.cumsum(axis=0)])
     path = np.concatenate([ahead, state.centres[frames]], axis=1)

@@ -71,8 +71,8 @@ def among_with_state(tracks: Tracks, state: ShotState, frames: Array) -> tuple[T
 
 
 def shared(tracks: Tracks, first: Array, second: Array) -> tuple[Array, Array]:
-    """(K,) each: the observations among those of one frame `first` (M,) and of another `second` (N,), by index, that
-    show the same points."""
+    """Of the observations `first` (M,) of one frame and `second` (N,) of another, those that show the same points: two
+    arrays (K,) of indices."""
     _, in_first, in_second = np.intersect1d(tracks.point[first], tracks.point[second], return_indices=True)
     return first[in_first], second[in_second]
 
