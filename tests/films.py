@@ -54,10 +54,11 @@ def panned(count: int = 30, size: tuple[int, int] = (480, 270), degrees: float =
     frames = []
     # 0.7: a frame shows a part of the photo, so that the pan does not leave it.
     for angle in np.radians(np.linspace(-degrees / 2, degrees / 2, count)):
-        lens = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]])
-        wide = np.array([[photo.width, 0, photo.width / 2], [0, photo.width, photo.height / 2], [0, 0, 1]])
+        frame_intrinsics = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]])
+        photo_intrinsics = np.array([[photo.width, 0, photo.width / 2], [0, photo.width, photo.height / 2], [0, 0, 1]])
         rotation = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-        warp = wide @ rotation @ np.diag([0.7, 0.7, 1]) @ np.linalg.inv(lens)  # from the frame into the photo
+        # From the frame into the photo.
+        warp = photo_intrinsics @ rotation @ np.diag([0.7, 0.7, 1]) @ np.linalg.inv(frame_intrinsics)
         coefficients = (warp / warp[2, 2]).ravel()[:8]
         picture = photo.transform(size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
         frames.append(np.asarray(picture))

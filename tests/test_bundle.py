@@ -61,16 +61,16 @@ def example(folder: Path) -> model.Reconstruction:
         *(rng.random(s, np.float32) for s in ((count, 3), (count, 3), (count, 4), (count,), (count, 9, 3)))
     )
     measures = ("median_error", "p95_error", "worst_error", "inliers", "coverage")
-    errors: dict[str, Any] = {name: rng.random(9, np.float32) for name in measures}
+    shot_values: dict[str, Any] = {name: rng.random(9, np.float32) for name in measures}
     rate = Fraction(30000, 1001)
     tracks = model.TrackedPoints(
         np.array([0, 0, 1, 1, 1], np.int32), np.array([2, 3, 6, 7, 8], np.int32), rng.random((5, 2), np.float32),
         np.array([[1, 2, 3], [np.nan] * 3], np.float32), np.array([0.5, np.nan], np.float32),
         np.array([1, 0], np.float32),
     )  # fmt: skip
-    errors |= {"tracks": tracks, "bad": ((2, 3), (9, 9))}
+    shot_values |= {"tracks": tracks, "bad": ((2, 3), (9, 9))}
     shot = model.Shot(
-        "clip.mp4", photos[1].path, rate, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", **errors
+        "clip.mp4", photos[1].path, rate, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", **shot_values
     )
     return model.Reconstruction(
         "colmap", "BSD-3-Clause", photos, cameras, pointmaps, cloud, splats, True, "views that agree", 0.25,

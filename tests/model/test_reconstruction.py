@@ -45,7 +45,7 @@ def camera(distortion: Distortion = LENSES[0], seed: int = 0) -> Camera:
     return Camera("a.jpg", 1200, 800, 1000.0, 1010.0, 610.5, 391.25, world_from_camera, distortion)
 
 
-def frame(of: Camera, step: int = 40) -> Array:
+def grid(of: Camera, step: int = 40) -> Array:
     """(H, W, 2) pixels all over the camera's photo, `step` apart, with its corners."""
     return np.stack(np.meshgrid(np.arange(0, of.width + 1, step), np.arange(0, of.height + 1, step)), axis=-1) * 1.0
 
@@ -64,7 +64,7 @@ def test_conventions() -> None:
 @pytest.mark.parametrize("distortion", LENSES, ids=str)
 def test_rays_invert_projection(distortion: Distortion) -> None:
     solved = camera(distortion, 3)
-    pixels = frame(solved)
+    pixels = grid(solved)
     depth = np.random.default_rng(1).uniform(0.5, 20, pixels.shape[:-1])
     local = solved.rays(pixels) * depth[..., None]
     assert local[..., 2] == pytest.approx(depth)

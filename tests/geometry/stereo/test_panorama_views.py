@@ -14,8 +14,8 @@ def test_points_lie_in_the_views_where_the_panorama_shows_them() -> None:
     random = np.random.default_rng(0)
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]], (0.3, 0.1, -0.2)
-    focal, whole = WIDTH / (2 * np.pi), lens.Distortion(lens.PANORAMA)
-    camera = Camera("round", WIDTH, WIDTH // 2, focal, focal, WIDTH / 2, WIDTH / 4, pose, whole)
+    focal, distortion = WIDTH / (2 * np.pi), lens.Distortion(lens.PANORAMA)
+    camera = Camera("round", WIDTH, WIDTH // 2, focal, focal, WIDTH / 2, WIDTH / 4, pose, distortion)
     points, ids = pose[:3, 3] + random.normal(size=(300, 3)), np.arange(300) + 7
     picture = painted_room.panorama(pose, WIDTH)
     views = panorama_views.cut(camera, picture, points, ids)
@@ -34,9 +34,9 @@ def test_points_lie_in_the_views_where_the_panorama_shows_them() -> None:
         assert np.median(np.abs(view.image[row, column].astype(int) - colors)) < 20
 
 
-def test_a_view_sees_another_panorama_of_its_camera_as_its_own() -> None:
-    focal, whole = WIDTH / (2 * np.pi), lens.Distortion(lens.PANORAMA)
-    camera = Camera("round", WIDTH, WIDTH // 2, focal, focal, WIDTH / 2, WIDTH / 4, np.eye(4), whole)
+def test_a_view_of_the_same_picture_is_as_it_was_cut() -> None:
+    focal, distortion = WIDTH / (2 * np.pi), lens.Distortion(lens.PANORAMA)
+    camera = Camera("round", WIDTH, WIDTH // 2, focal, focal, WIDTH / 2, WIDTH / 4, np.eye(4), distortion)
     picture = painted_room.panorama(np.eye(4), WIDTH)
     for view in panorama_views.cut(camera, picture, np.zeros((0, 3)), np.zeros(0, int)):
         assert np.abs(panorama_views.view_of(camera, view, picture).astype(int) - view.image).max() <= 1

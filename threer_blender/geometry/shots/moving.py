@@ -111,9 +111,9 @@ def _lens(
     focal = np.median(focals, axis=0)
     at_keys = [number for number in numbers if int(number) in keys]
     log_zooms = np.interp(numbers, at_keys, np.log(focals[:, 0] / focal[0]))
-    widths = np.array([*spread[:3], *(len(names) * [spread[3]])])
+    spreads = np.array([*spread[:3], *(len(names) * [spread[3]])])
     size = (cameras[0].width, cameras[0].height)
-    return ShotLens(focal, size, model, np.median(np.array(values), axis=0), widths), log_zooms
+    return ShotLens(focal, size, model, np.median(np.array(values), axis=0), spreads), log_zooms
 
 
 def camera_rays(tracks: Tracks, shot_lens: ShotLens, log_zooms: FloatArray) -> FloatArray:

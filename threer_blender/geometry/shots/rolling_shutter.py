@@ -225,13 +225,13 @@ def displacements_at_speeds(
 def _moved(tracks: Tracks, shot_lens: ShotLens, state: ShotState, local: FloatArray) -> FloatArray:
     """(M, 2) pixels from where the poses of the middle rows show the points to where they appear at `local` (M, 3) in
     the cameras' frames; 0 where either is behind the camera."""
-    whole = local_points(state, tracks, np.zeros(0), NO_SPEEDS)
-    visible = np.minimum(local[:, 2], whole[:, 2]) > NEAREST
+    at_middle_rows = local_points(state, tracks, np.zeros(0), NO_SPEEDS)
+    visible = np.minimum(local[:, 2], at_middle_rows[:, 2]) > NEAREST
     focal = shot_lens.focal * np.exp(state.lens[0] + state.log_zooms[tracks.camera])[:, None]
     ends = [
         focal
         * lens.distort(shot_lens.distortion(state.lens), each[:, :2] / np.where(visible, each[:, 2], 1.0)[:, None])
-        for each in (local, whole)
+        for each in (local, at_middle_rows)
     ]
     off: FloatArray = np.where(visible[:, None], ends[0] - ends[1], 0.0)
     return off
@@ -259,9 +259,9 @@ def _between(
     # The rotation vectors from frame to frame are added up along the shot, and the spline goes through these sums. Its
     # difference from the sum at the nearest frame is the rotation from that frame on.
     steps = rotations.to_vectors(state.rotations[frames[1:]] @ state.rotations[frames[:-1]].transpose(0, 2, 1))
-    ahead = np.concatenate([np.zeros((1, 3)), steps.cumsum(axis=0)])
-    path = np.concatenate([ahead, state.centres[frames]], axis=1)
+    accumulated = np.concatenate([np.zeros((1, 3)), steps.cumsum(axis=0)])
+    path = np.concatenate([accumulated, state.centres[frames]], axis=1)
     nearest = np.clip(np.searchsorted((times[1:] + times[:-1]) / 2, moments), 0, len(times) - 1)
     there = cubic_spline.values_at(times, path, moments)
-    update = rotations.from_vectors(there[:, :3] - ahead[nearest])
+    update = rotations.from_vectors(there[:, :3] - accumulated[nearest])
     return update @ state.rotations[frames[nearest]], there[:, 3:]
