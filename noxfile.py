@@ -1,4 +1,4 @@
-"""Every task of the project: `nox -s demo`, `nox -s tests`, `nox -s lint`, `nox -s benchmarks`. See CONTRIBUTING.md."""
+"""The tasks of the project, such as `nox -s demo` and `nox -s tests`; `nox -l` lists them. See CONTRIBUTING.md."""
 
 import ctypes
 import os

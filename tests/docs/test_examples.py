@@ -34,7 +34,7 @@ def test_reconstruct(tmp_path: Path) -> None:
     photos = shrunk(SAMPLE[:3], tmp_path / "photos", factor=5)
     *cameras, cloud = run(RECONSTRUCT, tmp_path).splitlines()
     assert [line.split()[0] for line in cameras if line.startswith("IMG")] == [photo.name for photo in photos]
-    assert cloud.endswith(", 3) []")
+    assert cloud.endswith(", 3) []")  # the shape of the points, and no unregistered photos
 
 
 def test_splat_files(tmp_path: Path) -> None:

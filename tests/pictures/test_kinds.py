@@ -148,7 +148,10 @@ def test_print_colours_and_transparency_in_tiff(tmp_path: Path, dtype: str, plan
 
 
 def with_predictor(values: Array, predictor: int) -> bytes:
-    """A packed TIFF of one strip, whose values (H, W, 3) are replaced by differences, as TIFF's specifications say."""
+    """A packed TIFF of one strip, whose values (H, W, 3) are replaced by differences, as TIFF's specifications say.
+
+    Pillow packs the bytes, as if they were a grey picture. The file is then put together here, tag by tag.
+    """
     height, width, samples = values.shape
     rows = values
     if predictor == 2:
@@ -167,6 +170,8 @@ def with_predictor(values: Array, predictor: int) -> bytes:
         offsets, counts = image.tag_v2[273], image.tag_v2[279]
     packed = b"".join(buffer.getvalue()[o : o + c] for o, c in zip(offsets, counts, strict=True))
     assert len(offsets) == 1
+    # Width, height, compression (Deflate), RGB, the strip's offset, samples per pixel, rows per strip, the strip's
+    # length, and one plane; then bits per sample, the predictor, and the type of a sample (3 is float).
     entries = {256: width, 257: height, 259: 8, 262: 2, 273: 8, 277: samples, 278: height, 279: len(packed), 284: 1}
     entries |= {258: 8 * values.dtype.itemsize, 317: predictor, 339: 3 if values.dtype.kind == "f" else 1}
     start = 8 + len(packed)

@@ -47,7 +47,10 @@ def test_spz_keeps_what_its_bytes_can(tmp_path: Path, degree: int) -> None:
 
 
 def test_spz_axes(tmp_path: Path) -> None:
-    """SPZ files are turned by half a turn about x, with their harmonics. `spz_is_y_up=False` reads them unturned."""
+    """Splats in an SPZ file are turned by half a turn about x, with their harmonics.
+
+    `spz_is_y_up=False` reads them as they are in the file, so they come back turned.
+    """
     gaussians = random_gaussians(200)
     splat_files.write(gaussians, tmp_path / "a.spz")
     turned = splat_files.read(tmp_path / "a.spz", spz_is_y_up=False).gaussians

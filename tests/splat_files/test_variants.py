@@ -227,6 +227,7 @@ def test_coordinate_systems_of_spz(tmp_path: Path, number: int, version: int) ->
     matrix = axes_of(SYSTEMS[number])
     stored = in_axes(gaussians, matrix)
     data = variants.spz(stored, version, number, zstd=zstandard.ZstdCompressor().compress)
+    # The option counts only where the file names no system (0). Elsewhere False must not matter.
     file = read(tmp_path, data, "a.spz", codecs=codecs(), spz_is_y_up=number == 0)
     assert file.notes == []
     assert file.gaussians.means == pytest.approx(gaussians.means, abs=2e-4)

@@ -76,7 +76,10 @@ LEADING_OUT = [
 
 @pytest.mark.parametrize("name", LEADING_OUT)
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    """Neither to another folder nor to another computer; a photo of that name in the solve's folder is its photo."""
+    """Neither to another folder nor to another computer; a photo of that name in the solve's folder is its photo.
+
+    "C:a.jpg" is one name here, not a.jpg on a drive, so the photo is asked for as a.jpg there.
+    """
     elsewhere, solve = tmp_path / "server" / "a.jpg", tmp_path / "solve"
     touch(elsewhere)
     solve.mkdir()

@@ -23,7 +23,8 @@ def dotted(camera_from_board: Array, asymmetric: bool = False, bright: bool = Fa
     nearest = centres(asymmetric, board)
     half = np.array([columns / 2, 0.8 * columns / 2])
     distance = np.linalg.norm(board - nearest, axis=-1)
-    # A dot covers this share of a pixel, by the length on the board that the pixel has towards the dot's centre.
+    # A pixel's length is measured on the board, along the line to the nearest dot's centre. The dot's edge cuts the
+    # pixel there, and the dot covers this `share` of it.
     steps = np.hypot(*np.gradient(board[..., 0])), np.hypot(*np.gradient(board[..., 1]))
     direction = np.abs(board - nearest) / np.maximum(distance, 1e-9)[..., None]
     pixel_length = np.hypot(direction[..., 0] * steps[0], direction[..., 1] * steps[1])

@@ -1,4 +1,4 @@
-"""A track's weight: one of two counts as a track that is there twice, and one that slips counts little."""
+"""Weights of tracks: a track of weight 2 counts as if it were there twice, and a track that slips counts little."""
 
 from dataclasses import replace
 
