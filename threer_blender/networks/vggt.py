@@ -73,6 +73,7 @@ class Aggregator(nn.Module):
         block that attends within views, the second half that of a block that attends to all views.
         """
         patches = self.patch_embed(normalised(images))[:, 1 + REGISTERS :]
+        # The parameters hold two sets of tokens: the first view's, and one that all other views share.
         special = torch.cat([self.camera_token, self.register_token], dim=2)[0]
         special = torch.cat([special[:1], special[1:].expand(len(images) - 1, -1, -1)])
         tokens = torch.cat([special.to(patches.dtype), patches], dim=1)

@@ -56,6 +56,7 @@ def smoothed(shot: Shot, width: float) -> Shot:
     quaternions_wxyz = np.array([quaternions.wxyz_from_matrix(pose[:3, :3]) for pose in poses])
     cameras = {}
     for index, number in enumerate(numbers):
+        # Two frames to either side at least: a parabola passes through three points exactly and smooths nothing.
         near = np.flatnonzero(np.abs(numbers - number) <= max(REACH * width, 2))
         shares = _shares((numbers[near] - number).astype(np.float64), width)
         cameras[int(number)] = replace(
