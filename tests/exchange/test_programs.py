@@ -93,7 +93,10 @@ def test_nuke_script(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
 
 
 def attributes(text: str) -> dict[str, dict[str, list[str]]]:
-    """The nodes of a Maya ASCII scene by name, with the values of their attributes. An unknown statement fails."""
+    """The nodes of a Maya ASCII scene by name, with the values of their attributes. An unknown statement fails.
+
+    An animated attribute, such as .tx, also has the entry "keys .tx": each key's frame and value in turn.
+    """
     nodes: dict[str, dict[str, list[str]]] = {}
     current: dict[str, list[str]] = {}
     for statement in re.split(r";\n", re.sub(r"^//.*\n", "", text, flags=re.M)):

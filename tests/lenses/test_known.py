@@ -85,6 +85,7 @@ def test_between_two_focal_lengths_the_lens_is_interpolated(tmp_path: Path) -> N
     lens = lens_of(PHOTO, lens_file=file, focal_pixels=1200.0, known_lens="held")
     assert lens.focal == pytest.approx(1200)
     assert lens.distortion is not None
+    # Halfway, since 1200 px are the geometric mean of the two focal lengths.
     assert lens.distortion.params[:2] == pytest.approx((-0.15, 0.015))
     assert lens.name == "The lens between a.jpg and b.jpg"
 

@@ -40,7 +40,7 @@ def test_points_lie_where_the_camera_projects_them(tmp_path: Path) -> None:
     for number, picture in enumerate(film, start=1):
         off = np.abs(picture - plate[number - 1]).max(axis=-1)
         drawn = (off > 60) & (picture[..., 1] > picture[..., 0] + 40)  # cyan; the grid is magenta
-        for x, y in frames()[number].project(positions[:2]):  # the third lies before the grid
+        for x, y in frames()[number].project(positions[:2]):  # the third is on the ground, in the grid's lines
             rows, columns = np.nonzero(drawn[int(y) - 6 : int(y) + 7, int(x) - 6 : int(x) + 7])
             middle = np.array([columns.mean() + int(x) - 6 + 0.5, rows.mean() + int(y) - 6 + 0.5])
             np.testing.assert_allclose(middle, (x, y), atol=1.0)

@@ -19,7 +19,11 @@ from ..model.lens import UNKNOWN, Distortion, KnownLens
 from ..model.reconstruction import Camera, Photo
 
 Match = Callable[[Path, Matched | None, Iterable[int], ReportStage], Matched]
-"""The `match` of `engines.colmap.MatchingPass`."""
+"""`match(folder, None, (), report)` returns the photos' matches, which it stores in `folder`.
+
+In place of None and (), a later pass of the engine gives the matches of the pass before and the indices of unregistered
+photos.
+"""
 
 SQUARE = 1e-6  # relative difference of the focal lengths along x and y up to which pixels are square
 

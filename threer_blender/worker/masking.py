@@ -54,7 +54,10 @@ def check(photos: Sequence[Photo], masks: Masks | None, warn: Callable[[str], No
 
 
 def _warn_of_drawn_masks(photos: Sequence[Photo], masks: Masks, warn: Callable[[str], None]) -> None:
-    """Warns where masks that were drawn over a video in Blender would lie elsewhere: Blender shows it otherwise."""
+    """Warns where masks of a video's frames do not fit if they were drawn in Blender, which shows the video otherwise.
+
+    Only masks by number can be such masks.
+    """
     for path in dict.fromkeys(photo.path for photo in photos if photo.frame is not None and masks.by_number):
         source = video.frame_source(path)
         reason = blender_clip.difference(source) if isinstance(source, Film) else ""

@@ -216,7 +216,7 @@ def _stepped(views: Similarities, matrix: FloatArray, gradient: FloatArray, damp
     damped[np.diag_indices_from(damped)] *= 1 + damping
     damped[np.diag_indices_from(damped)] += 1e-9 * size  # the world's position and rotation are free
     log_scales = np.arange(6, len(damped), 7)
-    damped[np.ix_(log_scales, log_scales)] += size  # held, since the objective falls when everything shrinks
+    damped[np.ix_(log_scales, log_scales)] += size  # holds their mean: the objective falls when everything shrinks
     step = np.linalg.solve(damped, -gradient).reshape(-1, 7)
     return Similarities(np.exp(step[:, 6]), rotations.from_vectors(step[:, :3]), step[:, 3:6]).after(views)
 

@@ -41,12 +41,15 @@ def first_lens(size: tuple[int, int], known: KnownLens) -> ShotLens:
         *len(distortion.params) * [term_spread * (not known.holds_distortion)],
     ]
     centre = known.centre or (size[0] / 2, size[1] / 2)
-    start = np.array([0.0, *centre, *distortion.params])
+    start = np.array([0.0, *centre, *distortion.params])  # 0: the logarithm of the focal length's factor
     return ShotLens(np.array([focal, focal]), size, distortion.model, start, np.array(spread))
 
 
 def held_spread(spread: FloatArray, known: KnownLens) -> FloatArray:
-    """`spread` (4,), as in `moving.start`, with 0 for the values that are held."""
+    """`spread` with 0 for the values that are held.
+
+    It is (4,): the standard deviations of the focal length's logarithm, the centre's x and y, and each distortion term.
+    """
     stays = [known.holds_focal, known.holds_centre, known.holds_centre, known.holds_distortion]
     return np.where(stays, 0.0, spread)
 

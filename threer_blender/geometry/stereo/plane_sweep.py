@@ -107,7 +107,7 @@ def match(
                     d = (d & np.uint32(0x33333333)) + ((d >> np.uint32(2)) & np.uint32(0x33333333))
                     d = (d + (d >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
                     d = (d * np.uint32(0x01010101)) >> np.uint32(24)
-                    # Unseen pixels match nothing; two thirds of the bits, what chance gives, keep them neutral.
+                    # Unseen pixels match nothing: two thirds of the bits, where chance alone gives half.
                     count = np.uint8(d) if warped[y, x] >= 0 else np.uint8(16)
                     second[y, x] = min(second[y, x], max(count, lowest[y, x]))
                     lowest[y, x] = min(lowest[y, x], count)
