@@ -134,7 +134,7 @@ def test_a_move_that_ends_in_a_pan() -> None:
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.5])
-def test_a_zoom_of_a_long_shot_is_told_from_short_tracks(factor: float) -> None:
+def test_whether_a_long_shot_zooms_is_decided_from_short_tracks(factor: float) -> None:
     frames = np.arange(400)
     poses = [synthetic_shots.look_at((1.2 * np.sin(0.06 * i), 0.2 * np.sin(0.23 * i), -1), (0, 0, 5)) for i in frames]
     focals = synthetic_shots.FOCAL * factor ** (frames / 400)
