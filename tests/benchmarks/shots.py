@@ -81,7 +81,8 @@ def reprojection(case: dict[str, Any]) -> str:
 
 
 def numbers(measure: ShotScores) -> list[str]:
-    """The cells from the path's error on. Where the camera stands still, how far it went instead, in median depths."""
+    """The cells from the path's error on. Where the true camera stands still, the first cell is how far the solved one
+    moves, in median depths."""
     path = f"{measure.ate:.3f}" if np.isfinite(measure.ate) else f"moved {measure.travel:.1g}"
     slip = " / ".join(f"{each:.2f}" for each in measure.slip)
     return [
@@ -115,8 +116,10 @@ def ours(name: str, truth: dict[str, Any]) -> dict[str, Any]:
 
 
 def overlap(name: str, folder: Path) -> str:
-    """Intersection over union of the masks of what moves and the true ones, over all frames; "none" where there is
-    none, and nothing where nothing moves."""
+    """Intersection over union of the solved masks of what moves and the true ones, over all frames.
+
+    "none" where something moves and no mask was written; where nothing moves, the number of false masks, or "".
+    """
     true = sorted((make_shots.folder(name) / "masks").glob("*.png"))
     solved = sorted(folder.glob("*.png"))
     if not true or not solved:
@@ -127,7 +130,7 @@ def overlap(name: str, folder: Path) -> str:
 
 
 def libmv(name: str, truth: dict[str, Any]) -> dict[str, Any]:
-    """Blender's solution, its frames renumbered as the plate's are, without cameras that are no numbers."""
+    """Blender's solution, its frames renumbered as the plate's are, without cameras that are not finite."""
     script = Path(__file__).with_name("_libmv.py")
     case = measured(LIBMV, str(script), str(make_shots.plate(name)), truth["kind"], str(truth["pixel_aspect"]))
     first = truth["frames"][0]["number"]

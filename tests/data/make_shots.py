@@ -85,7 +85,7 @@ class World:
         self.first_walker_triangle = len(self._still.corners)  # the still life's triangles come first
 
     def at(self, shot: Shot, time: float) -> Any:
-        """The mesh at a time of a shot."""
+        """The mesh at a time of a shot, in frames."""
         if shot.walker is None:
             return self._still
         walker = self._scene.walker_at(self._walker, *shot.walker(time), WALKER_SCALE)
@@ -101,7 +101,7 @@ def lens_of(shot: Shot, time: float) -> Any:
 
 
 def row_poses(shot: Shot, time: float) -> Array:
-    """(H, 4, 4) world_from_camera as each row is exposed; the middle one at `time`."""
+    """(H, 4, 4) world_from_camera as each row is exposed; the middle one at `time`, in frames."""
     if not shot.read_out:
         return np.repeat(shot.path(time)[None], shot.height, axis=0)
     delays = ((np.arange(shot.height) + 0.5) / shot.height - 0.5) * shot.read_out * FRAME_RATE
@@ -109,7 +109,7 @@ def row_poses(shot: Shot, time: float) -> Array:
 
 
 def displayed(linear: Array, seed: tuple[int, int]) -> Array:
-    """(H, W, 3) uint8: sRGB, soft in the lights, with the sensor's grain."""
+    """(H, W, 3) uint8: sRGB, with compressed highlights and the sensor's grain."""
     soft = linear / (1 + 0.35 * linear)
     encoded = np.where(soft < 0.0031308, 12.92 * soft, 1.055 * np.maximum(soft, 1e-9) ** (1 / 2.4) - 0.055)
     grain = np.random.default_rng(seed).normal(0.0, GRAIN, linear.shape)

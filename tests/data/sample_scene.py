@@ -143,6 +143,7 @@ def set_pots(random: np.random.Generator) -> None:
         rise = 84 - 3.6 * index + random.uniform(-4, 4)
         length, width = random.uniform(0.13, 0.19), random.uniform(0.036, 0.05)
         blades += blade(start, heading, rise, length, width, random.uniform(70, 105))
+    # A blade is two shapes, the leaf and its stalk, which share a tone.
     add("leaves", joined(blades, np.repeat(random.uniform(size=len(blades) // 2), 2)), leaf("leaf", LEAF, VEIN))
     pot = [
         (0.0, 0.0),

@@ -1,4 +1,4 @@
-"""Pictures behind cameras: a result's own, or the artist's; never one that a stranger's result leads to."""
+"""Pictures behind cameras: the artist's, or files in the result's folder. A path that leads out of it is refused."""
 
 from dataclasses import replace
 from fractions import Fraction

@@ -49,6 +49,7 @@ def test_triangulation_says_what_cannot_be_told() -> None:
     parallel = triangulation.triangulate(middle, middle, first, first)
     assert np.isfinite(parallel.points).all()
     assert parallel.angles[0] < 1e-6
+    # A point behind both cameras, at the pixels where its projection through the centre would be.
     behind = views[0].world_from_camera[:3] @ (0.2, 0.1, -3, 1)
     mirrored = [
         c.intrinsics @ (c.camera_from_world @ (*behind, 1))[:3] / (c.camera_from_world @ (*behind, 1))[2]

@@ -124,7 +124,7 @@ ENGINE = Engine(
 def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "free_memory", lambda: 4_000_000_000)
     fits = doctor.estimate(ENGINE, {"quality": "high"}, 6)
-    assert fits == doctor.Estimate(4e9, 10 + 12 + 7.5, "")
+    assert fits == doctor.Estimate(4e9, 10 + 12 + 7.5, "")  # 6 photos have 15 pairs
     refused = doctor.estimate(ENGINE, {"quality": "high"}, 60)
     assert refused is not None
     assert refused.refusal == (

@@ -95,7 +95,7 @@ def test_area_is_the_mean_of_what_a_pixel_covers() -> None:
     blocks = image.reshape(20, 3, 30, 3, 3).mean(axis=(1, 3))
     shrunk = view_inputs.resized(image, (30, 20), "opencv").astype(float)
     assert np.abs(shrunk - blocks).max() <= 0.51
-    # Between whole factors: the total is kept.
+    # Where the factor is no whole number, the weights still sum to 1.
     odd = view_inputs.resized(np.full((50, 70, 3), 77, np.uint8), (33, 21), "opencv")
     assert (odd == 77).all()
 

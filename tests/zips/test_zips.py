@@ -120,7 +120,7 @@ def test_wheels_only_need_unpacking(zipped: zipfile.ZipFile) -> None:
 
 
 def test_without_symbols_a_library_still_works(tmp_path: Path) -> None:
-    """A module of this Python loses its symbols and shrinks. Another Python still loads and runs it."""
+    """A module of this Python loses its symbols and shrinks. A fresh process of it still loads the module."""
     spec = importlib.util.find_spec("_json")
     assert spec is not None
     actual = spec.origin

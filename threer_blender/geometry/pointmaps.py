@@ -106,9 +106,9 @@ def _depth_along(
 
 
 def unprojected(depth: Array, intrinsics: Array) -> FloatArray:
-    """The pointmap (H, W, 3) of `depth` (H, W), camera z, in the camera's own frame: X_ij = D_ij K^-1 (i, j, 1)^T.
+    """The pointmap X (H, W, 3) of `depth` D (H, W), camera z, in the camera's own frame: X = D K^-1 (x, y, 1)^T.
 
-    `intrinsics` K (3, 3) is in pixels of the map. The depth is the pointmap's third coordinate: D = X[..., 2].
+    x, y is a pixel's centre, and `intrinsics` K (3, 3) is in pixels of the map. So D is X[..., 2].
     """
     height, width = depth.shape
     rays = np.concatenate([_grid(width, height), np.ones((height, width, 1))], axis=-1) @ np.linalg.inv(intrinsics).T

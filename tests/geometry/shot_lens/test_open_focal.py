@@ -12,8 +12,8 @@ from threer_blender.geometry.shots import kinds, moving
 from threer_blender.model.arrays import Array
 
 FRAMES = 16
-AWAY = np.linspace(1, 2.2, FRAMES)
-SPREAD = np.array([0.3, 3.2, 3.2, 0.1])
+AWAY = np.linspace(1, 2.2, FRAMES)  # distance from the target, over the first frame's
+SPREAD = np.array([0.3, 3.2, 3.2, 0.1])  # of the priors on log focal length, centre x and y (pixels), distortion
 FREEDOM = kinds.moving_freedom(np.arange(1, FRAMES + 1), True)
 
 
@@ -64,5 +64,6 @@ def test_what_is_left_open_grows_with_the_noise_and_is_said() -> None:
 
 def test_a_focal_length_that_is_held_is_not_searched_for() -> None:
     best = adjusted_from_the_truth(dolly_zoom(0.2))
+    # A spread of 0 holds the focal length, the first of the lens' unknowns.
     held = replace(best, lens=replace(best.lens, spread=best.lens.spread * [0, 1, 1, 1, 1]))
     assert open_focal.searched(held, FRAMES, FREEDOM) is held

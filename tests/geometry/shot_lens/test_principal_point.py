@@ -13,8 +13,10 @@ MIDDLE = np.array([synthetic_shots.WIDTH, synthetic_shots.HEIGHT]) / 2
 
 
 def solved_centre(off: Array, noise: float) -> tuple[Array, str]:
-    """The principal point, from the middle, of a solved move whose true one is `off`; and the reason of the solution.
-    The keys have theirs in the middle, as an engine's."""
+    """The solved principal point of a moving shot, in pixels from the picture's middle, and the solution's reason.
+
+    The true one is `off`. The key cameras have theirs in the middle, as an engine's have.
+    """
     poses = [
         synthetic_shots.look_at((0.06 * i - 0.7, 0.2 * np.sin(0.5 * i), 0.02 * i), (0, 0, 5)) for i in range(FRAMES)
     ]
@@ -35,5 +37,7 @@ def test_noise_does_not_move_it() -> None:
 def test_it_is_solved_where_the_tracks_tell_it() -> None:
     off = np.array([7.0, -4.0])
     centre, reason = solved_centre(off, noise=0.05)
-    assert np.linalg.norm(centre - off) < 0.5 * np.linalg.norm(off)  # the keys' poses agree with the middle
+    assert np.linalg.norm(centre - off) < 0.5 * np.linalg.norm(
+        off
+    )  # not exactly: the keys were posed with it in the middle
     assert "held in the middle" not in reason

@@ -12,7 +12,7 @@ from threer_blender.geometry.shots import kinds, moving
 
 FRAMES, SEEDS = 8, 10
 FREEDOM = kinds.moving_freedom(np.arange(1, FRAMES + 1), False)
-SPREAD = np.array([0.3, 20.0, 20.0, 0.1])
+SPREAD = np.array([0.3, 20.0, 20.0, 0.1])  # of the priors on log focal length, centre x and y (pixels), distortion
 
 
 def test_the_deviations_are_those_of_solves_from_other_noise() -> None:
@@ -26,6 +26,7 @@ def test_the_deviations_are_those_of_solves_from_other_noise() -> None:
         adjusted = adjust(noisy, FRAMES, lens, FREEDOM, begin)
         noise = uncertainty.noise_of(adjusted)
         problem = ShotProblem(adjusted.tracks, FRAMES, lens, FREEDOM, noise)
+        # Two covariances: for errors that are independent, and for errors that go together along a track.
         both = uncertainty.covariances(problem, adjusted.state, uncertainty.loss_scale_of(adjusted), (0, 1, 2))
         solved.append(adjusted.state.lens[:3])
         computed.append([np.sqrt(np.diagonal(each)) for each in both])

@@ -18,10 +18,10 @@ from ..kd_tree import Tree
 EDGES = (12.0, 6.0, 3.0)  # of the cubes, from coarse to fine: times the accuracy of the start
 LARGEST_EDGE = 0.1  # of the scan's longest side
 STEPS = 15  # with each size of cubes, at most
-FEWEST = 8  # points of a cube that has a plane; also planes, and points near them, with which a step is taken
+FEWEST = 8  # points that a cube needs to have a plane; a step needs as many planes, and as many points near them
 LEAST_COVERED = 0.3  # share of the scan that must lie in cubes with a plane; with less, the cubes are too small
 FLAT = 0.2  # of a cube's points: smallest over middle principal deviation; below it they are on a plane
-REACH = 1.5  # edges of a cube: points farther from the middle of any are not of the scan
+REACH = 1.5  # in edges of a cube: a point that is farther from every cube's middle is not in the scan
 SAMPLE = 20_000  # up to twice as many points of the solve are fitted
 NOISE = 1.5  # times the median distance: a point's standard deviation
 ROBUST = 2.0  # times that: the scale of the loss

@@ -47,8 +47,9 @@ def completed(inverse: Array, weights: Array, guide: Array) -> FloatArray:
 
 
 def _smoothed(channels: FloatArray, guide: Array, reach: float) -> FloatArray:
-    """(h, w, n) `channels` blurred along columns and rows in turn, with a smaller deviation in each pass. The
-    deviations together make `reach` pixels. The blur stops at edges of `guide`."""
+    """(h, w, n) `channels` blurred along columns and rows in turn, with half the deviation in each further pass. The
+    squares of the deviations sum to that of `reach` (pixels). The blur stops at edges of `guide`."""
+    # How far neighbouring pixels are from each other for the filter: 1, and more across an edge.
     down, across = (1 + reach / EDGE * np.abs(np.diff(guide, axis=axis)).sum(-1) for axis in (0, 1))
     for number in range(PASSES):
         deviation = reach * math.sqrt(3) * 2 ** (PASSES - 1 - number) / math.sqrt(4**PASSES - 1)

@@ -20,7 +20,7 @@ from .vit import sine_cosine
 ROUNDS = 4
 LEVELS, RADIUS = 7, 4  # levels of the pyramid of features; radius of the correlated window, in pixels of each level
 HIDDEN, HEADS, DEPTH, VIRTUAL = 384, 8, 6, 64  # the transformer's width, heads, blocks and virtual tracks
-# A point's flow is its place in a view, less its place in the first view. The transformer gets flows over this number.
+# A point's flow is its place in a view, less its place in the first view. The transformer gets flows divided by this.
 LONGEST_SIDE = 518.0
 
 

@@ -212,13 +212,14 @@ class _Splats(Formulas):
         magnification = (1.0 - flat) / depth + flat * camera_unit  # of lengths at the splat, in the picture at depth 1
         slant_x = self.within(x / depth, view["Middle X"], view["Width"]) * (1.0 - flat)
         slant_y = self.within(y / depth, view["Middle Y"], view["Height"]) * (1.0 - flat)
-        # The rows of the projection's derivative, times the square root of the covariance.
+        # The rows of the projection's derivative, times the square root of the covariance. Rows change axes by the
+        # inverse transposed, which differs from the matrix itself where the object is scaled.
         rotation = self.value("FunctionNodeTransposeMatrix", self.value("FunctionNodeInvertMatrix", object_from_camera))
         first = self.times_covariance_root(self.vector(1.0, 0.0, slant_x) * magnification, rotation)
         second = self.times_covariance_root(self.vector(0.0, 1.0, slant_y) * magnification, rotation)
         blur = view["Width"] * view["Height"] / view["Pixels"] * LOW_PASS
         xx, xy, yy = self.dot(first, first) + blur, self.dot(first, second), self.dot(second, second) + blur
-        # det (A Aᵀ + b I) without cancellation: (a₁ × a₂)² is det A Aᵀ.
+        # det (A Aᵀ + b I) without cancellation: det A Aᵀ is (a₁ × a₂)², and xx and yy have b in them already.
         crossed = self.value("ShaderNodeVectorMath", first, second, operation="CROSS_PRODUCT")
         determinant = self.dot(crossed, crossed) + blur * (xx + yy) - blur * blur
         half = (xx - yy) * 0.5
@@ -232,7 +233,7 @@ class _Splats(Formulas):
         columns = [
             self.vector(cosine, sine, 0.0) * (self.root(long) * cut),
             self.vector(-sine, cosine, 0.0) * (self.root(short) * cut),
-            self.vector(0.0, 0.0, self.root(short) * cut),
+            self.vector(0.0, 0.0, self.root(short) * cut),  # moves no corner: the quad is flat
         ]
         columns = [self.value("FunctionNodeTransformDirection", column, object_from_camera) for column in columns]
         numbers: list[Any] = []
