@@ -237,6 +237,41 @@ def test_what_dead_runs_left_goes_and_gives_back_what_it_held(tmp_path: Path, fo
     assert sorted(path.name for path in tmp_path.glob(".*")) == sorted([mine.name, other.path.name])
 
 
+def put_mesh(folder: Path, content: bytes) -> None:
+    manifest = bundle_folder.read_manifest(folder)
+    assert manifest is not None
+    staging = bundle_folder.mesh_staging(folder, "a").make()
+    staging.new.write_bytes(content)
+    bundle_folder.put_mesh(staging.new, folder, manifest)
+    staging.discard()
+
+
+def test_a_mesh_whose_successor_died_on_the_threshold_is_still_ours(folder: Path) -> None:
+    put_mesh(folder, b"first")
+    put_mesh(folder, b"second")
+    assert bundle_folder.foreign(folder) is None
+    (folder / bundle_folder.MESH).write_bytes(b"first")  # as a run leaves it that dies when it has listed its mesh
+    assert bundle_folder.foreign(folder) is None
+    put_mesh(folder, b"third")
+    assert (folder / bundle_folder.MESH).read_bytes() == b"third"
+    assert bundle_folder.foreign(folder) is None
+    (folder / bundle_folder.MESH).write_bytes(b"second")  # which only an earlier list names
+    assert bundle_folder.foreign(folder) == folder / bundle_folder.MESH
+    (folder / bundle_folder.MESH).unlink()
+    assert bundle_folder.remove(folder)
+
+
+def test_what_a_dead_run_left_of_a_mesh_is_not_in_the_way_of_a_new_result(folder: Path) -> None:
+    dead = bundle_folder.mesh_staging(folder, "a").make()
+    dead.new.write_bytes(b"half of a me")
+    with pytest.raises(UserError, match="holds something else"):  # it may still live
+        bundle_folder.check_output(folder)
+    dead.release()  # as the system does for a process that has died
+    os.utime(dead.path, (time.time() - 3600,) * 2)
+    bundle_folder.check_output(folder)
+    assert not dead.path.exists()
+
+
 def test_the_run_that_wrote_a_result_is_known(tmp_path: Path) -> None:
     folder = bundle.write(example(tmp_path), tmp_path / "result", run="mine")
     written = bundle_folder.written_by(folder, "mine")

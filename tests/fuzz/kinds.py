@@ -27,13 +27,14 @@ from tests.splats import codecs, random_gaussians
 from tests.test_bundle import example
 from threer_blender import bundle, splat_files
 from threer_blender.exchange.solves import reading
-from threer_blender.files import array_file, bounded, scene_camera_files, survey_files
+from threer_blender.files import array_file, bounded, mesh_file, scene_camera_files, survey_files
 from threer_blender.files.bundle_folder import ARRAYS, SCENE
 from threer_blender.jobs import messages
 from threer_blender.lenses import known
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Photo
+from threer_blender.model.textured_mesh import TexturedMesh
 from threer_blender.pictures import masks, photos
 
 
@@ -221,6 +222,26 @@ def _read_scene_cameras(path: Path) -> Any:
     return [camera.camera("a.jpg", 640, 480) for camera in scene_camera_files.read(path)]
 
 
+def _meshes() -> Sequence[Parts]:
+    """A mesh of two faces and one of many, as we write them."""
+    examples = []
+    rng = np.random.default_rng(0)
+    for count in (2, 300):
+        faces = rng.integers(0, count + 2, (count, 3), np.int32)
+        points, corners = rng.random((count + 2, 3), np.float32), rng.random((count, 3, 2), np.float32)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "mesh.glb"
+            mesh_file.write(TexturedMesh(points, faces, corners, b"a JPEG"), path, np.eye(4))
+            examples.append({"file": path.read_bytes()})
+    return examples
+
+
+def _read_mesh(path: Path) -> Any:
+    """A mesh, and each corner of its faces."""
+    mesh = mesh_file.read(path)
+    return mesh.vertices[mesh.faces].sum()
+
+
 def _survey() -> Sequence[Parts]:
     texts = ["name,x,y,z\nP1,1,2.5,-3\nP2,4,5,6\n", "P1;1;2.5;-3\r\nP2;4;5e2;6\r\n", "# marks\nP1\t1001\t3.5\t4\n"]
     return [{"file": text.encode()} for text in texts]
@@ -340,6 +361,7 @@ _ROWS = [
     Kind("streamed sog", _streamed_sog, _folder, _splats, (UserError,), packed=False),
     Kind("arrays", _arrays, single(".safetensors"), _read_arrays, (bounded.Damaged,), packed=False),
     Kind("bundle", _bundle, _bundle_folder, bundle.read, (UserError,), packed=False),
+    Kind("mesh", _meshes, single(".glb"), _read_mesh, (UserError,), packed=False),
     Kind("photo", _photos, _photo_file, _read_photos, (UserError,), packed=False),
     Kind("video", _videos, _photo_file, _read_photos, (UserError,), packed=False),
     Kind("mask", _masks, _photo_file, _read_mask, (UserError,), packed=False),

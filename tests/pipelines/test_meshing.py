@@ -1,6 +1,8 @@
 """A textured mesh from a result's depth and photos: in the photos' colours, within its budgets, whole or not at all."""
 
 import io
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import kernels
 from tests.blender.world import BALL_CENTRE, CAMERAS, ball_color, floor_color, reconstruct, write_photos
 from tests.geometry.meshes.ball import off
 from threer_blender import bundle, headless
 from threer_blender.files import bundle_folder, digest, mesh_file
-from threer_blender.jobs.messages import MakeMesh, Message, Progress
+from threer_blender.jobs.messages import Failed, MakeMesh, Message, Progress
 from threer_blender.model.engine import Stage
 from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.reconstruction import Reconstruction, Upright
@@ -152,10 +155,31 @@ def test_budgets_out_of_range(folder: Path) -> None:
 
 
 def test_from_python_in_a_process_of_its_own(folder: Path, tmp_path: Path) -> None:
-    mesh = headless.mesh(folder, 2000, 256, data_folder=tmp_path / "data")
+    mesh = headless.mesh(folder, 2000, 256, data_folder=kernels.share(tmp_path / "data"))
     assert 1000 < len(mesh.faces) <= 2000
     with pytest.raises(UserError, match="holds no result"):
         headless.mesh(tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["Simplifying", "Saving"])
+def test_a_killed_worker_leaves_the_result_whole(folder: Path, tmp_path: Path, stage: str) -> None:
+    make(folder, faces=500, texture=64)
+    earlier = (folder / bundle_folder.MESH).read_bytes()
+    job = headless.begin(headless.mesh_request(folder, 2000, 256), kernels.share(tmp_path / "data"))
+    while not any(isinstance(message, Progress) and message.stage == stage for message in job.wait(60)):
+        assert job.ended is None, job.ended
+    os.kill(job.pid, signal.SIGKILL)
+    while job.ended is None:
+        job.wait(60)
+    if (folder / bundle_folder.MESH).read_bytes() == earlier:  # else it was quicker
+        assert isinstance(job.ended, Failed)
+        assert "SIGKILL" in job.ended.text
+    else:
+        assert stage == "Saving"
+        assert len(mesh_file.read(folder / bundle_folder.MESH).faces) > 500
+    assert {path.name for path in folder.iterdir()} == {"scene.json", "arrays.safetensors", "manifest.json", "mesh.glb"}
+    assert bundle_folder.foreign(folder) is None
+    make(folder, faces=500, texture=64)
 
 
 def test_other_programs_see_it_upright(known: Reconstruction) -> None:

@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
+from tests import kernels
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from tests.geometry.meshes.ball import off
 from threer_blender import addon, bundle
@@ -26,7 +27,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photos = [replace(photo, sha256=digest.sha256(Path(photo.path))) for photo in photos]
     made = bundle.write(reconstruct(photos, CAMERAS, step=2), folder / "result")
     arguments = ["mesh", str(made), "--faces", "3000", "--texture", "512", "--output", str(folder / "copy")]
-    assert command_line.main(arguments, folder / "data") == command_line.EXIT_OK
+    assert command_line.main(arguments, kernels.share(folder / "data")) == command_line.EXIT_OK
     return made
 
 
@@ -92,7 +93,8 @@ def test_blender_reads_our_file_upright(result: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def enabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(addon, "data_folder", lambda: tmp_path / "home")
+    data_folder = kernels.share(tmp_path / "home")
+    monkeypatch.setattr(addon, "data_folder", lambda: data_folder)
     addon.register()
     yield
     addon.unregister()

@@ -31,6 +31,7 @@ from .removal import Entry
 SCENE, ARRAYS, MANIFEST = "scene.json", "arrays.safetensors", "manifest.json"  # files in a bundle
 PLATES, MASKS = "plates", "masks"  # folders in a bundle
 MESH = "mesh.glb"  # the textured mesh in a bundle, which is made later than the rest
+EARLIER_MESH = "mesh.glb, earlier"  # no file: the entry of the mesh that stays where a run dies before its own is MESH
 FORMAT = "threer_blender bundle, list of files"
 PARTIAL = ".partial"  # ending of the name of a Staging folder
 GONE = ".gone"  # a second ending, while that folder is removed
@@ -141,8 +142,12 @@ def remove(folder: Path) -> bool:
 
 
 def _with_manifest(folder: Path, manifest: Manifest) -> dict[str, Entry]:
-    """The files of a manifest, and the manifest itself."""
-    return {**manifest.files, MANIFEST: removal.entry_of(folder / MANIFEST)}
+    """The files of a manifest, and the manifest itself. The mesh is the earlier one where that is still in place."""
+    files = {**manifest.files, MANIFEST: removal.entry_of(folder / MANIFEST)}
+    earlier = files.pop(EARLIER_MESH, None)
+    if earlier is not None and (folder / MESH).is_file() and removal.entry_of(folder / MESH) == earlier:
+        files[MESH] = earlier
+    return files
 
 
 # ------------------------------------------------------------------ checking the output before the work begins
@@ -155,6 +160,8 @@ def check_output(folder: Path) -> None:
             raise UserError(f"{quoted(folder)} is a link; name the folder itself for the result.")
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{quoted(folder)} is a file; choose another name for the result's folder.")
+        if folder.is_dir():
+            _sweep(folder / MESH)
         if folder.is_dir() and (other := foreign(folder)) is not None:
             raise UserError(
                 f"The folder {quoted(folder)} holds something else ({quoted(other.name)}); choose a new or empty one "
@@ -324,7 +331,7 @@ def mesh_staging(folder: Path, run: str) -> Staging:
 
 
 def put_mesh(made: Path, folder: Path, before: Manifest) -> Path:
-    """Gives the file `made`, on the same disk, the name MESH in the bundle `folder`, and lists it there.
+    """Gives the file `made`, in its `mesh_staging`, the name MESH in the bundle `folder`, and lists it there.
 
     An earlier mesh is replaced. `before` is the bundle's manifest when the work began. Raises UserError where another
     result has taken the bundle's place since, or as `check_mesh` does, and OSError.
@@ -334,7 +341,12 @@ def put_mesh(made: Path, folder: Path, before: Manifest) -> Path:
         raise UserError(f"The result in {quoted(folder)} was replaced in the meantime; make the mesh again.")
     check_mesh(folder, manifest)
     # First into the list: a file that is listed and missing does no harm, and one that is not listed is never replaced.
-    write_manifest(folder, replace(manifest, files={**manifest.files, MESH: removal.entry_of(made)}))
+    files = {**manifest.files, MESH: removal.entry_of(made)}
+    files.pop(EARLIER_MESH, None)
+    if target.is_file():
+        files[EARLIER_MESH] = removal.entry_of(target)
+    write_manifest(made.parent, replace(manifest, files=files))  # there, so that a killed run leaves no part of it here
+    whole_file.put(made.with_name(MANIFEST), folder / MANIFEST)
     whole_file.put(made, target)
     return target
 
@@ -342,8 +354,9 @@ def put_mesh(made: Path, folder: Path, before: Manifest) -> Path:
 def check_mesh(folder: Path, manifest: Manifest) -> None:
     """Raises UserError where a file in the bundle `folder` has the name MESH and is not as we wrote it, and OSError."""
     target = folder / MESH
+    listed = manifest.files.get(MESH), manifest.files.get(EARLIER_MESH)
     if os.path.lexists(target) and (
-        target.is_symlink() or not target.is_file() or manifest.files.get(MESH) != removal.entry_of(target)
+        target.is_symlink() or not target.is_file() or removal.entry_of(target) not in listed
     ):
         raise UserError(f"{quoted(target)} is not as it was made here; move it away, then make the mesh again.")
 
