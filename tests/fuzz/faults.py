@@ -91,10 +91,13 @@ FAULTS = (
     Fault("A3", "A stranger's file that names what to open", ("ui/test_strangers.py::test_only_a_result_is_opened",)),
     Fault(
         "A4",
-        "Scenes whose objects have Blender's first names and were worked on, and one that was not",
+        "Scenes whose objects have Blender's first names and were worked on, work beside them, and new files",
         (
             "ui/test_strangers.py::test_a_scene_that_was_worked_on",
             "ui/test_strangers.py::test_an_untouched_scene",
+            "scene/test_startup.py::test_a_file_that_was_worked_on",
+            "scene/test_startup.py::test_a_new_file_is_untouched",
+            "scene/test_startup.py::test_a_new_file_of_windows",
         ),
     ),
     Fault(

@@ -23,7 +23,9 @@ UNCHANGED: dict[str, dict[str, object]] = {
     "OBJECT": {
         **dict.fromkeys(("delta_location", "delta_rotation_euler"), (0.0, 0.0, 0.0)),
         **{"delta_scale": (1.0, 1.0, 1.0), "rotation_mode": "XYZ", "instance_type": "NONE"},
-        **dict.fromkeys(("hide_render", "hide_viewport", "show_in_front"), False),
+        **dict.fromkeys(("hide_render", "hide_viewport", "hide_select", "show_in_front"), False),
+        **dict.fromkeys(("show_wire", "show_bounds", "show_name", "show_axis"), False),
+        **dict.fromkeys(("lock_location", "lock_rotation", "lock_scale"), (False, False, False)),
     },
     "CAMERA": {
         **{"type": "PERSP", "sensor_fit": "AUTO", "sensor_width": 36.0, "sensor_height": 24.0, "shift_x": 0.0},
@@ -35,16 +37,66 @@ UNCHANGED: dict[str, dict[str, object]] = {
         **{"render.resolution_percentage": 100, "view_settings.exposure": 0.0, "view_settings.gamma": 1.0},
         **{"render.image_settings.file_format": "PNG", "unit_settings.scale_length": 1.0},
         **dict.fromkeys(("render.film_transparent", "render.use_border", "use_preview_range"), False),
+        **{"gravity": (0.0, 0.0, -9.81), "use_gravity": True, "render.use_simplify": False},
+        **{"view_settings.view_transform": "AgX", "view_settings.look": "None"},
+        **dict.fromkeys(("render.use_motion_blur", "render.use_freestyle", "view_settings.use_curve_mapping"), False),
     },
+    "LAYER": {"use": True, "material_override": None},
+    "COLLECTION": dict.fromkeys(("hide_viewport", "hide_render", "hide_select"), False),
 }
+ENGINES = ("BLENDER_EEVEE_NEXT", "BLENDER_EEVEE")  # of a new file, in Blender 4 and 5
+OUTPUT = "/tmp/"  # where a new file renders to; Windows writes it with a backslash
+# All data of a new file that an artist makes by hand, by its kind -> names. Less is no work of anybody's, more is.
+DATA: dict[str, set[str]] = {
+    **{"scenes": {"Scene"}, "worlds": {"World"}, "collections": {"Collection"}, "meshes": {"Cube"}},
+    **{"objects": {"Cube", "Camera", "Light"}, "cameras": {"Camera"}, "lights": {"Light"}},
+    **{"materials": {"Material", "Dots Stroke"}, "images": {"Render Result", "Viewer Node"}},
+    **{kind: set() for kind in ("texts", "node_groups", "textures", "actions", "curves", "armatures", "lattices")},
+    **{kind: set() for kind in ("movieclips", "masks", "sounds", "metaballs", "volumes", "pointclouds")},
+}
+ATTRIBUTES = {"position", "sharp_face", "UVMap", "material_index"}  # of the cube's mesh; a dot begins Blender's own
 GREY, DARK = (0.8, 0.8, 0.8, 1.0), (0.05087609, 0.05087609, 0.05087609, 1.0)  # of the cube, and of the world
-USUAL = "AgX"  # Blender's own view transform
 HIDDEN = "New file: its cube is hidden, and the view transform is Standard, for the pictures' colors."
 
 
 def is_empty(scene: bpy.types.Scene) -> bool:
-    """Whether `scene` holds nothing but the objects and settings that Blender starts with, or less."""
-    return all(_is_untouched(obj) for obj in scene.objects) and _has_first_settings(scene)
+    """Whether the file holds nothing but the objects, settings and data that Blender starts with, or less."""
+    return (
+        all(_is_untouched(obj) for obj in scene.objects)
+        and _has_first_settings(scene)
+        and _has_first_layers(scene)
+        and _has_first_world(scene)
+        and not any(map(_has_more_data, DATA))
+    )
+
+
+def _has_more_data(kind: str) -> bool:
+    """Whether the file has data of this kind that no new file has. What is linked (brushes and such) is left aside."""
+    return any(data.library is None and data.name not in DATA[kind] for data in getattr(bpy.data, kind))
+
+
+def _has_first_layers(scene: bpy.types.Scene) -> bool:
+    """Whether the scene has one view layer and one collection, in which nothing is hidden or excluded."""
+    if len(scene.view_layers) != 1 or any(child.name != "Collection" for child in scene.collection.children):
+        return False
+    layer = scene.view_layers[0]
+    first = (not part.exclude and not part.hide_viewport for part in layer.layer_collection.children)
+    return (
+        all(first)
+        and _unchanged(layer, "LAYER")
+        and all(_unchanged(child, "COLLECTION") for child in scene.collection.children)
+        and not any(obj.hide_get(view_layer=layer) for obj in scene.objects)
+    )
+
+
+def _has_first_world(scene: bpy.types.Scene) -> bool:
+    """Whether the world is that of a new file. An empty new file has none."""
+    if scene.world is None:
+        return not scene.objects
+    tree = scene.world.node_tree
+    if tree is None or scene.world.name not in DATA["worlds"] or scene.world.animation_data or tree.animation_data:
+        return False
+    return _has_two_nodes(tree, "ShaderNodeBackground", {"Color": DARK, "Strength": 1.0})
 
 
 def _is_untouched(obj: bpy.types.Object) -> bool:
@@ -75,29 +127,33 @@ def _has_more(obj: bpy.types.Object) -> bool:
         return True
     if obj.type == "CAMERA":
         return bool(data.background_images)
+    if obj.display_type != "TEXTURED":  # a new file's camera has another one
+        return True
     if obj.type == "LIGHT":
         return False
     materials = [material for material in data.materials if material is not None]
     parts = (len(data.edges), len(data.polygons), len(data.uv_layers), len(data.color_attributes))
-    return parts != (12, 6, 1, 0) or len(materials) > 1 or not all(map(_is_grey, materials))
+    more = {attribute.name for attribute in data.attributes if not attribute.name.startswith(".")} - ATTRIBUTES
+    is_smooth = any(polygon.use_smooth for polygon in data.polygons)
+    return parts != (12, 6, 1, 0) or bool(more) or is_smooth or len(materials) > 1 or not all(map(_is_grey, materials))
 
 
 def _is_grey(material: bpy.types.Material) -> bool:
     """Whether a material is that of Blender's first cube."""
-    return _has_two_nodes(material.node_tree, "ShaderNodeBsdfPrincipled", "Base Color", GREY) and np.allclose(
+    return _has_two_nodes(material.node_tree, "ShaderNodeBsdfPrincipled", {"Base Color": GREY}) and np.allclose(
         material.diffuse_color, GREY, atol=1e-4
     )
 
 
-def _has_two_nodes(tree: bpy.types.NodeTree | None, kind: str, name: str, color: tuple[float, ...]) -> bool:
-    """Whether a tree has a node of this kind, whose input `name` has this colour, and an output. So has none."""
+def _has_two_nodes(tree: bpy.types.NodeTree | None, kind: str, values: dict[str, Any]) -> bool:
+    """Whether a tree has an output and a node of this kind, whose inputs have these values. No tree counts as one."""
     if tree is None:
         return True
     shaders = [node for node in tree.nodes if node.bl_idname == kind]
     return (
         len(tree.nodes) == 2
         and len(shaders) == 1
-        and np.allclose(shaders[0].inputs[name].default_value, color, atol=1e-4)
+        and all(_is(shaders[0].inputs[name].default_value, value) for name, value in values.items())
     )
 
 
@@ -113,17 +169,16 @@ def _is(value: Any, first: Any) -> bool:
 
 
 def _has_first_settings(scene: bpy.types.Scene) -> bool:
-    """Whether the settings that a first result sets are as Blender starts with them, without markers or animation."""
+    """Whether the scene's settings are as Blender starts with them, without markers, strips or animation."""
     render = scene.render
     frames = (scene.frame_start, scene.frame_end, scene.frame_current)
     size = (render.resolution_x, render.resolution_y, render.pixel_aspect_x, render.pixel_aspect_y)
     editor = scene.sequence_editor
     strips = editor and (editor.strips if hasattr(editor, "strips") else editor.sequences)
     comp = scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.use_nodes
-    collections = [child for child in scene.collection.children if child.name != "Collection"]
-    worked_on = scene.timeline_markers or scene.animation_data or strips or comp or collections
-    first_world = scene.world is None or _has_two_nodes(scene.world.node_tree, "ShaderNodeBackground", "Color", DARK)
-    if worked_on or not first_world or not _unchanged(scene, "SCENE"):
+    worked_on = scene.timeline_markers or scene.animation_data or strips or comp or scene.rigidbody_world
+    output = render.filepath.replace("\\", "/")
+    if worked_on or render.engine not in ENGINES or output != OUTPUT or not _unchanged(scene, "SCENE"):
         return False
     return (*frames, *size, render.fps, render.fps_base) == SETTINGS
 
@@ -133,8 +188,7 @@ def make_room(changes: Changes, scene: bpy.types.Scene) -> str:
 
     Without a cube it returns "". `scene` must be empty (`is_empty`). Everything is undone where `changes` are.
     """
-    if scene.view_settings.view_transform == USUAL:
-        changes.set(scene.view_settings, **look.plain_view("Standard"))
+    changes.set(scene.view_settings, **look.plain_view("Standard"))
     cube = scene.objects.get("Cube")
     if cube is None:
         return ""
