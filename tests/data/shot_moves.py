@@ -86,11 +86,8 @@ def constant(value: float) -> Callable[[float], float]:
 
 def walked(frames: int, start: tuple[float, float], end: tuple[float, float], seed: int) -> CameraPath:
     """On foot from `start` to `end` (m), eyes on the still life, bobbing with every step."""
-    (
-        hand,
-        eyes,
-        roll,
-    ) = (  # shake of the centre (m), of the point that the camera looks at (m), and of the roll (degrees)
+    # Shake of the centre (m), of the point that the camera looks at (m), and of the roll (degrees).
+    hand, eyes, roll = (
         shake(seed, 0.003, 0.7, 5.0),
         shake(seed + 1, 0.012, 0.3, 3.0),
         shake(seed + 2, 0.35, 0.4, 4.0, 1),

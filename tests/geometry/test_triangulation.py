@@ -17,6 +17,7 @@ def camera(view: oracle.View) -> Camera:
 
 
 def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
+    """With noise, the points have the least squared reprojection error."""
     views = oracle.orbit(2, degrees=25)
     first, second = map(camera, views)
     points = views[0].points[::6, ::6].reshape(-1, 3)
@@ -43,6 +44,7 @@ def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
 
 
 def test_triangulation_says_what_cannot_be_told() -> None:
+    """Parallel rays have an angle of 0; points behind the cameras have an infinite error."""
     views = oracle.orbit(2, degrees=25)
     first, second = map(camera, views)
     middle = np.array([[32.0, 24.0]])

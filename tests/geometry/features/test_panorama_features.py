@@ -1,4 +1,4 @@
-"""Panoramas are solved to the cameras that they were made with: from pictures, and, with photos, from matches."""
+"""Panoramas are solved to the cameras that they were made with: from pictures, and from matches, with photos too."""
 
 from __future__ import annotations
 

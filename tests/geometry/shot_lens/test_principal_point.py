@@ -37,7 +37,6 @@ def test_noise_does_not_move_it() -> None:
 def test_it_is_solved_where_the_tracks_tell_it() -> None:
     off = np.array([7.0, -4.0])
     centre, reason = solved_centre(off, noise=0.05)
-    assert np.linalg.norm(centre - off) < 0.5 * np.linalg.norm(
-        off
-    )  # not exactly: the keys were posed with it in the middle
+    # Not exactly: the keys were posed with it in the middle.
+    assert np.linalg.norm(centre - off) < 0.5 * np.linalg.norm(off)
     assert "held in the middle" not in reason

@@ -48,7 +48,7 @@ def test_composite(tmp_path: Path) -> None:
     expected = render(gaussians, CAMERA)
     x, y = (CAMERA.project((CAMERA.world_from_camera @ (-0.3, 0, 1.2, 1))[:3])).astype(int)
     assert picture[y, x] == pytest.approx(display(np.array((0.2, 0.4, 0.1))), abs=1e-3)
-    without = np.ones(expected.shape[:2], bool)
+    without = np.ones(expected.shape[:2], bool)  # the pixels beside the cube
     without[y - 12 : y + 13, x - 12 : x + 13] = False
     middle = np.zeros_like(without)
     middle[20:60, 30:90] = True  # where nothing shines through

@@ -62,7 +62,7 @@ def test_there_and_back(as_mesh: bool) -> None:
     ours.parent, ours.rotation_euler, ours["threer_role"] = root, Euler((1, 2, 3)), "splats"
     root.location = (1, 2, 3)
     bpy.context.view_layer.update()
-    stands = np.array(ours.matrix_world)
+    stands = np.array(ours.matrix_world)  # before the conversion
     converted = native.to_native(ours)
     bpy.context.view_layer.update()
     assert native.is_native(converted)
