@@ -166,6 +166,19 @@ def test_a_file_that_cannot_be_written(reconstruction: Reconstruction, tmp_path:
     assert (tmp_path / "taken").read_text() == "a file, where a folder is named"
 
 
+def test_a_long_shots_cost_comes_before_the_worker_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, whether the work starts or not: an engine without its weights is refused before any process starts."""
+    for number in range(1001, 2601):
+        (tmp_path / f"plate.{number}.exr").write_bytes(b"")
+    for engine, status in {"vggt_omega": command_line.EXIT_USER, "colmap": command_line.EXIT_USER}.items():
+        arguments = ["reconstruct", str(tmp_path / "plate.1001.exr"), "--engine", engine]
+        arguments += ["--output", str(tmp_path / "result")]
+        assert command_line.main(arguments, tmp_path / "data") == status
+        printed = capsys.readouterr().err
+        assert printed.count("1,600 frames") == 1
+        assert printed.startswith("! plate.####.exr has about 1,600 frames")
+
+
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main(["info", "--json"]) == 0
     actual: dict[str, Any] = json.loads(capsys.readouterr().out)

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TextIO
 
 from .. import __version__, headless
+from ..files import photo_files
 from ..host import environment
 from ..jobs.messages import Bundled, Done, Failed, Message, Notice, Progress, to_line
 from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
+from ..pictures import shot_budget
 from ..reports.shot_report import report
 from . import meshing, resolving, scene_output, upkeep
 from .scene_output import SceneFiles
@@ -103,18 +105,34 @@ def _add_output(verb: argparse.ArgumentParser) -> None:
 
 def _reconstruct(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.option)
+    costs = _costs(parsed.photos)
     _write_output(
         parsed,
         lambda folder: headless.reconstruction_request(parsed.photos, folder, parsed.engine, options, parsed.weights),
+        costs,
     )
+
+
+def _costs(photos: Sequence[str]) -> list[Notice]:
+    """The expected cost of each long shot among the photos. The worker refuses what is no photo."""
+    try:
+        files = photo_files.find(photos).files
+    except (UserError, OSError):
+        return []
+    return [Notice(text) for text in shot_budget.sentences(files)]
 
 
 def _import(parsed: argparse.Namespace) -> None:
     _write_output(parsed, lambda folder: headless.import_request(parsed.solve, folder, parsed.photos, parsed.points))
 
 
-def _write_output(parsed: argparse.Namespace, request_for: Callable[[Path], Bundled]) -> None:
-    """Runs the request that `request_for` makes for a bundle folder. Builds the scene where the output is a .blend."""
+def _write_output(
+    parsed: argparse.Namespace, request_for: Callable[[Path], Bundled], costs: Sequence[Notice] = ()
+) -> None:
+    """Runs the request that `request_for` makes for a bundle folder. Builds the scene where the output is a .blend.
+
+    `costs` are printed before the worker starts. The worker finds the same ones; those are not printed again.
+    """
     output = Path(parsed.output).absolute()
     is_scene = output.suffix.lower() == ".blend"
     if is_scene and find_spec("bpy") is None:
@@ -128,7 +146,13 @@ def _write_output(parsed: argparse.Namespace, request_for: Callable[[Path], Bund
     request = request_for(folder)
     data_folder = parsed.data_folder or environment.user_folder()
     with scene_output.protected_stdout() as out:
-        say: Say = partial(_json_line, out) if parsed.json else parsed.on_message
+        print_message: Say = partial(_json_line, out) if parsed.json else parsed.on_message
+        for cost in costs:
+            print_message(cost)
+
+        def say(message: Message) -> None:
+            if message not in costs:
+                print_message(message)
 
         def describe(reconstruction: Reconstruction) -> tuple[Done, str]:
             return _done(reconstruction, folder), _summary(reconstruction, output)

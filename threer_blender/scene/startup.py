@@ -71,7 +71,7 @@ def is_empty(scene: bpy.types.Scene) -> bool:
 
 
 def _has_more_data(kind: str) -> bool:
-    """Whether the file has data of this kind that no new file has. What is linked (brushes and such) is left aside."""
+    """Whether the file has data of this kind that no new file has. Linked data (brushes and such) do not count."""
     return any(data.library is None and data.name not in DATA[kind] for data in getattr(bpy.data, kind))
 
 

@@ -205,9 +205,7 @@ def _reconstruct(request: ReconstructionRequest, report: MessageReport) -> Done:
 
 def _tell_budget(files: Sequence[Path], report: MessageReport) -> None:
     """Tells the expected cost of long shots among the files, before they are read."""
-    if environment.missing_here(("av",)):
-        return
-    from . import shot_budget
+    from ..pictures import shot_budget
 
     for sentence in shot_budget.sentences(files):
         report.warn(sentence)

@@ -1,5 +1,6 @@
 """Photos are known by their names, wherever they are now."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,16 @@ def test_folders_beside_the_solve_are_searched_by_name(tmp_path: Path, name: str
     touch(tmp_path / "images" / "a.jpg", tmp_path / "images_2" / "a.jpg")
     (tmp_path / "sparse" / "0").mkdir(parents=True)
     assert photos.locate([name], tmp_path / "sparse" / "0").files == [tmp_path / "images" / "a.jpg"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a name of Windows cannot hold a backslash")
+@pytest.mark.parametrize("with_folder", [False, True])
+def test_a_backslash_in_a_name_is_part_of_it_where_such_a_file_exists(tmp_path: Path, with_folder: bool) -> None:
+    """Only where there is none it divides folders, as in solves that were made on Windows."""
+    literal, divided = tmp_path / "images" / "take\\1.jpg", tmp_path / "images" / "take" / "1.jpg"
+    touch(literal, divided)
+    folders = [tmp_path / "images"] if with_folder else []
+    located = photos.locate(["images/take\\1.jpg", "take\\1.jpg"], tmp_path / "transforms.json", folders)
+    assert located.files == [literal, literal]
+    literal.unlink()
+    assert photos.locate(["images\\take\\1.jpg"], tmp_path / "transforms.json", folders).files == [divided]

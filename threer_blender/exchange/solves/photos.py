@@ -52,11 +52,12 @@ def locate(names: Sequence[str], solve: Path, folders: Iterable[Path] = ()) -> L
     files: list[Path | None] = []
     ambiguous = []
     for name in names:
-        stated = None if given else _stated(base, name)
+        literal = _best(PurePosixPath(name), by_stem) if "\\" in name else []  # a name may hold a backslash on Linux
+        stated = None if given or literal else _stated(base, name)
         if stated is not None:
             files.append(stated)
             continue
-        best = _best(PurePosixPath(name.replace("\\", "/")), by_stem)
+        best = literal or _best(PurePosixPath(name.replace("\\", "/")), by_stem)
         files.append(best[0] if len(best) == 1 else None)
         if len(best) > 1:
             ambiguous.append(name)

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from threer_blender.worker import shot_budget
+from threer_blender.pictures import shot_budget
 
 
 def film(path: Path, frames: int) -> Path:

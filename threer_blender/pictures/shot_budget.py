@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..files import sequence_files
 from ..files.photo_files import VIDEO_SUFFIXES
 from ..model import shot_cost
-from ..pictures.decoder import FAULTS, Decoder
-from ..pictures.decoding import Unusable
 
 
 def sentences(files: Iterable[Path]) -> list[str]:
@@ -21,8 +20,11 @@ def _frames(file: Path) -> tuple[int, int]:
     """How many frames a file claims to have, and the pixels of each; 0 frames where it is no shot, or does not say."""
     if sequence_files.is_pattern(file):
         return len(sequence_files.frames(file)), shot_cost.USUAL_PIXELS
-    if file.suffix.lower() not in VIDEO_SUFFIXES:
+    if file.suffix.lower() not in VIDEO_SUFFIXES or find_spec("av") is None:
         return 0, 0
+    from .decoder import FAULTS, Decoder
+    from .decoding import Unusable
+
     try:
         decoder = Decoder(file, threaded=False)
     except (*FAULTS, Unusable):  # the reader says so later
