@@ -43,8 +43,8 @@ def pose_errors(alignment: Any, views: Any) -> Any:
     flat = source.reshape(1, -1, 3), target.reshape(1, -1, 3)
     similarity = similarities.fit(*flat, np.ones(flat[0].shape[:2]))
     centres = similarity.apply(actual[None, :, :3, 3])[0]
-    angles = similarity.rotation[0] @ actual[:, :3, :3] @ truth[:, :3, :3].transpose(0, 2, 1)
-    return np.degrees(rotations.angles(angles)), np.linalg.norm(centres - truth[:, :3, 3], axis=1) / depth
+    turned = similarity.rotation[0] @ actual[:, :3, :3] @ truth[:, :3, :3].transpose(0, 2, 1)
+    return np.degrees(rotations.angles(turned)), np.linalg.norm(centres - truth[:, :3, 3], axis=1) / depth
 
 
 def depth_errors(alignment: Any, views: Any) -> Any:

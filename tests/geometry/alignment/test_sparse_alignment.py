@@ -170,8 +170,8 @@ def test_wrong_pairs_of_repeated_structure_are_outvoted(tmp_path: Path) -> None:
     actual = solve(tmp_path, views, errors)
     assert len(actual.views) == 9
     assert rotation_errors(actual, views).max() < 2
-    predictions = both(scene_graph.complete(9))
-    assert {tuple(sorted(predictions[index])) for index in actual.disagreeing} >= set(wrong)
+    ordered = both(scene_graph.complete(9))
+    assert {tuple(sorted(ordered[index])) for index in actual.disagreeing} >= set(wrong)
 
 
 def test_what_does_not_connect_is_named(tmp_path: Path) -> None:
