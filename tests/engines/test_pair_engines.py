@@ -1,4 +1,4 @@
-"""The engines on photo pairs with an oracle in the network's place: known cameras come out of the whole way."""
+"""The engines on photo pairs, run as a whole with an oracle in the network's place: they return the known cameras."""
 
 import subprocess
 import sys

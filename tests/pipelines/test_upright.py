@@ -52,7 +52,7 @@ def test_vertical_edges_of_a_photo_are_vertical_in_the_world() -> None:
     errors = np.degrees(np.abs(np.arcsin(planes @ UP)))  # between each plane and the vertical
     assert np.median(errors) < 0.2
     assert errors.max() < 1.0
-    assert (lengths < 1).all()
+    assert (lengths < 1).all()  # over the picture's diagonal
 
 
 def test_where_photos_do_not_tell_a_note_says_so(photos: Any) -> None:

@@ -76,7 +76,7 @@ def true_shot(folder: Path) -> Any:
     errors[-1] = WORST
     ones = np.ones(len(TRACKED), np.float32)
     tracks = TrackedPoints(point, number, pixels, np.array(TRACKED, np.float32), errors, ones)
-    shaken = solved[4].world_from_camera + 0.1 * np.eye(4)[:, 1:2] * np.eye(4)[3]  # a move that smoothing takes out
+    shaken = solved[4].world_from_camera + 0.1 * np.eye(4)[:, 1:2] * np.eye(4)[3]  # 0.1 along y: smoothing takes it out
     solved[4] = replace(solved[4], world_from_camera=shaken)
     shots = [replace(shot, path=path, tracks=tracks, cameras=solved) for shot in result.shots]
     return replace(result, photos=[replace(photo, path=path) for photo in result.photos], shots=shots)

@@ -108,7 +108,7 @@ def _write_maps(folder: Path, begin: str, label: str, camera: Camera, added: Ove
 
 
 def description(each: Lens) -> dict[str, Any]:
-    """The part of a lens file's entry that all lenses have. `lenses.known` reads it."""
+    """The part of a lens's entry that every lens file has, also one from photos of a grid. `known.py` reads it."""
     camera = next(iter(each.cameras.values()))
     return {
         "name": each.name,

@@ -35,7 +35,8 @@ def pose_errors(alignment: Any, views: Any) -> Any:
     truth = np.stack([views[actual.photo].world_from_camera for actual in alignment.views])
     actual = np.stack([actual.world_from_camera for actual in alignment.views])
     depth = np.median(views[0].depth)
-    # Centres and points a little along each axis fix the similarity even where all centres are one.
+    # Centres, and points off them by the scene's depth along each camera axis, fix the similarity even where all
+    # centres are one.
     scale = depth / np.median(alignment.views[0].depth) if alignment.views[0].photo == 0 else 1.0
     arms = np.concatenate([np.zeros((1, 3)), depth * np.eye(3)])
     source = actual[:, None, :3, 3] + arms @ actual[:, :3, :3].transpose(0, 2, 1) / scale

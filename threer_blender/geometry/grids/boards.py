@@ -3,8 +3,8 @@
 Boards may be cut off by the picture's border, lie one inside another, and be distorted.
 
 A board grows from one corner to its neighbours. Each neighbour is searched at the place that the corners of the board
-predict, and must be joined to them by an edge between a black and a white square. Along an edge, the white squares of
-neighbouring corners lie on opposite sides.
+predict, and must be joined to them by an edge between a black and a white square. Ahead of a corner, seen along an
+edge, one square is white, on the left or on the right; ahead of the next corner, it is the one on the other side.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ def _along(grey: FloatArray, corners: Corners, corner: int, direction: FloatArra
 
 
 def _are_neighbours(grey: FloatArray, corners: Corners, first: int, second: int) -> bool:
-    """Whether two corners are neighbours: an edge leads from one to the other, and their white squares lie on opposite
-    sides."""
+    """Whether two corners are neighbours: an edge leads from one to the other, and the white squares ahead of them,
+    seen along it, lie on opposite sides."""
     start, end = corners.pixels[first], corners.pixels[second]
     way = end - start
     length = float(np.linalg.norm(way))

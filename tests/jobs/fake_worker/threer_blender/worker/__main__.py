@@ -9,6 +9,8 @@
 - `babble`: it prints a line that is no message.
 - `kernels`: it reports the folder of compiled kernels.
 - `staging`, `marker`: it makes the folder `staging`, and writes `marker` into it to show that the folder is ours.
+
+It always leaves a file in its folder for temporary files. It tells paths and process ids as warnings.
 """
 
 import ctypes
