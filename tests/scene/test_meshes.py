@@ -25,7 +25,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("meshed")
     photos = write_photos(folder / "shot", CAMERAS)
     photos = [replace(photo, sha256=digest.sha256(Path(photo.path))) for photo in photos]
-    made = bundle.write(reconstruct(photos, CAMERAS, step=2), folder / "result")
+    made = bundle.write(reconstruct(photos, CAMERAS, step=4), folder / "result")
     arguments = ["mesh", str(made), "--faces", "3000", "--texture", "512", "--output", str(folder / "copy")]
     assert command_line.main(arguments, kernels.share(folder / "data")) == command_line.EXIT_OK
     return made
