@@ -205,9 +205,11 @@ import resource, signal, sys
 from threer_blender.jobs.messages import MakeMesh
 from threer_blender.runtime.report import MessageReport
 from threer_blender.worker import meshing
+def limit(message):
+    if getattr(message, "stage", "") == "Saving":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-meshing.run(MakeMesh(sys.argv[1], 2000, 256), MessageReport(lambda message: None))
+meshing.run(MakeMesh(sys.argv[1], 2000, 256), MessageReport(limit))
 """
 
 
@@ -216,7 +218,7 @@ def test_a_worker_that_dies_in_the_middle_of_the_file(folder: Path) -> None:
     make(folder, faces=500, texture=64)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     command = [sys.executable, "-c", SMALL_FILES, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)  # pipes, whose size has no limit
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == -signal.SIGXFSZ
     (staging,) = folder.glob(".*")  # nobody was there to remove it
     assert (staging / "new").stat().st_size == 20_000
