@@ -17,7 +17,7 @@ window, area, regions = viewport()
 with bpy.context.temp_override(window=window, area=area, region=regions["WINDOW"]):
     bpy.ops.threer.make_mesh("INVOKE_DEFAULT")
 """
-LOOK = f"""
+SHOW_ALONE = f"""
 viewport()[1].spaces.active.shading.type = "MATERIAL"
 for obj in bpy.data.objects:
     obj.hide_set(obj not in {MESH})
@@ -48,7 +48,7 @@ def test_a_mesh_is_made_and_seen(artist: Artist) -> None:
     artist.until("not work().queue.tasks and not work().arrived", 600)
     assert window.ask("print(work().error)") == ""
     artist.until(MESH, 60)
-    window.ask(LOOK)
+    window.ask(SHOW_ALONE)
     scroll_down(artist)
     artist.keep("mesh 4 made")
     assert (window.shared / "result" / "mesh.glb").is_file()
