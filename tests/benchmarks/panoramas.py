@@ -48,7 +48,7 @@ def row(width: int, panoramas: int, photos: int) -> str:
 
 def main() -> None:
     """Prints the table."""
-    _measure.chosen(__doc__)
+    _measure.chosen(__doc__)  # reads the command line, which knows --help only
     pycolmap.logging.minloglevel = 2
     print("| Panoramas | Photos | Registered | Centres | Rotations | CPU-s |\n|---|---|---|---|---|---|")
     print(row(1024, 5, 0), flush=True)

@@ -21,6 +21,7 @@ from tests.benchmarks._measure import machine, measured, table
 from tests.benchmarks._shot_scores import ShotScores, camera_of, scores
 from tests.data import make_shots, shot_moves
 
+# Programs that `measured` runs in a child process. It gives them json, sys and `end`, which returns their results.
 SOLVE = """
 import dataclasses
 OPTIONS = {"quality": "preview", "points": False}
@@ -62,7 +63,7 @@ HEAD = [
     "Focal, %",
     "Slip median / p95 / worst frame, px",
     "Jitter, px",
-    "Offset",
+    "Offset",  # frames by which the solution is shifted in time
     "Mask IoU",
     "CPU-s",
 ]

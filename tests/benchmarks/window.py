@@ -27,6 +27,7 @@ pytest_plugins = ["tests.blender.extension", "tests.blender.world"]
 
 @pytest.fixture
 def slow_driver(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    # As in Blender with a window: values are computed in a thread, and facts of the scene are kept.
     work = part("ui.work").current()
     monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
     monkeypatch.setattr(work, "scene_facts", part("ui.scene_facts").SceneFacts(keeps=True))
@@ -74,7 +75,7 @@ def test_drawing_a_large_result(tmp_path: Path) -> None:
 
 
 def test_polling(work: ModuleType, photo_folder: Path) -> None:
-    (photo_folder / "go").touch()
+    (photo_folder / "go").touch()  # the worker, a stand-in, waits for this file before it ends
     running: list[float] = []
     ending: list[float] = []
     for _ in range(10):
@@ -90,7 +91,7 @@ def test_polling(work: ModuleType, photo_folder: Path) -> None:
 
 
 def main() -> None:
-    chosen(__doc__)
+    chosen(__doc__)  # reads the command line, which knows --help only
     sys.exit(pytest.main(["-q", "-s", "-p", "no:cacheprovider", "--rootdir", tempfile.gettempdir(), __file__]))
 
 

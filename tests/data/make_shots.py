@@ -2,7 +2,7 @@
 
 Each goes into a folder of its own below $THREER_SHOTS (default: threer_shots in the system's folder for temporary
 files), as a movie or an image sequence, with truth.json and, where someone walks through it, masks. Needs bpy, numba,
-Pillow and PyAV. Folders that exist are not made again; delete one to have it made anew.
+Pillow and PyAV. A folder of the present VERSION is not made again; delete it to have it made anew.
 """
 
 from __future__ import annotations

@@ -199,6 +199,7 @@ def test_wrong_files_are_refused_before_a_run(
 
 
 def test_terms_are_accepted_before_anything_is_downloaded(folder: Path) -> None:
+    """An empty store can note that terms were accepted; its folder of notes is made for that, as ours."""
     default_store = store.default()
     default_store.accept(weights())
     assert default_store.is_accepted(weights())

@@ -27,7 +27,7 @@ def true_views(count: int, width: int, height: int, step_degrees: float, noise: 
 
 
 def sparse_points(views: list[TrueView], count: int, seed: int = 0) -> list[tuple[Float, NDArray[np.int64]]]:
-    """The points (N, 3) of the world that each view sees, and their ids (N,), with the little noise of a mapper's.
+    """The points (N, 3) of the world that each view sees, and their ids (N,), with noise as small as a mapper's.
 
     Each view contributes `count` points, of which the others see some.
     """

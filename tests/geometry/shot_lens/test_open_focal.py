@@ -13,8 +13,9 @@ from threer_blender.model.arrays import Array
 
 FRAMES = 16
 AWAY = np.linspace(1, 2.2, FRAMES)  # distance from the target, over the first frame's
-SPREAD = np.array([0.3, 3.2, 3.2, 0.1])  # of the priors on log focal length, centre x and y (pixels), distortion
-FREEDOM = kinds.moving_freedom(np.arange(1, FRAMES + 1), True)
+# Of the priors on log focal length, centre x and y (pixels), and on each of the two distortion terms.
+SPREAD = np.array([0.3, 3.2, 3.2, 0.1])
+FREEDOM = kinds.moving_freedom(np.arange(1, FRAMES + 1), True)  # the lens zooms
 
 
 def dolly_zoom(noise: float, aside: float = 0.4) -> synthetic_shots.SyntheticShot:

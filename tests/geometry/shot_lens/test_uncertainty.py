@@ -11,7 +11,7 @@ from threer_blender.geometry.shot_lens import uncertainty
 from threer_blender.geometry.shots import kinds, moving
 
 FRAMES, SEEDS = 8, 10
-FREEDOM = kinds.moving_freedom(np.arange(1, FRAMES + 1), False)
+FREEDOM = kinds.moving_freedom(np.arange(1, FRAMES + 1), False)  # the lens does not zoom
 SPREAD = np.array([0.3, 20.0, 20.0, 0.1])  # of the priors on log focal length, centre x and y (pixels), distortion
 
 

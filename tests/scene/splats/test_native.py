@@ -1,4 +1,4 @@
-"""Our splats become Blender 5.3's own, and come back. In earlier versions, a property of the same name stands in."""
+"""Our splats become Blender 5.3's own, and come back. Earlier versions get a stand-in for 5.3's PointCloud.type."""
 
 from collections.abc import Iterator
 from typing import Any

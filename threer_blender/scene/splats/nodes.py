@@ -28,7 +28,8 @@ COUNT_HARMONICS = (spherical_harmonics.MAX_DEGREE + 1) ** 2 - 1
 COLOR, PLACE = "splat_color", "splat_place"
 MATRIX = "splat_matrix"  # of a quad, used within the tree alone
 
-FURTHEST = 0.65  # of the view's size, from its middle: means further out get the derivative at that place, as in 3DGS
+# Of the view's size, from its middle. Gaussians with a mean further out get the derivative at this place, as in 3DGS.
+FURTHEST = 0.65
 
 # Inputs of the modifier.
 OPACITY, SIZE, DEGREE, VIEWPORT_POINTS = "Opacity Threshold", "Scale", "SH Degree", "Points in Viewport"
