@@ -103,9 +103,8 @@ def row(name: str, side: str, case: dict[str, Any], truth: dict[str, Any]) -> li
     if len(solved) < 3:
         refusal = case.get("refused", "It solved fewer than three frames.")
         return [name, side, f"{len(solved)}/{total}", refusal, *[""] * 8, cpu]
-    # Whether the side names the right kind of motion.
-    right = {"": "not named", truth["kind"]: "right"}.get(case.get("move", ""), f"{case.get('move')}, wrong")
-    kind = f"{truth['kind']}: {right}"
+    verdict = {"": "not named", truth["kind"]: "right"}.get(case.get("move", ""), f"{case.get('move')}, wrong")
+    kind = f"{truth['kind']}: {verdict}"
     measures = numbers(scores(solved, truth))
     return [name, side, f"{len(solved)}/{total}", kind, reprojection(case), *measures, case.get("overlap", ""), cpu]
 

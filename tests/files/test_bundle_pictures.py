@@ -53,6 +53,6 @@ def test_links(tmp_path: Path, linked: str) -> None:
     try:
         link.symlink_to(target)
     except OSError:
-        pytest.skip("links take a right on Windows")
+        pytest.skip("on Windows, links need a privilege")
     with pytest.raises(UserError, match="outside of its folder"):
         bundle_pictures.plate_of(replace(SHOT, written_plate="plates/a.####.png"), folder)

@@ -16,8 +16,7 @@ def camera(view: oracle.View) -> Camera:
     return Camera("", width, height, fx, fy, cx, cy, view.world_from_camera)
 
 
-def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
-    """With noise, the points have the least squared reprojection error."""
+def test_triangulation_is_exact_and_minimises_the_reprojection_errors() -> None:
     views = oracle.orbit(2, degrees=25)
     first, second = map(camera, views)
     points = views[0].points[::6, ::6].reshape(-1, 3)
@@ -43,7 +42,7 @@ def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
             assert (error(actual.points) < error(actual.points + step * direction)).all()
 
 
-def test_triangulation_says_what_cannot_be_told() -> None:
+def test_parallel_rays_and_points_behind_the_cameras_are_reported() -> None:
     """Parallel rays have an angle of 0; points behind the cameras have an infinite error."""
     views = oracle.orbit(2, degrees=25)
     first, second = map(camera, views)

@@ -96,8 +96,8 @@ def test_a_file_is_hashed_once_and_again_when_it_has_changed(folder: Path, monke
         runtime_weights.locate(weights())
 
 
-def test_without_a_published_hash_that_of_the_first_file_that_fits_is_pinned(folder: Path) -> None:
-    """Where nobody published a hash, the first file that fits its network sets the hash that later files must have."""
+def test_the_first_file_that_fits_its_network_pins_a_hash_that_nobody_published(folder: Path) -> None:
+    """Later files must have that hash."""
     file, unpinned, default_store = folder / "net.safetensors", weights(sha256="", size=0), store.default()
     file.write_bytes(b"a page that says that you must log in")
     runtime_weights.locate(unpinned)

@@ -105,12 +105,12 @@ def _cast(intrinsics: Float, pose: Float, width: int, height: int, samples: int)
             put(t, hit, facing * -np.sign(facing @ (origin - centre)), u, v, texture)
         from_ball = centre - BALL
         a, b = (rays**2).sum(-1), rays @ from_ball
-        # The ray meets the ball where a t² + 2 b t + c = 0; what is under the root tells whether it does.
-        root = b**2 - a * (from_ball @ from_ball - BALL_RADIUS**2)
-        t = (-b - np.sqrt(np.maximum(root, 0))) / a
+        # The ray meets the ball where a t² + 2 b t + c = 0; it does where the discriminant is positive.
+        discriminant = b**2 - a * (from_ball @ from_ball - BALL_RADIUS**2)
+        t = (-b - np.sqrt(np.maximum(discriminant, 0))) / a
         facing = (centre + rays * t[..., None] - BALL) / BALL_RADIUS
         longitude = np.arctan2(facing[..., 0], -facing[..., 2])
-        put(t, root > 0, facing, longitude, 2 * facing[..., 1], 3)
+        put(t, discriminant > 0, facing, longitude, 2 * facing[..., 1], 3)
     return colour, depth, normal
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,15 @@ def draw(layout: Any, root: bpy.types.Object) -> None:
 def _is_made(root: bpy.types.Object) -> bool:
     """Whether the result's folder has a mesh. It is looked for in a thread, since disks may be slow."""
     path = Path(bpy.path.abspath(identity.text(root, build.BUNDLE))) / bundle_folder.MESH
-    return work.seek(("mesh", str(path)), path.is_file, False)
+    return work.seek(("mesh", str(path)), partial(_is_file, path), False)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file. A text of a stranger's scene may be no path at all, or one that is too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 class THREER_OT_make_mesh(OfResult, bpy.types.Operator):

@@ -48,11 +48,11 @@ def test_composite(tmp_path: Path) -> None:
     expected = render(gaussians, CAMERA)
     x, y = (CAMERA.project((CAMERA.world_from_camera @ (-0.3, 0, 1.2, 1))[:3])).astype(int)
     assert picture[y, x] == pytest.approx(display(np.array((0.2, 0.4, 0.1))), abs=1e-3)
-    without = np.ones(expected.shape[:2], bool)  # the pixels beside the cube
-    without[y - 12 : y + 13, x - 12 : x + 13] = False
-    middle = np.zeros_like(without)
+    outside_cube = np.ones(expected.shape[:2], bool)
+    outside_cube[y - 12 : y + 13, x - 12 : x + 13] = False
+    middle = np.zeros_like(outside_cube)
     middle[20:60, 30:90] = True  # where nothing shines through
-    assert psnr(picture[without & middle], expected[without & middle]) > 50
+    assert psnr(picture[outside_cube & middle], expected[outside_cube & middle]) > 50
 
 
 def test_again_is_the_same_and_an_artists_compositor_stays() -> None:

@@ -62,7 +62,7 @@ def test_there_and_back(as_mesh: bool) -> None:
     ours.parent, ours.rotation_euler, ours["threer_role"] = root, Euler((1, 2, 3)), "splats"
     root.location = (1, 2, 3)
     bpy.context.view_layer.update()
-    stands = np.array(ours.matrix_world)  # before the conversion
+    matrix_before = np.array(ours.matrix_world)
     converted = native.to_native(ours)
     bpy.context.view_layer.update()
     assert native.is_native(converted)
@@ -70,13 +70,13 @@ def test_there_and_back(as_mesh: bool) -> None:
     assert converted.name == "splats"
     assert converted["threer_role"] == "splats"
     assert converted.parent == root
-    assert np.array(converted.matrix_world) == pytest.approx(stands, abs=1e-6)
+    assert np.array(converted.matrix_world) == pytest.approx(matrix_before, abs=1e-6)
     assert not converted.modifiers
     assert_same(splats.read(converted.data), gaussians, 0)
     documented = {"position", "scale", "rotation", "radiance:base", *(f"radiance:sh_{i}" for i in range(15))}
     assert documented <= {name for name, _ in converted.data.attributes.items()}
     kinds = {name: attribute.data_type for name, attribute in converted.data.attributes.items()}
-    assert kinds["radiance:base"] == ("FLOAT4" if splats.has_four() else "FLOAT_COLOR")
+    assert kinds["radiance:base"] == ("FLOAT4" if splats.has_float4() else "FLOAT_COLOR")
     assert kinds["rotation"] == "QUATERNION"
     assert {kinds[name] for name in documented - {"radiance:base", "rotation"}} == {"FLOAT_VECTOR"}
     back = native.to_nodes(converted)

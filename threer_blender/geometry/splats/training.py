@@ -127,12 +127,12 @@ class Training:
         through = self._done / self.settings.iterations
         for group in self._adam.param_groups:
             group["lr"] = group["initial"] * group["final"] ** through
-        sight = self._views[number].levels[1 if through < self.settings.coarse else 0]
+        level = self._views[number].levels[1 if through < self.settings.coarse else 0]
         splats = self.splats()
-        drawn = rasteriser.render(splats, self._pose(number), sight.intrinsics, sight.size)
+        drawn = rasteriser.render(splats, self._pose(number), level.intrinsics, level.size)
         background = self._tensor(self._random.random(3))
         # Gaussians are held near their start; else a few photos could be drawn well by a scene that is far from real.
-        loss = sight.loss(drawn.over(background)) + self.settings.anchor * self._offsets.square().sum(1).mean()
+        loss = level.loss(drawn.over(background)) + self.settings.anchor * self._offsets.square().sum(1).mean()
         self._adam.zero_grad()
         loss.backward()
         self._adam.step()
@@ -234,9 +234,9 @@ def aligned(splats: Splats, view: View, depth: float, steps: int = 60) -> View:
     adam = torch.optim.Adam([motion])
     for done in range(steps):
         adam.param_groups[0]["lr"] = ALIGN_RATE * 0.1 ** (done / steps)
-        sight = pyramid.levels[1 if done < steps // 2 else 0]
+        level = pyramid.levels[1 if done < steps // 2 else 0]
         pose = _displaced(pyramid.camera_from_world, motion, depth)
-        loss = sight.loss(rasteriser.render(splats, pose, sight.intrinsics, sight.size).colour)
+        loss = level.loss(rasteriser.render(splats, pose, level.intrinsics, level.size).colour)
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -255,7 +255,7 @@ def _displaced(camera_from_world: Tensor, motion: Tensor, depth: float) -> Tenso
     return torch.cat([top @ camera_from_world, camera_from_world[3:]])
 
 
-class _Sight:
+class _Level:
     """A view at one resolution, with the loss of a drawn picture against it."""
 
     def __init__(self, picture: Tensor, mask: Tensor, intrinsics: Tensor) -> None:
@@ -297,7 +297,7 @@ class _Pyramid:
         self.camera_from_world = tensor(view.camera_from_world)
         halved = torch.nn.functional.avg_pool2d(torch.cat([picture, mask[..., None]], -1).permute(2, 0, 1), 2)
         small, small_mask = halved[:3].permute(1, 2, 0), (halved[3] == 1).float()
-        self.levels = (_Sight(picture, mask, intrinsics), _Sight(small, small_mask, intrinsics / 2))
+        self.levels = (_Level(picture, mask, intrinsics), _Level(small, small_mask, intrinsics / 2))
 
 
 def _window(count: int, device: torch.device) -> Tensor:

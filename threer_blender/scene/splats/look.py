@@ -26,9 +26,9 @@ def material() -> bpy.types.Material:
     color = formulas.node("ShaderNodeAttribute", attribute_name=COLOR)
     place = formulas.node("ShaderNodeAttribute", attribute_name=PLACE)
     at, opacity = Field(formulas, place.outputs["Vector"]), Field(formulas, color.outputs["Alpha"])
-    distance = formulas.dot(at, at)  # r²
-    fallen = opacity * formulas.calculate("POWER", opacity * (1 / ALPHA_LEAST), distance * -1.0)
-    alpha = formulas.calculate("MINIMUM", fallen, ALPHA_MOST) * formulas.calculate("LESS_THAN", distance, 1.0)
+    squared_distance = formulas.dot(at, at)
+    fallen = opacity * formulas.calculate("POWER", opacity * (1 / ALPHA_LEAST), squared_distance * -1.0)
+    alpha = formulas.calculate("MINIMUM", fallen, ALPHA_MOST) * formulas.calculate("LESS_THAN", squared_distance, 1.0)
     emission = formulas.value("ShaderNodeEmission", color.outputs["Color"], 1.0)
     through = formulas.value("ShaderNodeBsdfTransparent")
     shader = formulas.value("ShaderNodeMixShader", alpha, through, emission)

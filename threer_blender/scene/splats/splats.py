@@ -20,7 +20,7 @@ from . import look, nodes
 from .nodes import BASE, HARMONICS, ROTATION, SCALE
 
 QUATERNION = Kind("QUATERNION", "value", np.float32)
-FOUR = Kind("FLOAT4", "vector", np.float32)  # Blender 5.2 and later; before, its colours hold any four floats too
+FLOAT4 = Kind("FLOAT4", "vector", np.float32)  # Blender 5.2 and later; before, its colours hold any four floats too
 COLOR = Kind("FLOAT_COLOR", "color", np.float32)
 MODIFIER = "3R Splats"
 NO_DEFAULT = {"NodeSocketObject", "NodeSocketMaterial"}  # inputs of the modifier that start without a value
@@ -33,9 +33,9 @@ def new_geometry(name: str, gaussians: Gaussians, as_mesh: bool) -> Geometry:
     return geometry
 
 
-def has_four() -> bool:
+def has_float4() -> bool:
     """Whether this Blender has attributes of four floats."""
-    return FOUR.name in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items
+    return FLOAT4.name in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items
 
 
 def write(geometry: Geometry, gaussians: Gaussians) -> None:
@@ -45,7 +45,7 @@ def write(geometry: Geometry, gaussians: Gaussians) -> None:
     write_attribute(geometry, ROTATION, QUATERNION, gaussians.rotations)
     base = np.empty((len(gaussians), 4), np.float32)
     base[:, :3], base[:, 3] = gaussians.sh[:, 0], gaussians.opacities
-    write_attribute(geometry, BASE, FOUR if has_four() else COLOR, base)
+    write_attribute(geometry, BASE, FLOAT4 if has_float4() else COLOR, base)
     for index, harmonic in enumerate(_planes(gaussians.sh[:, 1:])):
         write_attribute(geometry, HARMONICS.format(index), VECTOR, harmonic)
     if gaussians.confidence is not None:
@@ -74,7 +74,7 @@ def read(geometry: Geometry) -> Gaussians:
         data.foreach_get(kind.property, values)
         return values.reshape(-1, width)
 
-    base = values(BASE, FOUR if geometry.attributes[BASE].data_type == FOUR.name else COLOR, 4)
+    base = values(BASE, FLOAT4 if geometry.attributes[BASE].data_type == FLOAT4.name else COLOR, 4)
     names = [HARMONICS.format(index) for index in range(nodes.COUNT_HARMONICS)]
     rest = [values(name, VECTOR, 3) for name in names if name in geometry.attributes]
     known = {name: kind for name, kind in (("confidence", FLOAT), ("photo", INT)) if name in geometry.attributes}
@@ -91,7 +91,7 @@ def read(geometry: Geometry) -> Gaussians:
 def opacities(geometry: Geometry) -> Array:
     """(N,) the splats' opacities in [0, 1]."""
     attribute = geometry.attributes[BASE]
-    kind = FOUR if attribute.data_type == FOUR.name else COLOR
+    kind = FLOAT4 if attribute.data_type == FLOAT4.name else COLOR
     base = np.empty((len(attribute.data), 4), kind.dtype)
     attribute.data.foreach_get(kind.property, base.reshape(-1))
     return base[:, 3]
