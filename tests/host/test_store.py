@@ -173,7 +173,7 @@ def test_a_file_of_the_users_own_stands_in_until_it_is_deleted(tmp_path: Path, f
     assert runtime_weights.locate(weights()) == folder / "net.safetensors"
     (tmp_path / "moved.pth").rename(mine)
     default_store.note_download(weights(), HASH)
-    assert default_store.delete(weights()) == 0
+    assert default_store.delete(weights()) == 0  # only forgets the user's file; the next one deletes the download
     assert mine.exists()
     assert default_store.find(weights()) == folder / "net.safetensors"
     assert default_store.delete(weights()) == len(CONTENT)

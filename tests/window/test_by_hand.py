@@ -112,11 +112,11 @@ def brush_the_ground(artist: Artist) -> None:
 
 
 def draw_on_the_plate(artist: Artist) -> None:
-    """An edge of the floor's chequers; nothing of the result need be there."""
+    """Both ends of an edge of the floor's chequers are clicked; the result need not have points there."""
     artist.window.ask(INVOKE.format("axis", "on_plate=True"))
     for place in EDGE:
         artist.window.click(*on_screen(artist, place))
-        artist.window.ask("")
+        artist.window.ask("")  # lets Blender take the click before the next one
     artist.keep("41 drawn on the plate")
     along = standing(artist, (1, 0, 0))
     assert min(np.degrees(np.arccos(np.abs(along[:2]).clip(0, 1)))) < 1.0, along

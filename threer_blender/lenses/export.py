@@ -167,5 +167,5 @@ def _sentences(each: Lens, added: Overscan, fits: Sequence[Fit]) -> list[str]:
 
 
 def _key(camera: Camera) -> tuple[Any, ...]:
-    """The size and the intrinsics, equal for cameras of one lens."""
+    """The size and the intrinsics: equal for all cameras of a lens that does not zoom."""
     return (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)

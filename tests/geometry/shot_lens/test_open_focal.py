@@ -19,7 +19,7 @@ FREEDOM = kinds.moving_freedom(np.arange(1, FRAMES + 1), True)  # the lens zooms
 
 
 def dolly_zoom(noise: float, aside: float = 0.4) -> synthetic_shots.SyntheticShot:
-    """A camera that goes back, and a little to and fro on the way: going straight it would leave all open."""
+    """A camera that goes back, and sways sideways by `aside`: straight back it would leave the focal length open."""
     places = [(aside * (away + np.sin(4 * away)), -aside * away, 5 - 5 * away) for away in AWAY]
     poses = [synthetic_shots.look_at(place, (0, 0, 5)) for place in places]
     return synthetic_shots.shot(poses, 450 * AWAY, points=250, noise=noise)

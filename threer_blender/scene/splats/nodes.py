@@ -194,7 +194,7 @@ class _Splats(Formulas):
         points = self.stripped(points, SCALE, ROTATION, BASE, *harmonics)
         points = self.value("GeometryNodeSortElements", points, None, None, -depth, domain="POINT")
         square = self.value("GeometryNodeMeshGrid", 2.0, 2.0, 2, 2)  # sides of 2, corners at ±1
-        square = self.store(square, PLACE, self.position, "FLOAT_VECTOR")
+        square = self.store(square, PLACE, self.position, "FLOAT_VECTOR")  # here, the position of each corner
         quads = self.value("GeometryNodeInstanceOnPoints", points, None, square)
         quads = self.value("GeometryNodeSetInstanceTransform", quads, None, self.attribute(MATRIX, "FLOAT4X4"))
         mesh = self.value("GeometryNodeRealizeInstances", self.stripped(quads, MATRIX))
