@@ -49,7 +49,7 @@ def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tupl
     assert not result.metric
     assert not result.unregistered
     depths = [m.depth(c)[m.mask] for m, c in zip(result.pointmaps, result.cameras, strict=True)]
-    assert np.median(np.concatenate(depths)) == pytest.approx(5, rel=0.01)
+    assert np.median(np.concatenate(depths)) == pytest.approx(5, rel=0.01)  # as in all results without metres
     bundle.write(result, tmp_path / "result")
     again = bundle.read(tmp_path / "result")
     assert again.cloud is not None

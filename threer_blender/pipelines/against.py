@@ -55,8 +55,9 @@ def read_reference(path: str, chosen: Sequence[Photo]) -> Reference:
     """The reference at `path`, a result's folder or a file of scene cameras, and the new ones of the `chosen` photos.
 
     A new photo with the size and EXIF focal length of a reference photo has its lens, which is held. Where neither
-    has an EXIF focal length, the new one starts from the lens of a reference photo of its size. Raises UserError where
-    the reference cannot be read or has fewer than two cameras, no chosen photo is new, or two photos have one name.
+    has an EXIF focal length, the new one starts from the lens of a reference photo of its size. A new
+    photo whose lens is known already keeps that one. Raises UserError where the reference cannot be read or has fewer
+    than two cameras, no chosen photo is new, or two photos have one name.
     """
     reference = _from_file(Path(path), chosen) if Path(path).is_file() else _from_result(path, chosen)
     if len(reference.cameras) < 2:
@@ -117,7 +118,10 @@ def _from_file(path: Path, chosen: Sequence[Photo]) -> Reference:
 
 
 def _with_lens(photo: Photo, lenses: Mapping[tuple[float | None, int, int], KnownLens]) -> Photo:
-    """A new photo with the lens of reference photos with its EXIF focal length, width and height, if there are any."""
+    """A new photo with the lens of reference photos with its EXIF focal length, width and height, if there are any.
+
+    A photo whose lens is known already stays as it is.
+    """
     lens = lenses.get((photo.focal, photo.width, photo.height))
     if lens is None or photo.lens != UNKNOWN:
         return photo

@@ -122,7 +122,7 @@ def test_pairs_that_show_nothing_in_common_are_fitted_as_well_as_can_be(tmp_path
     random = np.random.default_rng(0)
     for number in actual.disagreeing:
         at = int(np.flatnonzero(actual.pair_numbers == number)[0])
-        for log_scale in (0.01, -0.01):  # a larger scale alone; then everything, with a smaller scale
+        for log_scale in (0.01, -0.01):  # a larger scale alone; then a random step, with a smaller scale
             step = 0.01 * random.standard_normal(7) * (log_scale < 0)
             scale = np.exp(step[6:] + log_scale)
             near = similarities.Similarities(scale, rotations.from_vectors(step[None, :3]), step[None, 3:6])

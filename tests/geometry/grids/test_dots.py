@@ -87,5 +87,6 @@ def test_pictures_without_dots_have_none() -> None:
     random = np.random.default_rng(0)
     assert dots.find(np.full((HEIGHT, WIDTH, 3), 128, np.uint8)) == []
     assert dots.find(random.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)) == []
+    # Upright bars, broken along a slope: the first rows of a shrunk checkerboard, enlarged again, mostly in height.
     coarse = photo(pose(*POSES[0]), Distortion("SIMPLE_RADIAL", (0.0,)))[::4, ::4]
     assert dots.find(np.repeat(np.repeat(coarse[:6], 40, axis=0), 4, axis=1)) == []

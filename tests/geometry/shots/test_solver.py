@@ -203,6 +203,7 @@ def test_a_turn_too_small_for_the_focal_length_says_so() -> None:
 def test_a_cut_is_refused_with_its_frame() -> None:
     shot = synthetic_shots.shot(synthetic_shots.turning())
     tracks = shot.tracks.tracks
+    # Each track ends at the cut and a new one begins. `only` drops those that are left with one observation.
     parted = replace(tracks, point=2 * tracks.point + (tracks.camera >= 12)).only(np.ones(len(tracks.point), bool))
     cut = replace(shot.tracks, tracks=replace(parted, point=np.unique(parted.point, return_inverse=True)[1]))
     assert solver.cuts(cut) == [13]
@@ -222,6 +223,7 @@ def test_three_frames_are_enough() -> None:
 def test_beyond_a_cut_a_move_has_no_cameras() -> None:
     shot = synthetic_shots.shot(synthetic_shots.moving())
     tracks = shot.tracks.tracks
+    # Each track ends at the cut and a new one begins. `only` drops those that are left with one observation.
     parted = replace(tracks, point=2 * tracks.point + (tracks.camera >= 12)).only(np.ones(len(tracks.point), bool))
     before = {number: camera for number, camera in keys(shot, 3).items() if number <= 12}
     solution = solver.solve_moving(replace(shot.tracks, tracks=parted), before, "")

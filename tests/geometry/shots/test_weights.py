@@ -38,7 +38,7 @@ def test_a_weight_of_two_is_the_track_twice() -> None:
 
     def cost(of: Tracks, points: Array) -> float:
         state = ShotState(poses[:, :3, :3], centres, np.zeros(6), lens.start, points)
-        return ShotProblem(of, 6, lens, freedom).cost(state, 50.0)
+        return ShotProblem(of, 6, lens, freedom).cost(state, 50.0)  # the loss's scale in px: these points are random
 
     assert cost(weighed, points) == pytest.approx(cost(twice, np.concatenate([points, points[: count // 3]])))
     assert cost(weighed, points) > 1.2 * cost(tracks, points)

@@ -155,6 +155,7 @@ def measure(pairs: Sequence[Matches], canonicals: Mapping[int, Canonical]) -> tu
     usable = enough & (share >= LEAST_NEAR) & (near.sum(axis=1) >= LEAST_MATCHES)
     ends = np.array([(pair.first, pair.second) for pair in pairs]).reshape(-1, 2)
     confidence = (weights * near).sum(axis=1) * share
+    # The ones are `units`: matches give no unit of their own.
     return Measured(ends, first_from_second, np.ones(len(pairs)), confidence, usable), (first, second, weights)
 
 

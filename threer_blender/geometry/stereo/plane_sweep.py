@@ -59,7 +59,10 @@ def _warp(
     warped: Float32Array,
 ) -> None:
     """Fills `warped` (h, w) with the source as the reference would see it if everything were at the inverse depth
-    `rho`; -1 where it is out of view. `matrix` (12,) is the transfer to the source, see `patchmatch`."""
+    `rho`; -1 where it is out of view. `matrix` (12,) is the transfer to the source, see `patchmatch`.
+
+    The source is `height` x `width`. With its padding it begins at `start` in `pixels`, in rows of `stride` pixels.
+    """
     for y in range(warped.shape[0]):
         for x in range(warped.shape[1]):
             z = matrix[6] * x + matrix[7] * y + matrix[8] + rho * matrix[11]
