@@ -24,6 +24,7 @@ UNSURE = 1e-3  # weight of a photo beside an edge of something in front, where t
 SAMPLES = 40_000  # texels whose colours even the exposure
 DARKEST, BRIGHTEST = 8, 247  # values that tell exposure; beyond them a photo may be clipped
 MOST_GAIN = 2.5  # of a photo, and its inverse the least
+COVER_MARGIN, DEPTH_MARGIN = 1e-9, 1e-6  # shares by which a pixel's centre may lie outside a triangle that covers it
 STEEPEST = 0.2  # least cosine that a surface's slope is computed with
 
 
@@ -69,24 +70,40 @@ def _unit(vectors: Array) -> Float32Array:
 
 
 @compiled()
+def _box(corners: FloatArray, height: int, width: int) -> tuple[int, int, int, int]:
+    """The first row of a picture that a triangle with `corners` (3, 2) in pixels may cover and the row after the last,
+    then the same of its columns; no rows where the triangle has no area."""
+    b, c = corners[1] - corners[0], corners[2] - corners[0]
+    if b[0] * c[1] - b[1] * c[0] == 0:
+        return 0, 0, 0, 0
+    left, top = min(corners[0, 0], corners[1, 0], corners[2, 0]), min(corners[0, 1], corners[1, 1], corners[2, 1])
+    right, bottom = max(corners[0, 0], corners[1, 0], corners[2, 0]), max(corners[0, 1], corners[1, 1], corners[2, 1])
+    first_row, end_row = max(0, int(top - 0.5)), min(height, int(bottom + 1.5))
+    return first_row, end_row, max(0, int(left - 0.5)), min(width, int(right + 1.5))
+
+
+@compiled()
+def _shares(corners: FloatArray, column: int, row: int) -> tuple[float, float]:
+    """The shares (barycentric coordinates) of a triangle's second and third corner in the centre of a pixel."""
+    ax, ay = corners[0]
+    bx, by = corners[1, 0] - ax, corners[1, 1] - ay
+    cx, cy = corners[2, 0] - ax, corners[2, 1] - ay
+    x, y = column + 0.5 - ax, row + 0.5 - ay
+    area = bx * cy - by * cx
+    return (x * cy - y * cx) / area, (bx * y - by * x) / area
+
+
+@compiled()
 def _cover(corners: FloatArray, face: Int32Array, weights: Float32Array) -> None:
     """Fills `face` (H, W) with the face over each pixel's centre, and `weights` (H, W, 2) with the shares of its second
     and third corner."""
     height, width = face.shape
     for f in range(len(corners)):
-        ax, ay = corners[f, 0]
-        bx, by = corners[f, 1, 0] - ax, corners[f, 1, 1] - ay
-        cx, cy = corners[f, 2, 0] - ax, corners[f, 2, 1] - ay
-        area = bx * cy - by * cx
-        if area == 0:
-            continue
-        left, right = ax + min(0.0, min(bx, cx)), ax + max(0.0, max(bx, cx))
-        top, bottom = ay + min(0.0, min(by, cy)), ay + max(0.0, max(by, cy))
-        for row in range(max(0, int(top - 0.5)), min(height, int(bottom + 1.5))):
-            for column in range(max(0, int(left - 0.5)), min(width, int(right + 1.5))):
-                x, y = column + 0.5 - ax, row + 0.5 - ay
-                b, c = (x * cy - y * cx) / area, (bx * y - by * x) / area
-                if b >= -1e-9 and c >= -1e-9 and b + c <= 1 + 1e-9:
+        top, bottom, left, right = _box(corners[f], height, width)
+        for row in range(top, bottom):
+            for column in range(left, right):
+                b, c = _shares(corners[f], column, row)
+                if b >= -COVER_MARGIN and c >= -COVER_MARGIN and b + c <= 1 + COVER_MARGIN:
                     face[row, column], weights[row, column, 0], weights[row, column, 1] = f, b, c
 
 
@@ -115,19 +132,11 @@ def _nearest(corners: FloatArray, inverse: FloatArray, depth: Float32Array) -> N
     """Lowers `depth` (H, W) to that of triangles with `corners` (F, 3, 2) in pixels and `inverse` (F, 3) depths."""
     height, width = depth.shape
     for f in range(len(corners)):
-        ax, ay = corners[f, 0]
-        bx, by = corners[f, 1, 0] - ax, corners[f, 1, 1] - ay
-        cx, cy = corners[f, 2, 0] - ax, corners[f, 2, 1] - ay
-        area = bx * cy - by * cx
-        if area == 0:
-            continue
-        left, right = ax + min(0.0, min(bx, cx)), ax + max(0.0, max(bx, cx))
-        top, bottom = ay + min(0.0, min(by, cy)), ay + max(0.0, max(by, cy))
-        for row in range(max(0, int(top - 0.5)), min(height, int(bottom + 1.5))):
-            for column in range(max(0, int(left - 0.5)), min(width, int(right + 1.5))):
-                x, y = column + 0.5 - ax, row + 0.5 - ay
-                b, c = (x * cy - y * cx) / area, (bx * y - by * x) / area
-                if b >= -1e-6 and c >= -1e-6 and b + c <= 1 + 1e-6:
+        top, bottom, left, right = _box(corners[f], height, width)
+        for row in range(top, bottom):
+            for column in range(left, right):
+                b, c = _shares(corners[f], column, row)
+                if b >= -DEPTH_MARGIN and c >= -DEPTH_MARGIN and b + c <= 1 + DEPTH_MARGIN:
                     z = 1 / (inverse[f, 0] * (1 - b - c) + inverse[f, 1] * b + inverse[f, 2] * c)
                     depth[row, column] = min(depth[row, column], z)
 
