@@ -93,6 +93,17 @@ def test_without_depth_there_is_no_mesh(coarse: Reconstruction) -> None:
         textured_mesh(replace(coarse, pointmaps=[]), SETTINGS, hide_nothing, silent)
 
 
+def test_a_photo_that_shows_nothing_of_the_mesh_does_no_harm(coarse: Reconstruction) -> None:
+    last = coarse.cameras[-1]
+    away = replace(last, world_from_camera=last.world_from_camera @ np.diag([-1.0, 1.0, -1.0, 1.0]))
+    maps = [each for each in coarse.pointmaps if each.photo != last.photo]
+    result = replace(coarse, cameras=[*coarse.cameras[:-1], away], pointmaps=maps)
+    mesh = textured_mesh(result, MeshSettings(2000, 256), hide_nothing, silent)
+    assert np.isfinite(mesh.corners).all()
+    with Image.open(io.BytesIO(mesh.texture)) as image:
+        assert np.asarray(image, float).std() > 10
+
+
 def test_masked_pixels_are_not_painted(coarse: Reconstruction) -> None:
     def all_but_first(photo: object, size: tuple[int, int]) -> np.ndarray | None:  # type: ignore[type-arg]
         return None if photo == coarse.photos[0] else np.ones((size[1], size[0]), bool)

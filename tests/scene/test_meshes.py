@@ -111,8 +111,15 @@ def test_the_buttons(result: Path, tmp_path: Path) -> None:
     assert meshes.of(root) == displayed
     assert len(displayed.data.polygons) <= 1500 < earlier
     assert "faces" in work.current().success
-    bpy.ops.threer.export_mesh(filepath=str(tmp_path / "out"), suffix=".glb")
-    assert (tmp_path / "out.glb").is_file()
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "mesh.jpg").write_text("an artist's")
+    with pytest.raises(RuntimeError, match="taken"):
+        bpy.ops.threer.export_mesh(directory=str(taken), suffix=".obj")
+    assert [file.read_text() for file in taken.iterdir()] == ["an artist's"]
+    for suffix in (".obj", ".glb"):  # the second one replaces what the first one wrote
+        bpy.ops.threer.export_mesh(directory=str(tmp_path / "shot.v2"), suffix=suffix)
+    assert {file.name for file in (tmp_path / "shot.v2").iterdir()} == {"mesh.glb", bundle_folder.MANIFEST}
 
 
 def test_the_command_refuses_before_it_works(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

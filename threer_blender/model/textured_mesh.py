@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from .arrays import Array
 
+LEAST_FACES, MOST_FACES = 100, 5_000_000  # that a mesh can be asked for
+LEAST_TEXTURE, MOST_TEXTURE = 64, 16_384  # texels along a side of the texture
+
 
 @dataclass(frozen=True)
 class TexturedMesh:

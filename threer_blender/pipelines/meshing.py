@@ -15,7 +15,7 @@ from ..geometry.meshes import charts, simplification, texture, volume
 from ..geometry.meshes.texture import Picture, Texels
 from ..geometry.meshes.views import DepthView, PinholeView, depth_view
 from ..geometry.pointmaps import ideal_picture
-from ..model.arrays import BoolArray, Float32Array
+from ..model.arrays import BoolArray, Float32Array, UInt8Array
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
 from ..model.proxy_mesh import Mesh
@@ -28,14 +28,14 @@ UNWRAPPING = Stage("unwrapping", "Unwrapping", 0.1)
 EXPOSURE, TEXTURING = Stage("exposure", "Evening the exposure", 0.15), Stage("texturing", "Painting from photos", 0.35)
 STAGES = (SURFACE, SIMPLIFYING, UNWRAPPING, EXPOSURE, TEXTURING)
 
-LEAST_FACES, MOST_FACES = 100, 5_000_000
-LEAST_TEXTURE, MOST_TEXTURE = 64, 16_384
 CELL = 1.0  # size of a cell of the volume, in pixels of the depth maps at their median distance
 SMALL = 512  # pixels of the longer side of the photos whose exposure is compared
 OCCLUSION = 1024  # pixels of the longer side of the pictures that tell what the mesh hides
 BLUR = 0.01  # standard deviation of the coarse band's blur, as a share of the longer side
 FINER = 1.5  # pixels of a photo for each texel, at least, where the photo has them
+SAMPLES = 5000  # vertices, about, by which a photo's distance from the mesh is measured
 JPEG_QUALITY = 95
+NOTHING_VISIBLE = "No photo shows the surface: the result's cameras and its depth contradict each other."
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,10 @@ def textured_mesh(
     cameras = [camera for camera in reconstruction.cameras if not camera.distortion.is_panorama]
     if not cameras:
         raise UserError("A mesh is painted from ordinary photos, and this result has panoramas alone.")
-    pixel = float(np.median([_pixel_size(camera, mesh) for camera in cameras]))
+    sizes = [size for camera in cameras if (size := _pixel_size(camera, mesh)) is not None]
+    if not sizes:
+        raise UserError(NOTHING_VISIBLE)
+    pixel = float(np.median(sizes))
     layout = charts.laid_out(mesh, pixel, settings.texture)
     of = texture.texels(mesh, layout)
     painted = _painted(reconstruction, cameras, mesh, of, FINER * pixel / layout.texel, pixel, excluded, report)
@@ -89,13 +92,14 @@ def surface(views: list[DepthView], report: Callable[[int, int], None]) -> Mesh:
     return simplification.without_pinholes(whole)
 
 
-def _pixel_size(camera: Camera, mesh: Mesh) -> float:
-    """The size in world units of a photo's pixel at the median depth of the vertices in front of it."""
-    depths = camera.depths(mesh.vertices[:: max(1, len(mesh.vertices) // 5000)])
-    pixels_there = camera.project(mesh.vertices[:: max(1, len(mesh.vertices) // 5000)])
+def _pixel_size(camera: Camera, mesh: Mesh) -> float | None:
+    """The size in world units of a photo's pixel at the median depth of the vertices that it may show; None where it
+    shows none."""
+    vertices = mesh.vertices[:: max(1, len(mesh.vertices) // SAMPLES)]
+    depths, pixels_there = camera.depths(vertices), camera.project(vertices)
     with np.errstate(invalid="ignore"):
         inside = ((pixels_there >= 0) & (pixels_there < (camera.width, camera.height))).all(axis=-1) & (depths > 0)
-    return float(np.median(depths[inside]) / camera.fx) if inside.any() else float("nan")
+    return float(np.median(depths[inside]) / camera.fx) if inside.any() else None
 
 
 def _painted(
@@ -124,7 +128,7 @@ def _painted(
         )
     painted, there = blend.colors()
     if not there.any():
-        raise UserError("No photo shows the surface: the result's cameras and its depth contradict each other.")
+        raise UserError(NOTHING_VISIBLE)
     painted[~there] = painted[there].mean(axis=0)
     return painted
 
@@ -163,7 +167,7 @@ def _shrunk(usable: BoolArray) -> BoolArray:
     return inner
 
 
-def _jpeg(image: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def _jpeg(image: UInt8Array) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
     return stream.getvalue()

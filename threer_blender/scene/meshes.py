@@ -83,7 +83,8 @@ def _material(name: str, texture: bytes) -> bpy.types.Material:
 def export(obj: bpy.types.Object, path: Path) -> None:
     """Writes one mesh object, as it stands in the scene, by Blender's own exporter for the file's suffix.
 
-    Raises UserError where Blender has none, or where it fails.
+    The folder of `path` must be new: textures are written beside it under names of their own. Raises UserError where
+    Blender has none, or where it fails.
     """
     selected, active = list(bpy.context.selected_objects), bpy.context.view_layer.objects.active
     hidden = obj.hide_get()

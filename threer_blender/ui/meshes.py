@@ -9,11 +9,12 @@ from typing import Any
 import bpy
 
 from .. import headless
-from ..files import bundle_folder
+from ..files import bundle_folder, whole_folder
 from ..model.errors import UserError
+from ..model.textured_mesh import LEAST_FACES, MOST_FACES
 from ..scene import build, identity, meshes
 from . import summary, work
-from .buttons import OfResult, registration
+from .buttons import AsksForFolder, OfResult, registration
 
 FORMATS = [
     (".glb", "glTF", "For the web, game engines and most programs"),
@@ -56,8 +57,8 @@ class THREER_OT_make_mesh(OfResult, bpy.types.Operator):
     faces: bpy.props.IntProperty(
         name="Faces",
         default=headless.MESH_FACES,
-        min=100,
-        max=5_000_000,
+        min=LEAST_FACES,
+        max=MOST_FACES,
         description="The mesh has at most about so many",
     )
     texture: bpy.props.EnumProperty(
@@ -99,27 +100,21 @@ class THREER_OT_show_mesh(OfResult, bpy.types.Operator):
         meshes.show(root, summary.bundle(root))
 
 
-class THREER_OT_export_mesh(OfResult, bpy.types.Operator):
-    """Write the mesh, as it stands in the scene, to a file for other programs"""
+class THREER_OT_export_mesh(AsksForFolder, OfResult, bpy.types.Operator):
+    """Write the mesh, as it stands in the scene, and its texture into a new folder for other programs"""
 
     bl_idname = "threer.export_mesh"
     bl_label = "Export Mesh"
 
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     suffix: bpy.props.EnumProperty(name="Format", items=FORMATS)
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        self.filepath = f"mesh{self.suffix}"
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
 
     def run(self, context: bpy.types.Context) -> None:
         obj = meshes.of(summary.current_root(context.scene, context.object))
         if obj is None:
             raise UserError("There is no mesh in the scene; press Make Mesh first.")
-        path = Path(bpy.path.abspath(self.filepath)).with_suffix(self.suffix)
-        meshes.export(obj, path)
-        self.report({"INFO"}, f"Written: {path}")
+        with whole_folder.replacing(self.folder) as new:
+            meshes.export(obj, new.path / f"mesh{self.suffix}")
+        self.report({"INFO"}, " ".join([f"Written: {new.place}", *new.sentences("the mesh and its texture")]))
 
 
 register, unregister = registration((THREER_OT_make_mesh, THREER_OT_show_mesh, THREER_OT_export_mesh), {})

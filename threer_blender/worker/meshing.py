@@ -10,6 +10,7 @@ import numpy as np
 from .. import bundle
 from ..files import bundle_folder, mesh_file
 from ..jobs.messages import Finished, MakeMesh
+from ..model import textured_mesh
 from ..model.arrays import BoolArray, FloatArray
 from ..model.directions import to_up
 from ..model.engine import Stage
@@ -57,15 +58,15 @@ def run(request: MakeMesh, report: MessageReport) -> Finished:
 
 def check(request: MakeMesh) -> None:
     """Raises UserError where a budget is out of range."""
-    if not meshing.LEAST_FACES <= request.faces <= meshing.MOST_FACES:
+    if not textured_mesh.LEAST_FACES <= request.faces <= textured_mesh.MOST_FACES:
         raise UserError(
-            f"A mesh of {request.faces:,} faces is out of range; ask for {meshing.LEAST_FACES:,} to "
-            f"{meshing.MOST_FACES:,}."
+            f"A mesh of {request.faces:,} faces is out of range; ask for {textured_mesh.LEAST_FACES:,} to "
+            f"{textured_mesh.MOST_FACES:,}."
         )
-    if not meshing.LEAST_TEXTURE <= request.texture <= meshing.MOST_TEXTURE:
+    if not textured_mesh.LEAST_TEXTURE <= request.texture <= textured_mesh.MOST_TEXTURE:
         raise UserError(
-            f"A texture of {request.texture:,} texels is out of range; ask for {meshing.LEAST_TEXTURE:,} to "
-            f"{meshing.MOST_TEXTURE:,}."
+            f"A texture of {request.texture:,} texels is out of range; ask for {textured_mesh.LEAST_TEXTURE:,} to "
+            f"{textured_mesh.MOST_TEXTURE:,}."
         )
 
 
