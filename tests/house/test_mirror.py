@@ -30,6 +30,7 @@ ELSEWHERE = {
     "networks/*dust3r.py": "networks/test_parity.py",
     "networks/mast3r.py": "networks/test_parity.py",
     "networks/splatt3r.py": "networks/test_parity.py",
+    "networks/spann3r.py": "networks/test_parity_online.py",
     "networks/*.py": "networks/test_parity_views.py",
     # The same tests hold every format of splats
     "splat_files/*.py": "splat_files/test_formats.py",

@@ -59,10 +59,11 @@ class Case(NamedTuple):
         return outputs
 
     def images(self) -> list[torch.Tensor]:
-        """A (1, 3, H, W) picture in [0, 1] a view."""
+        """A (1, 3, H, W) picture in [0, 1] a view. Where the metadata name `images`, views may show the same one."""
+        labels = self.facts.get("images", [f"view{i}" for i in range(len(self.sizes))])
         return [
-            torch.from_numpy(seeded.picture(f"view{i}", *size, self.facts["seed"]))[None]
-            for i, size in enumerate(self.sizes)
+            torch.from_numpy(seeded.picture(label, *size, self.facts["seed"]))[None]
+            for label, size in zip(labels, self.sizes, strict=True)
         ]
 
 

@@ -68,6 +68,11 @@ def read_layout(path: Path) -> Layout:
     return layout
 
 
+def normal(label: str, shape: tuple[int, ...], seed: int) -> Float:
+    """Standard normal numbers: an input that is no picture."""
+    return _generator(label, seed).standard_normal(shape, dtype=np.float32)
+
+
 def picture(label: str, height: int, width: int, seed: int) -> Float:
     """(3, H, W) a picture in [0, 1]. Every channel has six waves and some grain."""
     random = _generator(f"image:{label}", seed)

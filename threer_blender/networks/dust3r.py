@@ -87,10 +87,23 @@ class PairNetwork(nn.Module, Generic[Prediction]):
 
     def decode(self, first: Encoded, second: Encoded) -> tuple[Prediction, Prediction]:
         """The heads' predictions, in float32, for the first and for the second photos of B encoded pairs."""
+        levels = self.levels(first, second)
+        heads = self.downstream_head1, self.downstream_head2
+        one, two = (
+            head([tokens.float() for tokens in level], view.grid)
+            for head, level, view in zip(heads, levels, (first, second), strict=True)
+        )
+        return one, two
+
+    def levels(self, first: Encoded, second: Encoded) -> tuple[list[Tensor], list[Tensor]]:
+        """The four layers of tokens (B, N, width) that heads read, for the first and for the second photos of B pairs.
+
+        They are the encoder's, and the decoder's after a half, three quarters and all of its blocks, the last normed.
+        """
         views = first, second
         head_width = self.config.decoder.head_dim
         rotations = [rotary(view.grid, head_width, view.tokens) for view in views]
-        levels = [[view.tokens] for view in views]
+        levels = [first.tokens], [second.tokens]
         states = [self.decoder_embed(view.tokens) for view in views]
         depth = self.config.decoder.depth
         for number, blocks in enumerate(zip(self.dec_blocks, self.dec_blocks2, strict=True), 1):
@@ -99,12 +112,7 @@ class PairNetwork(nn.Module, Generic[Prediction]):
             if number in (depth // 2, depth * 3 // 4, depth):
                 for level, state in zip(levels, states, strict=True):
                     level.append(self.dec_norm(state) if number == depth else state)
-        heads = self.downstream_head1, self.downstream_head2
-        one, two = (
-            head([tokens.float() for tokens in level], view.grid)
-            for head, level, view in zip(heads, levels, views, strict=True)
-        )
-        return one, two
+        return levels
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Prediction, Prediction]:
         """`decode` of B pairs of photos (B, 3, H, W) in [-1, 1]. The first and second photos may differ in size."""

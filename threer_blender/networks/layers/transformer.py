@@ -1,6 +1,6 @@
-"""[R] The transformer blocks of the CroCo family, with rotary positions. torch.
+"""[R] The transformer blocks of the CroCo family, with rotary positions or, where none are given, without. torch.
 
-Weinzaepfel et al., "CroCo v2" (ICCV 2023), which DUSt3R, MASt3R, Splatt3R and Fast3R build on. Parameters are named as
+Weinzaepfel et al., "CroCo v2" (ICCV 2023), which DUSt3R and its descendants build on. Parameters are named as
 in the published checkpoints.
 """
 
@@ -20,22 +20,28 @@ ROPE_BASE = 100.0
 
 
 def rotary(grid: Grid, head_width: int, like: Tensor) -> Tensor:
-    """(2, N, 2, head_width / 4) cosines and sines of the angles by which N tokens on a grid are rotated.
+    """`rotary_at` the places of the N tokens of a grid. `like` has the device and the type."""
+    rows, columns = (torch.arange(side, device=like.device) for side in grid)
+    return rotary_at(torch.cartesian_prod(rows, columns), head_width, like)
 
-    Su et al., "RoFormer" (2021), applied to each axis: half of a head's channels are rotated by the token's row, half
-    by its column. Angle k of an axis is the index times ROPE_BASE^(-4k / head_width). `like` has the device and the
-    type.
+
+def rotary_at(places: Tensor, head_width: int, like: Tensor) -> Tensor:
+    """(2, N, 2, head_width / 4) cosines and sines of the angles by which tokens at `places` (N, 2) are rotated.
+
+    A place is an integer row and column. Su et al., "RoFormer" (2021), applied to each axis: half of a head's channels
+    are rotated by the token's row, half by its column. Angle k of an axis is the index times
+    ROPE_BASE^(-4k / head_width). `like` has the device and the type.
     """
     quarter = head_width // 4
     frequencies = ROPE_BASE ** (-torch.arange(quarter, device=like.device) / quarter)
-    rows, columns = (torch.arange(side, device=like.device) for side in grid)
-    places = torch.cartesian_prod(rows, columns)
     angles = places[:, :, None] * frequencies
     return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
 
 
-def rotated(heads: Tensor, rotations: Tensor) -> Tensor:
-    """Queries or keys (B, heads, N, head_width), rotated by the `rotary` of their positions."""
+def rotated(heads: Tensor, rotations: Tensor | None) -> Tensor:
+    """Queries or keys (B, heads, N, head_width), rotated by the `rotary` of their positions; None rotates nothing."""
+    if rotations is None:
+        return heads
     first, second = heads.unflatten(-1, (2, 2, -1)).unbind(-2)
     cosine, sine = rotations
     both = first * cosine - second * sine, second * cosine + first * sine
@@ -61,7 +67,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, rotations: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, rotations: Tensor | None = None) -> Tensor:
         queries, keys, values = (_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
         attended: Tensor = self.proj(attend(rotated(queries, rotations), rotated(keys, rotations), values))
         return attended
@@ -78,7 +84,9 @@ class CrossAttention(nn.Module):
         self.projv = nn.Linear(width, width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, other: Tensor, rotations: Tensor, other_rotations: Tensor) -> Tensor:
+    def forward(
+        self, tokens: Tensor, other: Tensor, rotations: Tensor | None = None, other_rotations: Tensor | None = None
+    ) -> Tensor:
         queries = rotated(_heads(self.projq(tokens), self.heads), rotations)
         keys = rotated(_heads(self.projk(other), self.heads), other_rotations)
         attended: Tensor = self.proj(attend(queries, keys, _heads(self.projv(other), self.heads)))
@@ -112,7 +120,7 @@ class _Layer(nn.Module):
 class Block(_Layer):
     """A layer of the encoder: (B, N, width) -> the same."""
 
-    def forward(self, tokens: Tensor, rotations: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, rotations: Tensor | None = None) -> Tensor:
         tokens = tokens + self.attn(self.norm1(tokens), rotations)
         return tokens + self.mlp(self.norm2(tokens))
 
@@ -126,7 +134,9 @@ class DecoderBlock(_Layer):
         self.cross_attn = CrossAttention(width, heads)
         self.norm3 = nn.LayerNorm(width, EPSILON)
 
-    def forward(self, tokens: Tensor, other: Tensor, rotations: Tensor, other_rotations: Tensor) -> Tensor:
+    def forward(
+        self, tokens: Tensor, other: Tensor, rotations: Tensor | None = None, other_rotations: Tensor | None = None
+    ) -> Tensor:
         tokens = tokens + self.attn(self.norm1(tokens), rotations)
         tokens = tokens + self.cross_attn(self.norm2(tokens), self.norm_y(other), rotations, other_rotations)
         return tokens + self.mlp(self.norm3(tokens))
