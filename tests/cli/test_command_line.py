@@ -1,6 +1,7 @@
 """Photos to a .blend by the command line, as a technical director runs it. The scene is compared with the truth."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -126,6 +127,17 @@ def test_bundle_beside_the_scene_is_complete(project: Path) -> None:
         assert camera is not None
         errors = camera.project(pointmap.points[pointmap.mask]) - pointmap.photo_pixels()[pointmap.mask]
         assert np.abs(errors).max() < 0.1  # a map's points lie on the rays of its own photo's pixels
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_path_that_is_not_utf_8(project: Path, tmp_path: Path) -> None:
+    """It is written where it was asked for, and printed byte for byte."""
+    output = os.fsencode(tmp_path) + b"/\x80"
+    command = [sys.executable, "-m", "threer_blender", "export", project / "scene.3r", "--format", "ply"]
+    done = subprocess.run([*command, "--output", output], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(b" as PLY in " + output + b"\n")
+    assert any(path.suffix == ".ply" for path in Path(os.fsdecode(output)).iterdir())
 
 
 def test_exit_status_and_last_word_of_a_refusal(tmp_path: Path) -> None:

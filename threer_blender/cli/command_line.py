@@ -6,6 +6,7 @@ Importable without bpy. Only some things need Blender, such as `--output scene.b
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -34,6 +35,10 @@ def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None
     `arguments` are those of this process by default. `data_folder` is the folder for compiled kernels, logs, weights
     and the private environment; by default it is the user's own.
     """
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a path may hold any byte, and Windows' pipes are not UTF-8 by default
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         parsed = parser().parse_args(
             arguments, argparse.Namespace(data_folder=data_folder, json=False, on_message=_Terminal())

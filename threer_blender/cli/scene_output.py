@@ -176,7 +176,7 @@ def protected_stdout() -> Iterator[TextIO]:
     """Within, only writing to the yielded stream reaches stdout. Output of Blender itself is dropped."""
     sys.stdout.flush()
     with (
-        os.fdopen(os.dup(1), "w", encoding="utf-8") as out,
+        os.fdopen(os.dup(1), "w", encoding="utf-8", errors="surrogateescape") as out,  # paths need not be UTF-8
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         contextlib.redirect_stdout(nowhere),
     ):

@@ -1,5 +1,6 @@
 """Splat files into the scene and out of it, and the splats of a reconstruction."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,18 @@ def test_import_and_export_return_the_file(tmp_path: Path, ending: str) -> None:
     files.export_file(obj, tmp_path / f"b{ending}")
     first, second = (splat_files.read(tmp_path / f"{name}{ending}").gaussians for name in "ab")
     assert_same(second, first, 1e-5 if ending == ".ply" else 2e-3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_files_name_may_be_no_utf_8(tmp_path: Path) -> None:
+    """Blender's names are UTF-8, so the object's name replaces the byte. The file comes in."""
+    gaussians = random_gaussians(20)
+    splat_files.write(gaussians, tmp_path / "good.ply")
+    path = tmp_path / "bad\udc80.ply"
+    (tmp_path / "good.ply").rename(path)
+    obj, _notes = files.import_file(path, bpy.context.scene)
+    assert obj.name == "bad?"
+    assert_same(splats.read(obj.data), gaussians, 1e-5)
 
 
 def test_up_in_the_file_is_up_in_blender(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def import_file(
     read = splat_files.read(path, codecs.available(), spz_is_y_up=spz_is_y_up, repair_splatt3r=repair_splatt3r)
     with Changes():
         name = path.parent.name if path.suffix == ".json" else path.stem
+        name = name.encode("utf-8", "replace").decode("utf-8")  # Blender refuses names that are not UTF-8
         geometry = splats.new_geometry(name, read.gaussians, as_mesh=not points.has_point_clouds())
         obj = splats.new_object(name, geometry)
         obj.matrix_world = axes.blender_from_world(read.up) @ Matrix.Translation(read.origin)
