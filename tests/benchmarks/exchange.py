@@ -1,4 +1,4 @@
-"""Solves of other programs: `python -m tests.benchmarks.exchange`. Half a minute.
+"""Solves of other programs: `python -m tests.benchmarks.exchange`. A minute.
 
 Three tables: the models of one scene (sceaux) by several programs, each against COLMAP's; one known scene in every
 format, against its truth; and how long a million points take to read, beside a copy of the file's bytes. Positions are
@@ -16,69 +16,21 @@ from pathlib import Path
 import numpy as np
 
 from tests import splat_variants
-from tests.benchmarks._measure import chosen
+from tests.benchmarks import _measure, _sceaux
 from tests.exchange.solves import scene, test_las
-from tests.real_data import FOLDER
 from threer_blender.exchange.solves import las, ply, reading
-from threer_blender.exchange.solves.solve import Solve, View
-from threer_blender.geometry import similarities
-from threer_blender.model.arrays import FloatArray
+from threer_blender.exchange.solves.solve import Solve
 
-SCEAUX = FOLDER / "sfm_models_sceaux"
-REFERENCE = "colmap_example_model_bin"
-# Of this scene and with the photos' names. The .baf has none, in an order of its own.
-MODELS = ("colmap_example_model_txt", "VisualSFM_example.nvm", "OpenSfM_example_meshed.json")
-BAF, TRAJECTORIES = "meshroom_example.baf", ("open3d_example.json", "open3d_example.log")
 MILLION = 1_000_000
-
-
-def differences(poses: FloatArray, truth: FloatArray) -> tuple[float, float]:
-    """The largest differences of positions (share of the extent) and of rotations (degrees) of poses (N, 4, 4)."""
-    fitted = similarities.fit(poses[None, :, :3, 3], truth[None, :, :3, 3], np.ones((1, len(poses))))
-    positions = fitted.apply(poses[None, :, :3, 3])[0]
-    extent = np.linalg.norm(truth[:, :3, 3] - truth[:, :3, 3].mean(axis=0), axis=1).max()
-    distance = np.linalg.norm(positions - truth[:, :3, 3], axis=1).max() / extent
-    relative = np.swapaxes(fitted.rotation[0] @ poses[:, :3, :3], 1, 2) @ truth[:, :3, :3]
-    sine = np.linalg.norm(relative - np.swapaxes(relative, 1, 2), axis=(1, 2)) / np.sqrt(8)
-    return float(distance), float(np.degrees(np.arcsin(np.clip(sine, 0, 1))).max())
-
-
-def focal(view: View) -> float:
-    """Focal length over the picture's larger side."""
-    width, height = (view.lens.width, view.lens.height) if view.lens.width else (2832, 2128)  # Sceaux's photos
-    return view.lens.intrinsics(width, height)[0] / max(width, height)
 
 
 def sceaux() -> None:
     """Real files of one scene, each against COLMAP's."""
-    reference = {Path(view.name).name: view for view in reading.read(SCEAUX / REFERENCE).views}
-    print(f"| model of sceaux | cameras | position | angle, degrees | focal length |\n{'|---' * 5}|")
-    for name in MODELS:
-        views = {Path(view.name).name: view for view in reading.read(SCEAUX / name).views}
-        row(name, [views[each] for each in reference], list(reference.values()))
-    nameless = reading.read(SCEAUX / BAF).views
-    row(BAF, nameless, in_order_of(nameless, list(reference.values())))
-    first, second = (reading.read(SCEAUX / name).views for name in TRAJECTORIES)
-    row(" against ".join(TRAJECTORIES), first, second)
 
+    def form(cell: object) -> str:
+        return f"{cell:.1e}" if isinstance(cell, float) else str(cell)
 
-def in_order_of(views: list[View], others: list[View]) -> list[View]:
-    """The view of `others` that corresponds to each of `views`, found by the distances from all other cameras."""
-
-    def signatures(several: list[View]) -> FloatArray:
-        centres = np.array([view.world_from_camera[:3, 3] for view in several])
-        distances = np.sort(np.linalg.norm(centres[:, None] - centres[None], axis=2), axis=1)
-        return distances / distances.mean()
-
-    cost = np.abs(signatures(views)[:, None] - signatures(others)[None]).sum(axis=2)
-    return [others[index] for index in cost.argmin(axis=1)]
-
-
-def row(name: str, views: list[View], truth: list[View]) -> None:
-    poses, true = (np.array([view.world_from_camera for view in each]) for each in (views, truth))
-    distance, angle = differences(poses, true)
-    ratio = np.median([focal(one) / focal(other) for one, other in zip(views, truth, strict=True)])
-    print(f"| {name} | {len(views)} | {distance:.1e} | {angle:.1e} | {ratio - 1:+.1e} |", flush=True)
+    _measure.table(_sceaux.HEAD, _sceaux.rows(), form)
 
 
 def formats() -> None:
@@ -88,7 +40,7 @@ def formats() -> None:
         with tempfile.TemporaryDirectory() as folder:
             solve = reading.read(scene.write(program, Path(folder)))
         truth = np.array([camera.world_from_camera for camera in scene.truth(program)])
-        distance, angle = differences(np.array([view.world_from_camera for view in solve.views]), truth)
+        distance, angle = _sceaux.differences(np.array([view.world_from_camera for view in solve.views]), truth)
         points = 0.0 if solve.points is None else float(np.abs(solve.points.positions - scene.points()).max())
         print(f"| {program} | {len(solve.views)} | {distance:.1e} | {angle:.1e} | {points:.1e} |", flush=True)
 
@@ -152,11 +104,11 @@ def speed() -> None:
 
 
 def main() -> None:
-    chosen(__doc__)
-    if SCEAUX.is_dir():
+    _measure.chosen(__doc__)
+    if _sceaux.SCEAUX.is_dir():
         sceaux()
     else:
-        print(f"The models of sceaux are not there ({SCEAUX}).")
+        print(f"The models of sceaux are not there ({_sceaux.SCEAUX}).")
     formats()
     speed()
 
