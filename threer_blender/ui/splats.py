@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .. import splat_files
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..scene.splats import files, layers, look, native, splats
 from . import work
 from .buttons import HIDDEN, Asks, AsksForFiles, Button, Drop, entry, registration
@@ -72,7 +72,7 @@ def _summary(faults: Mapping[str, str], count: int) -> str:
     names = list(faults)
     text = f"{len(faults)} of {count} files were not imported. {' '.join(faults[name] for name in names[:EXPLAINED])}"
     if len(names) > EXPLAINED:
-        text += f" Nor were {', '.join(map(repr, names[EXPLAINED:]))}."
+        text += f" Nor were {', '.join(map(quoted, names[EXPLAINED:]))}."
     return text
 
 
