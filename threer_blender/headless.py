@@ -28,9 +28,11 @@ from .jobs.messages import (
     Request,
 )
 from .jobs.process import Job
+from .model import shared_cameras
 from .model.engine import Engine
 from .model.errors import Cancelled, UserError, quoted
 from .model.reconstruction import Reconstruction
+from .model.shared_cameras import SolveComparison
 from .model.textured_mesh import TexturedMesh
 
 DEFAULT_ENGINE = "colmap"
@@ -168,6 +170,16 @@ def mesh(
     """
     run(mesh_request(folder, faces, texture), data_folder or environment.user_folder(), on_message)
     return mesh_file.read(Path(folder) / bundle_folder.MESH)
+
+
+def compare(folder: str | Path, reference: str | Path) -> SolveComparison:
+    """Compares the cameras of the result in the bundle `folder` with those of the one in `reference`.
+
+    Raises UserError where a folder holds no result, or the two share no photo with a camera in both.
+    """
+    return shared_cameras.compare(
+        *(shared_cameras.cameras_by_content(bundle.read(each)) for each in (folder, reference))
+    )
 
 
 def result(job: Job, on_message: OnMessage | None = None) -> Reconstruction:

@@ -20,8 +20,9 @@ from threer_blender.geometry.alignment.global_alignment import AlignedView, Alig
 from threer_blender.geometry.focal import focal_from_points
 from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.geometry.poses import pnp
-from threer_blender.geometry.similarities import Similarities, Similarity, procrustes
+from threer_blender.geometry.similarities import Similarities
 from threer_blender.model.arrays import Array
+from threer_blender.model.similarity import Similarity, procrustes
 
 STEPS, RATE, LAST_RATE = 300, 0.01, 1e-6
 CONFIDENT = 3.0  # the confidence that its PnP asks for

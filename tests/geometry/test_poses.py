@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import poses, similarities
+from threer_blender.geometry import poses
 from threer_blender.geometry.pairs.pairs import PairPrediction
 from threer_blender.model.arrays import Array
+from threer_blender.model.similarity import procrustes
 
 RANDOM = np.random.default_rng(0)
 
@@ -62,7 +63,7 @@ def test_pnp_bears_what_procrustes_does_not() -> None:
     backward = answers.predict(1, 0)
     weights = prediction.confidence_first * backward.confidence_second
     points = prediction.points_first.reshape(-1, 3), backward.points_second.reshape(-1, 3)
-    similarity = similarities.procrustes(*points, weights.ravel())
+    similarity = procrustes(*points, weights.ravel())
     # The oracle moves outliers along their own camera's rays. The second photo's still project to their pixels.
     assert off(actual.camera_from_world[:3, :3]) < 0.02
     assert off(similarity.rotation) > 10 * off(actual.camera_from_world[:3, :3])

@@ -5,8 +5,8 @@ import pytest
 
 from tests import oracle
 from threer_blender.geometry import view_prediction
-from threer_blender.geometry.similarities import Similarity
 from threer_blender.geometry.view_prediction import robust_similarity
+from threer_blender.model.similarity import Similarity
 
 
 def test_robust_similarity_ignores_a_third_of_outliers() -> None:

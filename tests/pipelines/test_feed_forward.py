@@ -23,9 +23,9 @@ from tests.engines.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_
 from threer_blender.engines import options as shared_options
 from threer_blender.engines import registry
 from threer_blender.geometry.features import retrieval
-from threer_blender.geometry.similarities import procrustes
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction
+from threer_blender.model.similarity import procrustes
 from threer_blender.networks import checkpoints, map_anything, vggt, vggt_omega
 from threer_blender.pictures import photos
 from threer_blender.pipelines import feed_forward

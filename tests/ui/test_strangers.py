@@ -16,7 +16,7 @@ from tests.blender.extension import part, roots
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.model.reconstruction import Reconstruction
-from threer_blender.scene import build, cameras, identity, layers, shot_errors, shots, startup, tracks, world
+from threer_blender.scene import build, cameras, identity, layers, several, shot_errors, shots, startup, tracks, world
 
 pytest_plugins = ["tests.blender.extension"]
 
@@ -30,7 +30,7 @@ KEYS = [
     shot_errors.FACTS, shot_errors.SUSPICIOUS, shot_errors.DETAILS, cameras.ERROR, cameras.ERROR_BEFORE,
     cameras.WIDTH, cameras.HEIGHT, cameras.PIXEL_ASPECT, cameras.PHOTO, cameras.FRAME, cameras.FRAMES,
     cameras.FRAME_RATE, cameras.FIRST_FRAME, build.UPRIGHT, identity.ANTIALIASED, layers.SOLVED, shots.LENS_RESIDUAL,
-    shots.SMOOTHING, tracks.BAD, world.WORLD,
+    shots.SMOOTHING, tracks.BAD, world.WORLD, several.COMPARED, several.WORST,
 ]  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def draw_all() -> None:
     context = SimpleNamespace(scene=bpy.context.scene, object=None)
     if part("ui.alignment").THREER_PT_alignment.poll(context):
         drawn("ui.alignment", "THREER_PT_alignment")
+    drawn("ui.several", "THREER_PT_several")
     if part("ui.tracking").THREER_PT_tracking.poll(context):
         drawn("ui.tracking", "THREER_PT_tracking")
         drawn("ui.mending", "THREER_PT_mending")

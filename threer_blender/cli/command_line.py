@@ -22,7 +22,7 @@ from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
 from ..pictures import shot_budget
 from ..reports.shot_report import report
-from . import meshing, resolving, scene_output, upkeep
+from . import comparing, meshing, resolving, scene_output, upkeep
 from .scene_output import SceneFiles
 
 Say = Callable[[Message], None]
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     upkeep.add_verbs(verbs)
     resolving.add_verb(verbs)
     meshing.add_verb(verbs)
+    comparing.add_verb(verbs)
     return parser
 
 

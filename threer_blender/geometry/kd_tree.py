@@ -33,6 +33,15 @@ class Tree:
         in_bands(_search, 0, len(queries), self._points, self._axes, queries, index, square)
         return self._order[index], np.sqrt(square)
 
+    def mean_distance(self, queries: Array, count: int) -> FloatArray:
+        """(M,) for each query (M, 3), finite, the mean distance to its `count` nearest points; to all where these are
+        fewer. A query that is itself a point has that one among them, at distance 0."""
+        queries = np.ascontiguousarray(queries, np.float64)
+        mean = np.empty(len(queries))
+        nearest = min(count, len(self._points))
+        in_bands(_search_many, 0, len(queries), self._points, self._axes, queries, nearest, mean)
+        return mean
+
 
 @compiled()
 def _build(points: FloatArray, order: IntArray, axes: NDArray[np.int8]) -> None:
@@ -125,6 +134,60 @@ def _search(
                 if candidate < best:
                     best, nearest_index = candidate, i
         index[q], square[q] = nearest_index, best
+
+
+@compiled()
+def _search_many(
+    first: int,
+    last: int,
+    points: FloatArray,
+    axes: NDArray[np.int8],
+    queries: FloatArray,
+    count: int,
+    mean: FloatArray,
+) -> None:
+    """Fills `mean` for the queries in range(first, last): the mean distance to the `count` nearest points."""
+    lows, highs, bounds = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST)
+    squares = np.empty(count)  # the least so far, in ascending order
+    for q in range(first, last):
+        squares[:] = np.inf
+        lows[0], highs[0], bounds[0], depth = 0, len(points), 0.0, 1
+        while depth:
+            depth -= 1
+            low, high = lows[depth], highs[depth]
+            if bounds[depth] >= squares[count - 1]:
+                continue
+            while high - low > _LEAF:
+                middle = (low + high) // 2
+                axis = axes[middle]
+                across = queries[q, axis] - points[middle, axis]
+                _insert(squares, _squared_distance(points, middle, queries, q))
+                bounds[depth] = across * across
+                if across < 0:
+                    lows[depth], highs[depth] = middle + 1, high
+                    high = middle
+                else:
+                    lows[depth], highs[depth] = low, middle
+                    low = middle + 1
+                depth += 1
+            for i in range(low, high):
+                _insert(squares, _squared_distance(points, i, queries, q))
+        total = 0.0
+        for k in range(count):
+            total += np.sqrt(squares[k])
+        mean[q] = total / count
+
+
+@compiled()
+def _insert(squares: FloatArray, candidate: float) -> None:
+    """Puts a number into its place among ascending ones, where it is smaller than the largest, which goes."""
+    k = len(squares) - 1
+    if candidate >= squares[k]:
+        return
+    while k > 0 and squares[k - 1] > candidate:
+        squares[k] = squares[k - 1]
+        k -= 1
+    squares[k] = candidate
 
 
 @compiled()

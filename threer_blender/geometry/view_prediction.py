@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..model.arrays import Array, FloatArray
+from ..model.similarity import Similarity, procrustes
 from .focal import focal_from_points
 from .poses import pnp
 from .robust_losses import GemanMcClure
-from .similarities import Similarity, procrustes
 
 ROUNDS = 12  # of reweighting
 ALIGNED = 4000  # a similarity is fitted to up to twice as many pairs of points; more add nothing

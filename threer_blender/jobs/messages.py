@@ -151,6 +151,23 @@ class MakeMesh:
 
 
 @dataclass(frozen=True)
+class MeasurePoints:
+    """Measure how far each of the `points` is from its nearest neighbours, on average over so many `neighbours`.
+
+    `points` is a file as `files.point_file` writes it. Neighbours are those in the file `targets`, or where that is "",
+    the other points. The distances go into the file `output`.
+    """
+
+    noun: ClassVar = "measurement"
+
+    points: str
+    output: str
+    targets: str = ""
+    neighbours: int = 1
+    version: str = __version__
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Stop. Where the last Progress said `cancel_delivers`, deliver the result; else leave nothing behind."""
 
@@ -213,13 +230,13 @@ class Done:
 
 @dataclass(frozen=True)
 class Finished:
-    """A download, a set-up, an undistortion, a calibration or a mesh is complete; `text` is a sentence about it."""
+    """A request that makes no bundle is complete, such as a download or a mesh; `text` is a sentence about it."""
 
     text: str
 
 
 Bundled = ReconstructionRequest | Import | SolveAgain  # the requests that end in a bundle
-Request = Bundled | Download | SetUp | Undistort | Calibrate | MakeMesh
+Request = Bundled | Download | SetUp | Undistort | Calibrate | MakeMesh | MeasurePoints
 Ended = Done | Finished | Failed
 Message = Request | Cancel | Progress | Notice | Preview | Ended
 LARGEST = 1e18  # every number in a message is smaller than this, whatever its sign
@@ -233,6 +250,7 @@ KINDS: dict[str, type[Message]] = {
     "calibrate": Calibrate,
     "resolve": SolveAgain,
     "mesh": MakeMesh,
+    "measure": MeasurePoints,
     "cancel": Cancel,
     "progress": Progress,
     "warning": Notice,

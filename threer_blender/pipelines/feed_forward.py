@@ -23,12 +23,12 @@ from ..geometry.clouds import assembly, cleaning
 from ..geometry.clouds.voxels import Voxels
 from ..geometry.features import retrieval
 from ..geometry.features.database import Excluded
-from ..geometry.similarities import Similarity
 from ..geometry.view_prediction import ViewPrediction
 from ..model.arrays import Array
 from ..model.engine import Engine, Report, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import MEDIAN_DEPTH, Photo, Reconstruction
+from ..model.similarity import Similarity
 from ..networks import checkpoints
 from ..networks.inputs import Input
 from ..networks.view_inputs import shows_photo

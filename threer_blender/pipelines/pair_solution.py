@@ -16,11 +16,12 @@ from ..geometry.alignment.initial_poses import Unconnected
 from ..geometry.clouds import assembly
 from ..geometry.focal import focal_from_points
 from ..geometry.pairs.pairs import Matches, PairPrediction, PairStore
-from ..geometry.similarities import Similarities, Similarity, procrustes
+from ..geometry.similarities import Similarities
 from ..model.arrays import AnyFloatArray, Array, BoolArray, FloatArray
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, PhotoFromMap, Unregistered
+from ..model.similarity import Similarity, procrustes
 
 ALIGNING = Stage("aligning", "Bringing the photos together", 0.5)  # weight: seconds per photo
 GUESSED = (

@@ -34,7 +34,10 @@ Objects = dict[str, bpy.types.Object]
 
 
 def build(
-    reconstruction: Reconstruction, bundle_folder: str | Path, scene: bpy.types.Scene | None = None
+    reconstruction: Reconstruction,
+    bundle_folder: str | Path,
+    scene: bpy.types.Scene | None = None,
+    beside: bool = False,
 ) -> bpy.types.Object:
     """Puts `reconstruction` into `scene` (by default the current one) and returns its root empty.
 
@@ -48,8 +51,10 @@ def build(
     with Changes() as changes:
         was_empty = startup.is_empty(scene)
         solve = identity.solve_id(reconstruction)
+        if beside and identity.find(scene, solve):
+            solve = identity.beside(scene, solve)
         existing = identity.find(scene, solve)
-        if ROOT not in existing:  # photos may have been added to those that were solved before
+        if ROOT not in existing and not beside:  # photos may have been added to those that were solved before
             existing = identity.find(scene, identity.largest_solve_within(scene, reconstruction.photos)) or existing
         root = existing.get(ROOT) or _new_root(reconstruction)
         if ROOT not in existing:
@@ -145,7 +150,7 @@ def _cameras(
     """Role -> camera object, new or updated, for every solved camera."""
     roles = identity.camera_roles(reconstruction.photos)
     sample, _ = axes.sampled_points(reconstruction)
-    scale = root.matrix_basis.median_scale
+    scale = _scale(root)
     size = _display_size(reconstruction) * scale
     camera_objects = {}
     for index, photo in enumerate(reconstruction.photos):
@@ -172,7 +177,7 @@ def _shots(
 ) -> Objects:
     """Role -> camera object, new or updated, for every shot."""
     sample, _ = axes.sampled_points(reconstruction)
-    scale = root.matrix_basis.median_scale
+    scale = _scale(root)
     camera_objects = {}
     for shot in reconstruction.shots:
         role = shots.role(shot)
@@ -189,6 +194,11 @@ def _shots(
         _adopt(changes, obj, root)
         camera_objects[role] = obj
     return camera_objects
+
+
+def _scale(root: bpy.types.Object) -> float:
+    """The scale at which a root's reconstruction stands. A new root has no evaluated matrix yet."""
+    return float((root.matrix_world if root.parent else root.matrix_basis).median_scale)
 
 
 def _display_size(reconstruction: Reconstruction) -> float:

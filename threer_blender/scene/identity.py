@@ -43,6 +43,15 @@ def solve_id(reconstruction: Reconstruction) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
+def beside(scene: bpy.types.Scene, solve: str) -> str:
+    """An id for one more result of the photos with the id `solve`, which no result in `scene` has."""
+    used = {text(obj, SOLVE) for obj in scene.objects}
+    number = 2
+    while f"{solve} {number}" in used:
+        number += 1
+    return f"{solve} {number}"
+
+
 def camera_roles(photos: list[Photo]) -> dict[str, str]:
     """Name of a photo -> role of its camera, which depends on the photo's content. Copies of one file are numbered."""
     counts: Counter[str] = Counter()
@@ -54,12 +63,15 @@ def camera_roles(photos: list[Photo]) -> dict[str, str]:
 
 
 def largest_solve_within(scene: bpy.types.Scene, photos: list[Photo]) -> str:
-    """The id of the largest solve in `scene` whose photos are all among `photos`; "" where there is none."""
+    """The id of the largest solve in `scene` whose photos are all among `photos`; "" where there is none.
+
+    Results that were put beside another one (`beside`) do not count.
+    """
     roles, cameras = set(camera_roles(photos).values()), defaultdict(set)
     for candidate in scene.objects:
         if text(candidate, ROLE).startswith("camera "):
             cameras[text(candidate, SOLVE)].add(text(candidate, ROLE))
-    fitting = {solve: len(mine) for solve, mine in cameras.items() if solve and mine <= roles}
+    fitting = {solve: len(mine) for solve, mine in cameras.items() if solve and " " not in solve and mine <= roles}
     return max(fitting, key=lambda solve: fitting[solve], default="")
 
 

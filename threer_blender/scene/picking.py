@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import bpy
 import numpy as np
@@ -69,6 +68,16 @@ def visible_points(root: bpy.types.Object) -> FloatArray:
     return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
 
 
+def positions(obj: bpy.types.Object) -> Array:
+    """(N, 3) float32 in the object's own coordinates: all points of an object, whether or not they are visible."""
+    attribute = obj.data.attributes.get("position")
+    if attribute is None:
+        return np.zeros((0, 3), np.float32)
+    local = np.empty((len(attribute.data), 3), np.float32)
+    attribute.data.foreach_get("vector", local.reshape(-1))
+    return local
+
+
 def _counts(obj: bpy.types.Object) -> bool:
     """Whether an object's points can be picked."""
     if obj.type not in ("MESH", "POINTCLOUD"):
@@ -79,11 +88,7 @@ def _counts(obj: bpy.types.Object) -> bool:
 
 def _points_of(obj: bpy.types.Object) -> FloatArray:
     """(N, 3) float32 in Blender's world: those points of an object that can be picked."""
-    positions = obj.data.attributes.get("position")
-    if positions is None:
-        return np.zeros((0, 3), np.float32)
-    local = np.empty((len(positions.data), 3), np.float32)
-    positions.data.foreach_get("vector", local.reshape(-1))
+    local = positions(obj)
     if is_splats(obj):
         visible = opacities(obj.data) >= OPAQUE
     elif identity.text(obj, identity.ROLE) == identity.CLOUD:
@@ -108,6 +113,7 @@ def _values(obj: bpy.types.Object, name: str) -> Array:
 
 def _threshold(obj: bpy.types.Object) -> float:
     """The confidence below which an object's points are hidden."""
-    modifier: Any = next((each for each in obj.modifiers if each.type == "NODES" and each.node_group), None)
-    value = None if modifier is None else points.input_value(modifier, look.THRESHOLD)
+    modifiers = (each for each in obj.modifiers if each.type == "NODES" and each.node_group)
+    values = (points.input_value(each, look.THRESHOLD) for each in modifiers)
+    value = next((each for each in values if each is not None), None)
     return float(value) if isinstance(value, int | float) else -np.inf

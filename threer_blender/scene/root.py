@@ -11,7 +11,7 @@ from mathutils import Matrix
 from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
 from ..model.gaussian_transform import UNIFORM
-from . import build
+from . import build, identity
 
 
 def matrix(root: bpy.types.Object) -> FloatArray:
@@ -24,14 +24,15 @@ def matrix(root: bpy.types.Object) -> FloatArray:
 
 
 def place(root: bpy.types.Object, world: FloatArray) -> None:
-    """Sets the root's matrix (4, 4). The clip ranges and display sizes of the cameras follow its scale.
+    """Sets the root's matrix (4, 4). Clip ranges and display sizes of cameras follow its scale, merged results' too.
 
     Empties `build.UPRIGHT`, the sentence on what told which way is up: from now on it is the artist.
     """
     factor = float(np.cbrt(np.linalg.det(world[:3, :3]) / np.linalg.det(matrix(root)[:3, :3])))
     root.matrix_world = Matrix(world.tolist())
     root[build.UPRIGHT] = ""
-    for camera in cameras(root):
+    merged = [each for each in root.children_recursive if identity.text(each, identity.ROLE) == identity.ROOT]
+    for camera in [camera for each in (root, *merged) for camera in cameras(each)]:
         data = camera.data
         data.clip_start, data.clip_end = data.clip_start * factor, data.clip_end * factor
         data.display_size *= factor

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 import bpy
 import numpy as np
 
+from ..model import shared_cameras
 from ..model.arrays import Array, FloatArray
 from ..model.reconstruction import Reconstruction, Shot
 from ..model.reconstruction_transform import transformed
 from . import axes, identity
 
 WORLD = "threer_world"  # on the root: its world from the bundle's, 16 numbers row by row; absent where it is the same
-ALIKE = np.radians(0.5)  # rotations that differ by less count as equal
 SAME = 1e-4  # a similarity this near to the identity counts as that: the same result was imported again
 
 
@@ -70,28 +70,5 @@ def root_from_solved(
     if not both:
         return None
     solved, standing = (np.array(poses) for poses in zip(*both, strict=True))
-    matrix = similarity(solved, standing)
+    matrix = shared_cameras.align(solved, standing).target_from_source
     return None if np.abs(matrix - np.eye(4)).max() < SAME else matrix
-
-
-def similarity(solved: FloatArray, standing: FloatArray) -> FloatArray:
-    """(4, 4) the similarity that brings the camera poses `solved` (N, 4, 4) onto `standing`. A minority may disagree.
-
-    The rotation is that of the one camera with which the others agree best. Scale and translation are medians over the
-    cameras that agree with it. Where there is one camera, or all are in one place, the scale is 1.
-    """
-    candidates = standing[:, :3, :3] @ solved[:, :3, :3].transpose(0, 2, 1)
-    agreement = np.einsum("aij,bij->ab", candidates, candidates)  # 1 + 2 times the cosine of the angle between two
-    angles = np.arccos(((agreement - 1) / 2).clip(-1, 1))
-    best = angles.sum(1).argmin()
-    agreeing, rotation = angles[best] <= max(2 * np.median(angles[best]), ALIKE), candidates[best]
-    rotated_centres, standing_centres = solved[agreeing, :3, 3] @ rotation.T, standing[agreeing, :3, 3]
-    distances, standing_distances = (
-        np.linalg.norm(centres[:, None] - centres, axis=2) for centres in (rotated_centres, standing_centres)
-    )
-    distant = (distances > SAME) & (standing_distances > SAME)
-    scale = float(np.median(standing_distances[distant] / distances[distant])) if distant.any() else 1.0
-    matrix = np.eye(4)
-    matrix[:3, :3] = scale * rotation
-    matrix[:3, 3] = np.median(standing_centres - scale * rotated_centres, axis=0)
-    return matrix

@@ -21,6 +21,7 @@ from . import (
     properties,
     proxies,
     references,
+    several,
     smoothing,
     solves,
     splats,
@@ -46,7 +47,7 @@ _parts = (
         references,
         drawn_masks,
     ),
-    *(panel, picks, survey, alignment, tracking, error_graph, smoothing, mending, arrival),
+    *(panel, picks, survey, alignment, several, tracking, error_graph, smoothing, mending, arrival),
 )
 
 

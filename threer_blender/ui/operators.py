@@ -103,8 +103,14 @@ class THREER_OT_import_result(AsksForFolder, bpy.types.Operator):
     bl_label = "Import Reconstruction"
     bl_options = {"UNDO"}
 
+    beside: bpy.props.BoolProperty(
+        name="Beside",
+        description="A result of the same photos stays, to compare both. Else this one takes its place",
+        options={"SKIP_SAVE"},
+    )
+
     def run(self, context: bpy.types.Context) -> None:
-        work.import_result(self.folder, context.scene)
+        work.import_result(self.folder, context.scene, beside=self.beside)
 
 
 class THREER_OT_dismiss_result(Button, bpy.types.Operator):

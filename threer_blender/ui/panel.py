@@ -7,7 +7,16 @@ from typing import Any
 
 import bpy
 
-from ..jobs.messages import Calibrate, Download, Import, MakeMesh, ReconstructionRequest, Request, SolveAgain
+from ..jobs.messages import (
+    Calibrate,
+    Download,
+    Import,
+    MakeMesh,
+    MeasurePoints,
+    ReconstructionRequest,
+    Request,
+    SolveAgain,
+)
 from ..model.engine import Engine, Option
 from ..scene.splats.splats import is_splats
 from . import (
@@ -164,6 +173,8 @@ def _title(request: Request) -> str:
         return "a shot, solved again"
     if isinstance(request, MakeMesh):
         return f"mesh of {Path(request.bundle).name}"
+    if isinstance(request, MeasurePoints):
+        return "distances of points"
     if isinstance(request, Calibrate):
         return f"lens grid, {words.count(len(request.photos), 'photo')}"
     return request.weights if isinstance(request, Download) else "the environment"

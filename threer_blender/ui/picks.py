@@ -133,6 +133,10 @@ class Picker(OfResult):
         """The points to click; None where the operator needs no clicks."""
         raise NotImplementedError
 
+    def candidates(self) -> Array:
+        """(N, 3) the points that the next click can mean, in Blender's world."""
+        return self._places
+
     def picked(self, count: int) -> FloatArray:
         """(N, 3) the points in Blender's world, at least `count`. Raises UserError where there are fewer."""
         points = np.array([pick.co for pick in self.picks], np.float64).reshape(-1, 3)
@@ -200,7 +204,7 @@ class Picker(OfResult):
         count = len(self._clicks.points)
         mouse = event.mouse_x - region.x, event.mouse_y - region.y
         radius = picking.RADIUS * context.preferences.system.ui_scale
-        add(self._places, region_3d.perspective_matrix, (region.width, region.height), mouse, radius)
+        add(self.candidates(), region_3d.perspective_matrix, (region.width, region.height), mouse, radius)
         if len(self._clicks.points) > count:
             self._say(context)
         return True

@@ -187,15 +187,15 @@ def _redraw_with_values() -> float | None:
 
 
 def import_result(
-    folder: Path, scene: bpy.types.Scene, reconstruction: Reconstruction | None = None
+    folder: Path, scene: bpy.types.Scene, reconstruction: Reconstruction | None = None, beside: bool = False
 ) -> bpy.types.Object:
     """Puts the result in `folder` into `scene` and returns its root.
 
-    `reconstruction` is the result, where it has been read already. Raises UserError where it cannot be read or shown;
-    then the scene is untouched.
+    `reconstruction` is the result, where it has been read already. `beside` is as in `build`. Raises UserError where it
+    cannot be read or shown; then the scene is untouched.
     """
     is_first = startup.is_empty(scene)
-    root = build(reconstruction or bundle.read(folder), folder, scene)
+    root = build(reconstruction or bundle.read(folder), folder, scene, beside)
     if is_first:
         arrival.present(root, scene)
     results.forget(folder, current().data_folder)

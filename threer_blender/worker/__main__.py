@@ -31,6 +31,7 @@ from ..jobs.messages import (
     Failed,
     Import,
     MakeMesh,
+    MeasurePoints,
     Message,
     ReconstructionRequest,
     Request,
@@ -73,6 +74,7 @@ MODULES: dict[type[Request], str] = {
     Import: "importing",
     SolveAgain: "resolving",
     MakeMesh: "meshing",
+    MeasurePoints: "measuring",
 }
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
 _ending = threading.Lock()  # taken for good by the thread that ends this process: the main one, or the watcher

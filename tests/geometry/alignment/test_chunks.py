@@ -15,10 +15,10 @@ import pytest
 from tests import oracle
 from threer_blender.geometry.alignment import chunks
 from threer_blender.geometry.features import retrieval
-from threer_blender.geometry.similarities import Similarity, procrustes
 from threer_blender.geometry.view_prediction import ViewPrediction
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
+from threer_blender.model.similarity import Similarity, procrustes
 
 SETTINGS = chunks.ChunkSettings(size=60, overlap=15)
 

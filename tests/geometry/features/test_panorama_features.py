@@ -15,11 +15,11 @@ from tests.geometry.sfm.synthetic_matches import silent
 from threer_blender.geometry.features import features, panorama_features
 from threer_blender.geometry.features.database import FeatureSettings, Matched, Search, add_image, read_verified
 from threer_blender.geometry.sfm import mapping
-from threer_blender.geometry.similarities import procrustes
 from threer_blender.model import lens
 from threer_blender.model.arrays import Array, FloatArray
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo
+from threer_blender.model.similarity import procrustes
 
 WIDTH = 384
 SETTINGS = FeatureSettings(long_side=1000, features=900, first_octave=0, affine=False)

@@ -17,10 +17,10 @@ import numpy as np
 
 from ...model.arrays import Array, FloatArray
 from ...model.errors import UserError
+from ...model.similarity import IDENTITY, Similarity
 from .. import rotations
 from ..levenberg_marquardt import Options, levenberg_marquardt
 from ..robust_losses import Cauchy
-from ..similarities import IDENTITY, Similarity
 from ..view_prediction import ViewPrediction, robust_similarity
 
 Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
