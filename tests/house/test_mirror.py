@@ -30,6 +30,8 @@ ELSEWHERE = {
     "networks/*dust3r.py": "networks/test_parity.py",
     "networks/mast3r.py": "networks/test_parity.py",
     "networks/splatt3r.py": "networks/test_parity.py",
+    "networks/cut3r.py": "networks/test_parity_online.py",
+    "networks/must3r.py": "networks/test_parity_online.py",
     "networks/spann3r.py": "networks/test_parity_online.py",
     "networks/*.py": "networks/test_parity_views.py",
     # The same tests hold every format of splats

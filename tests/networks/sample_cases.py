@@ -21,7 +21,7 @@ from tests.networks.seeded import read_layout
 from threer_blender.model.arrays import Array
 
 BYTES = 92_000  # of a small case's values and their indices
-FEWER_BYTES = {"spann3r_memory": 76_000}  # its names and metadata are long
+FEWER_BYTES = {"spann3r_memory": 76_000, "cut3r": 84_000}  # of cases with many names or much metadata
 CASES = (  # one for each network: those with the most outputs, views of two shapes, or more than one view
     "dust3r_224_linear.224x224-224x224",
     "dust3r_512_dpt.224x160-160x224",
@@ -33,6 +33,9 @@ CASES = (  # one for each network: those with the most outputs, views of two sha
     "da3_base.3x154x224",
     "spann3r.5x112x144",
     "spann3r_memory.44x140",
+    "cut3r.4x96x128",
+    "must3r.4x112x176",
+    "pi3.3x126x98",
 )
 WITHOUT_LAYOUT = ("spann3r_memory",)  # a part of another model
 

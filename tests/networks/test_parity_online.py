@@ -9,7 +9,7 @@ import torch
 
 from tests.networks import seeded
 from tests.networks.parity import CLOSE, Case, Networks, cases, difference, is_points, log_difference, log_length
-from threer_blender.networks import checkpoints, spann3r, spatial_memory
+from threer_blender.networks import checkpoints, cut3r, must3r, spann3r, spatial_memory
 from threer_blender.networks.spatial_memory import MemorySettings
 
 
@@ -18,10 +18,11 @@ def networks() -> Networks:
     return Networks()
 
 
-def compare(actual: dict[str, torch.Tensor], case: Case) -> None:
-    """Every published output of the case is ours within CLOSE, points and confidences in their logarithms too."""
-    expected = case.expected()
-    assert expected
+def compare(actual: dict[str, torch.Tensor], case: Case, without: tuple[str, ...] = ()) -> None:
+    """Every published output of the case, `without` some, is ours within CLOSE; points and confidences in their
+    logarithms too."""
+    expected = {name: theirs for name, theirs in case.expected().items() if name not in without}
+    assert expected.keys() == actual.keys()
     for name, theirs in expected.items():
         ours = theirs.of(actual[name])
         assert difference(ours, theirs.values) < CLOSE, name
@@ -103,3 +104,53 @@ def test_spann3r_memory(case: Case) -> None:
         theirs = expected.pop(name)
         assert difference(theirs.of(ours.sort().values), theirs.values) < close
     assert not expected
+
+
+@pytest.mark.parametrize("case", cases("cut3r"))
+def test_cut3r(case: Case, networks: Networks) -> None:
+    """The third frame leaves no trace in the state."""
+    network: Any = networks.get(case, cut3r.CUT3R, cut3r.rename)
+    actual: dict[str, torch.Tensor] = {}
+    with torch.inference_mode():
+        states = [network.initial()]
+        for number, (image, update) in enumerate(zip(case.images(), case.facts["update"], strict=True)):
+            prediction, state = network.step(states[-1], image * 2 - 1, update, complete=True)
+            states.append(state)
+            actual |= {
+                f"view{number}.camera_pose": prediction.pose,
+                f"view{number}.pts3d_in_self_view": prediction.local.points,
+                f"view{number}.conf_self": prediction.local.confidence,
+                f"view{number}.pts3d_in_other_view": prediction.shared.points,
+                f"view{number}.conf": prediction.shared.confidence,
+                f"view{number}.rgb": prediction.colours,
+            }
+    for number, state in enumerate(states):
+        for name, tokens in (("state", state.tokens), ("memory", state.memory)):
+            actual |= {f"{name}{number}.first": tokens[:, :2], f"{name}{number}.norm": tokens.norm(dim=-1)}
+    compare(actual, case)
+
+
+@pytest.mark.parametrize("case", cases("must3r"))
+def test_must3r(case: Case, networks: Networks) -> None:
+    """Two frames at once, two more one by one, and the first one again from the whole memory.
+
+    The case also holds a focal length and a pose, which its program computes from these outputs.
+    """
+    network: Any = networks.get(case, must3r.MUSt3R, must3r.rename)
+    images = torch.cat(case.images()) * 2 - 1
+    outputs = {}
+    with torch.inference_mode():
+        memory = network.empty()
+        calls = {"first_pass": [0, 1], "update2": [2], "update3": [3], "rendered0": [0]}
+        for name, frames in calls.items():
+            encoded = network.encode(images[frames])
+            raw, memory = network.decoder(encoded, memory, render=name.startswith("rendered"))
+            outputs[name] = raw.permute(0, 2, 3, 1)
+            prediction, _ = network(encoded, memory, render=True)
+            assert prediction.local.points.shape == (len(frames), *images.shape[2:], 3)
+    outputs |= {
+        "memory.first_layer_norm": memory.layers[0].norm(dim=-1),
+        "memory.last_layer_norm": memory.layers[-1].norm(dim=-1),
+        "memory.labels": memory.labels,
+    }
+    compare(outputs, case, without=("rendered0.c2w", "rendered0.focal"))

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="networks need torch")
 import torch
 
 from tests.networks.parity import CLOSE, Case, Networks, cases, difference, is_points, log_difference, log_length
-from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
+from threer_blender.networks import depth_anything3, fast3r, map_anything, pi3, vggt, vggt_omega
 from threer_blender.networks.layers import vit
 from threer_blender.networks.layers.pose_encoding import inverted
 
@@ -84,6 +84,15 @@ def _map_anything(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dic
     }
 
 
+def _pi3(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dict[str, torch.Tensor]:
+    actual = net(images)
+    return {
+        "local_points": actual.points,
+        "conf": actual.confidence[..., None],
+        "camera_poses": actual.world_from_camera,
+    }
+
+
 # How much rounding may change an output, by name, where that is more than CLOSE. Between its rounds the seeded tracker
 # turns places into sines of up to 1000 times their pixels. A millionth in its features then moves its confidences by
 # hundredths. _vggt measures this with noise.
@@ -95,8 +104,15 @@ NETWORKS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., 
     "vggt_1b": (vggt.VGGT, vggt.rename, _vggt),
     "vggt_omega_1b_512": (vggt_omega.VGGTOmega, vggt_omega.rename, _vggt_omega),
     "map_anything_apache": (map_anything.MapAnything, map_anything.rename, _map_anything),
+    "pi3": (pi3.Pi3, pi3.rename, _pi3),
     "fast3r_512": (fast3r.Fast3R, fast3r.rename, _fast3r),
 }
+
+
+def slopes_and_log_depth(points: torch.Tensor) -> torch.Tensor:
+    """x/z, y/z and the logarithm of z of points (N × 3,): what Pi3's head predicts. Its seeded depths reach 3e11."""
+    x, y, z = points.view(-1, 3).T
+    return torch.stack([x / z, y / z, z.log()])
 
 
 @pytest.fixture(scope="module")
@@ -118,5 +134,7 @@ def test_views_network(case: Case, networks: Networks) -> None:
         assert difference(ours, theirs.values) < max(CLOSE, 5 * ROUNDING.get(name, 0)), name
         if is_points(name):
             assert difference(log_length(ours), log_length(theirs.values)) < CLOSE, name
+        if name == "local_points":
+            assert difference(slopes_and_log_depth(ours), slopes_and_log_depth(theirs.values)) < CLOSE
         elif name == "depth" or ("conf" in name.split(".")[-1] and name != "conf"):
             assert log_difference(ours, theirs.values, 0.0 if name == "depth" else 1.0) < CLOSE, name

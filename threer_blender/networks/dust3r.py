@@ -147,15 +147,19 @@ def unpatched(tokens: Tensor, grid: Grid, patch: int) -> Tensor:
     return functional.pixel_shuffle(tokens.transpose(1, 2).unflatten(-1, grid), patch)
 
 
+def exponential(vectors: Tensor) -> Tensor:
+    """Vectors (..., 3) of the same direction whose length is expm1 of the given ones'."""
+    length = vectors.norm(dim=-1, keepdim=True)
+    return vectors / length.clip(min=1e-8) * torch.expm1(length)
+
+
 def pointmap(raw: Tensor) -> Pointmap:
     """The Pointmap of a head's raw output (B, 4, H, W).
 
     The first three channels are a point's direction, and the logarithm of 1 + its distance is their length. The
     confidence is 1 + exp of the fourth.
     """
-    vectors = raw[:, :3].permute(0, 2, 3, 1)
-    length = vectors.norm(dim=-1, keepdim=True)
-    return Pointmap(vectors / length.clip(min=1e-8) * torch.expm1(length), 1 + raw[:, 3].exp())
+    return Pointmap(exponential(raw[:, :3].permute(0, 2, 3, 1)), 1 + raw[:, 3].exp())
 
 
 def dpt_512(config: DUSt3RConfig = PUBLISHED) -> PairNetwork[Pointmap]:

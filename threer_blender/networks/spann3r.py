@@ -20,7 +20,7 @@ VALUE_BLOCKS = 6  # of the encoder of pointmaps
 
 
 class Spann3RState(NamedTuple):
-    """What the network keeps between two frames: the newest frame, and the memory of those before it.
+    """The state between two frames: the newest frame, and the memory of those before it.
 
     `encoded` (1, P, width) is the newest frame, whose final pointmap needs the next one. `queries` (P, width) is its
     question to the memory, and `levels` are its four layers of tokens (1, P, ·) in the second decoder. Both are None

@@ -86,11 +86,14 @@ class SpatialMemory(NamedTuple):
         weight = torch.where(self.count < settings.young, YOUNG_WEIGHT, self.attention / self.count)
         if not settings.published:
             weight[self.long_tokens :] = torch.inf
-        kept = weight.sort(descending=True, stable=True).indices[: settings.most_tokens]
+        remaining = weight.sort(descending=True, stable=True).indices[: settings.most_tokens]
         if not settings.published:
-            kept = kept.sort().values
+            remaining = remaining.sort().values
         return self._replace(
-            keys=self.keys[kept], values=self.values[kept], attention=self.attention[kept], count=self.count[kept]
+            keys=self.keys[remaining],
+            values=self.values[remaining],
+            attention=self.attention[remaining],
+            count=self.count[remaining],
         )
 
 

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ..model import spherical_harmonics
 from ..model.arrays import Array, BoolArray
 from ..model.reconstruction import Gaussians
 from ..model.splat_rendering import ALPHA_LEAST
-from .dust3r import PUBLISHED, DUSt3RConfig, PairNetwork
+from .dust3r import PUBLISHED, DUSt3RConfig, PairNetwork, exponential
 from .dust3r import rename as rename_pair_network
 from .layers.dpt import Dpt
 from .layers.transformer import Grid
@@ -59,8 +58,7 @@ class GaussianHead(Describing):
         described = self.describe(tokens, grid)
         raw = self.gaussian_dpt["dpt"](tokens, grid).permute(0, 2, 3, 1)
         offset, scales, rotation, colours, opacity = raw.split(CHANNELS, dim=-1)
-        length = offset.norm(dim=-1, keepdim=True)
-        moved = offset / length.clip(min=1e-8) * torch.expm1(length) * math.exp(-OFFSET_SHIFT)
+        moved = exponential(offset) * math.exp(-OFFSET_SHIFT)
         return Splatted(
             *described,
             described.points + moved,

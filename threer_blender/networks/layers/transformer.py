@@ -145,14 +145,14 @@ class DecoderBlock(_Layer):
 class Encoder(nn.Module):
     """A ViT with rotary positions: photos (B, 3, H, W) in [-1, 1] -> tokens (B, H W / patch², width).
 
-    H and W are multiples of the patch.
+    H and W are multiples of the patch. `channels` is another number than 3 where the input is no photo.
     """
 
-    def __init__(self, size: TransformerSize, patch: int) -> None:
+    def __init__(self, size: TransformerSize, patch: int, channels: int = 3) -> None:
         super().__init__()
         width, depth, heads = size
         self.head_width = size.head_dim
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, patch)})
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(channels, width, patch, patch)})
         self.enc_blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.enc_norm = nn.LayerNorm(width, EPSILON)
 
