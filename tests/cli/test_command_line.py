@@ -133,8 +133,8 @@ def test_bundle_beside_the_scene_is_complete(project: Path) -> None:
 def test_a_path_that_is_not_utf_8(project: Path, tmp_path: Path) -> None:
     """It is written where it was asked for, and printed byte for byte."""
     output = os.fsencode(tmp_path) + b"/\x80"
-    command = [sys.executable, "-m", "threer_blender", "export", project / "scene.3r", "--format", "ply"]
-    done = subprocess.run([*command, "--output", output], cwd=ROOT, capture_output=True, check=False)
+    command = [sys.executable, "-m", "threer_blender", "export", str(project / "scene.3r"), "--format", "ply"]
+    done = subprocess.run([*map(os.fsencode, command), b"--output", output], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(b" as PLY in " + output + b"\n")
     assert any(path.suffix == ".ply" for path in Path(os.fsdecode(output)).iterdir())
