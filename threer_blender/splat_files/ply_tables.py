@@ -217,6 +217,7 @@ def _text_rows(lines: Iterator[str], element: Element, size: int) -> Array:
 def columns(rows: Array, names: Sequence[str], kind: npt.DTypeLike = np.float32) -> Array:
     """(N, len(names)) the columns `names` as numbers of the type `kind`."""
     picked = np.empty((len(rows), len(names)), kind)
+    rows = rows.view(np.ndarray)  # a memory-mapped array takes longer to be cut into parts
     kinds = rows.dtype
     if kinds == np.dtype([(name, "<f4") for name in kinds.names or ()]):  # nearly always: the rows are one matrix
         matrix = rows.view("<f4").reshape(len(rows), len(kinds.names or ()))

@@ -32,7 +32,7 @@ CHUNK_ENTRY = 16  # bytes of memory that an entry of the table of chunks takes
 EXTRA_BYTES, LAYERS = 14, {10: 9, 11: 1, 12: 2, 13: 1}
 CUT = "is cut off or damaged; get it again"
 SHORTEST_HEADER, LONGEST_HEADER = 227, 375  # bytes, of LAS 1.0 and of LAS 1.4
-BLOCK = 1_000_000  # points that are taken at once
+BLOCK = 1 << 16  # points that are taken at once, so few that they stay in the processor's cache
 COMPRESSED = 0x80  # the bit in the number of the points' format that LAZ sets
 # The number of a point's format -> where its colour begins, three 16-bit numbers: ASPRS LAS 1.4, tables 7 to 17.
 COLORS = {2: 20, 3: 28, 5: 28, 7: 30, 8: 30, 10: 30}
@@ -58,20 +58,36 @@ def read(path: Path) -> Points | None:
         if len(header) < SHORTEST_HEADER:
             raise Damaged("is cut off: it ends within its header; get it again")
         record = _record(header, file.seek(0, os.SEEK_END))
-        steps = np.empty((record.count, 3), "<i4")
-        colors_16_bit = np.empty((record.count, 3), "<u2")
+        scale, offset = (np.array(struct.unpack_from("<3d", header, place)) for place in (131, 155))
+        positions = np.empty((record.count, 3))
+        colors_16_bit = np.empty((record.count if record.color is not None else 0, 3), "<u2")
         done = 0
         for rows in _blocks(file, header, record):
             part = slice(done, done := done + len(rows))
-            steps[part] = np.ascontiguousarray(rows[:, :12]).view("<i4")
+            steps = _numbers(rows, 0, "<i4")
+            for axis in range(3):  # four times as fast as all three at once
+                positions[part, axis] = steps[:, axis] * scale[axis] + offset[axis]
             if record.color is not None:
-                colors_16_bit[part] = np.ascontiguousarray(rows[:, record.color : record.color + 6]).view("<u2")
-    scale, offset = struct.unpack_from("<3d", header, 131), struct.unpack_from("<3d", header, 155)
-    colors = None
-    if record.color is not None and record.count:
-        has_16_bits = colors_16_bit.max() > 255  # some programs write 8
-        colors = (colors_16_bit >> 8 if has_16_bits else colors_16_bit).astype(np.uint8)
-    return points(steps * np.array(scale) + offset, colors)
+                color = _numbers(rows, record.color, "<u2")
+                for channel in range(3):
+                    colors_16_bit[part, channel] = color[:, channel]
+    return points(positions, None if record.color is None else _eight_bit(colors_16_bit))
+
+
+def _numbers(rows: Array, begin: int, kind: str) -> Array:
+    """(N, 3) the three numbers of the type `kind` that begin at the byte `begin` of each point."""
+    layout = np.dtype({"names": ["xyz"], "formats": [(kind, 3)], "offsets": [begin], "itemsize": rows.shape[1]})
+    numbers: Array = rows.view(layout)["xyz"][:, 0]
+    return numbers
+
+
+def _eight_bit(colors: Array) -> Array:
+    """(N, 3) uint8 from colours (N, 3) of 16 bits, or of 8 bits, which some programs write."""
+    shift = 8 if len(colors) and colors.max() > 255 else 0
+    narrow = np.empty(colors.shape, np.uint8)
+    for start in range(0, len(colors), BLOCK):
+        np.right_shift(colors[start : start + BLOCK], shift, out=narrow[start : start + BLOCK], casting="unsafe")
+    return narrow
 
 
 @dataclass(frozen=True)

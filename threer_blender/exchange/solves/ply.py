@@ -29,8 +29,9 @@ def read(path: Path) -> Points | None:
     names = next((each for each in (COLOR, DIFFUSE) if set(each) <= set(vertices.names)), None)
     colors = None
     if names is not None:
-        colors = ply_tables.columns(rows, names, np.float32)
+        kinds = {each.kind for each in vertices.properties if each.name in names}
         kind = next(each.kind for each in vertices.properties if each.name == names[0])
+        colors = ply_tables.columns(rows, names, np.uint8 if kinds == {np.dtype("u1")} else np.float32)
         if kind.kind == "f":  # fractions of 1
             colors = colors * 255
         elif kind.itemsize == 2:

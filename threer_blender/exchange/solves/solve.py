@@ -18,6 +18,7 @@ from ...model.lens import NO_DISTORTION, Distortion
 
 LARGEST_SIDE = 10**6  # pixels
 PIXEL, SIDE, WIDTH = "pixel", "larger side", "width"  # the units of a Lens: the last two are the picture's
+ROWS = 1 << 15  # points that are looked at together, so few that they stay in the processor's cache
 RIGID_WITHIN = 1e-3  # the largest deviation of Rᵀ R from the identity with which a matrix counts as a rotation
 
 
@@ -123,10 +124,11 @@ def points(
     colors = np.full((count, 3), 128, np.uint8) if colors is None else np.asarray(colors)
     view = np.full(count, -1, np.int32) if view is None else np.asarray(view, np.int32)
     observers = np.ones(count, np.int32) if observers is None else np.asarray(observers, np.int32)
-    finite = np.isfinite(positions).all(axis=1)
+    all_finite = all(np.isfinite(positions[start : start + ROWS].reshape(-1)).all() for start in range(0, count, ROWS))
     if colors.dtype != np.uint8:
         colors = np.clip(np.nan_to_num(colors.astype(np.float64)), 0, 255).round().astype(np.uint8)
-    if not finite.all():
+    if not all_finite:
+        finite = np.isfinite(positions).all(axis=1)
         positions, colors, view, observers = (each[finite] for each in (positions, colors, view, observers))
     return Points(positions, colors, view, observers) if len(positions) else None
 
