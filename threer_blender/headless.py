@@ -124,10 +124,21 @@ def begin(request: Request, data_folder: Path | None = None) -> Job:
     files = photo_files.find(request.photos).files
     frames = sum(len(sequence_files.frames(file)) for file in files if sequence_files.is_pattern(file))
     photos = sum(not sequence_files.is_pattern(file) for file in files)
+    if refusal := alone(engine, files, request.options):
+        raise UserError(refusal)
     expected = doctor.estimate(engine, request.options, photos, frames)
     if expected is not None and expected.refusal:
         raise UserError(expected.refusal)
     return Job(request, environment.choose(engine.needed(request.options), data_folder), data_folder)
+
+
+def alone(engine: Engine, files: Sequence[Path], options: Mapping[str, Any]) -> str:
+    """The sentence why a single photo is not enough for a run of `engine`; "" where it is, or where `files` are more.
+
+    A photo that is solved against an earlier result is not alone.
+    """
+    is_alone = len(files) == 1 and not options.get("against") and files[0].suffix.lower() in photo_files.PICTURES
+    return engine.one_photo if is_alone and not sequence_files.is_pattern(files[0]) else ""
 
 
 def reconstruct(

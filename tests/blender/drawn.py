@@ -19,6 +19,9 @@ class Drawn:
 
     row = column = split = box
 
+    def panel(self, *_: Any, **__: Any) -> Any:
+        return self, self
+
     def label(self, text: str = "", **_: Any) -> None:
         self.texts.append(text)
 
@@ -53,6 +56,7 @@ def drawn(module: str, panel: Any) -> Any:
     context = SimpleNamespace(
         scene=bpy.context.scene,
         object=None,
+        area=None,
         space_data=None,
         region=SimpleNamespace(width=400),
         preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1)),

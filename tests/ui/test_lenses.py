@@ -28,6 +28,8 @@ def test_the_button_writes_the_lens_and_sets_the_scene_up(tmp_path: Path) -> Non
         assert bpy.ops.threer.comp_over_plate() == {"FINISHED"}
         assert (tmp_path / "clip_lens" / "lens.json").is_file()
         assert bpy.context.scene.render.resolution_x > SIZE[0]
+        (cloud,) = [child for child in root.children if child.get("threer_role") == "cloud"]
+        assert cloud.hide_render  # points would cover the plate
         assert bpy.ops.threer.export_lenses(directory=str(tmp_path / "handed on")) == {"FINISHED"}
         assert len(list((tmp_path / "handed on").glob("*.exr"))) == 2
     finally:

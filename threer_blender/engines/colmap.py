@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 SUMMARY = "Photogrammetry from overlapping photos; runs everywhere and needs no download."
 LICENCE = "BSD-3-Clause (COLMAP), GPL-3.0-or-later (dense stereo)"
+ONE_PHOTO = (
+    "One photo tells no depth: choose two or more, taken from different places, or an engine that makes do with one, "
+    "such as Depth Anything 3."
+)
 OPTIONS = (
     quality_option(
         "standard",
@@ -60,15 +64,12 @@ ENGINE = Engine(
     },
     can_start_splats=True,
     panoramas=True,
+    one_photo=ONE_PHOTO,
 )
 
 CONFIDENCE = (
     "0 to 1: the share of other photos that confirm the depth by a round trip within 1.5 px and 1.5 %, weighed by how "
     "well the pictures match there; 0 where no other photo confirms it"
-)
-ONE_PHOTO = (
-    "One photo tells no depth: choose two or more, taken from different places, or an engine that makes do with one, "
-    "such as Depth Anything 3."
 )
 # Quality -> seconds per photo on two cores: for its features, and for its depth.
 SECONDS = {"preview": (0.4, 0.6), "standard": (0.6, 4.5), "high": (1.3, 10.0)}

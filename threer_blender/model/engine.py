@@ -134,7 +134,8 @@ class Engine:
     gaussians. `requires` are the Python modules that any run needs. `costs` has an entry for each value of the option
     `quality`, or a single one for "" where there is no such option. `can_start_splats`: splats can be started from its
     cameras and pointmaps. `needs_parallax`: it needs changes of viewpoint, and cannot solve a shot whose camera only
-    rotates. `panoramas`: it solves panoramas as well as photos.
+    rotates. `panoramas`: it solves panoramas as well as photos. `one_photo` is the sentence why a single photo is not
+    enough; "" where it is.
 
     A declaration should name its fields: it is read more often than it is written.
     """
@@ -152,6 +153,7 @@ class Engine:
     can_start_splats: bool = False
     needs_parallax: bool = False
     panoramas: bool = False
+    one_photo: str = ""
 
     def cost(self, options: Mapping[str, Any]) -> Cost | None:
         """The cost of a run with these options; None where it is not known."""

@@ -8,6 +8,7 @@ not solved any more is removed, unless something uses it. Then it stays where it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ GUESSED = 10.0  # degrees: an up direction with a larger spread is called a gues
 STALE = "threer_stale"  # on an object: whether the latest solve lacks it
 # On the root: the number of photos chosen beside shots, notes for the artist, the folder of the result.
 CHOSEN, NOTES, BUNDLE = "threer_chosen", "threer_notes", "threer_bundle"
+UNREGISTERED = "threer_unregistered"  # on the root: JSON, name of a photo without a camera -> sentences on why
 UPRIGHT = "threer_upright"  # on the root: a sentence on what told which way is up; "" once the artist has changed that
 INDEX = "threer_index"  # on a camera: the index of its photo among the chosen ones
 Objects = dict[str, bpy.types.Object]
@@ -108,6 +110,16 @@ def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
     """The moving camera objects of shots under `root`, without stale ones."""
     ours = [child for child in root.children if child.type == "CAMERA" and cameras.FRAMES in child]
     return [child for child in ours if not identity.flag(child, STALE)]
+
+
+def unregistered(root: bpy.types.Object) -> dict[str, str]:
+    """Name of a photo without a camera -> sentences on why, as the latest solve of the result under `root` says."""
+    try:
+        reasons = json.loads(identity.text(root, UNREGISTERED) or "{}")
+    except (ValueError, RecursionError):  # the .blend may be anybody's
+        return {}
+    is_ours = isinstance(reasons, dict) and all(isinstance(reason, str) for reason in reasons.values())
+    return reasons if is_ours else {}
 
 
 def show_tracks(scene: bpy.types.Scene, root: bpy.types.Object, shot: Shot) -> bpy.types.Object:
@@ -300,6 +312,9 @@ def describe(
         **{
             CHOSEN: sum(photo not in frames for photo in photos),
             NOTES: "\n".join([*reconstruction.notes, *unregistered, *missing, *without_plate]),
+            UNREGISTERED: json.dumps(
+                {lost.photo: f"{lost.reason} {lost.advice}" for lost in reconstruction.unregistered}
+            ),
             BUNDLE: cameras.stored_path(Path(bundle_folder)),
         },
         threer_engine=reconstruction.engine,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -65,6 +66,10 @@ def plan(scene: bpy.types.Scene, root: bpy.types.Object) -> list[Step]:
         Step("The background of the render is transparent"),
         Step("The view transform is Standard, so that the plate keeps its colors", _view(scene)),
     ]
+    if getattr(getattr(scene, "cycles", None), "use_denoising", False) and not _can_denoise():
+        steps.append(
+            Step("Cycles does not denoise: this build of Blender cannot, and its renders would fail", "denoising")
+        )
     if cameras.FRAMES in camera:
         saved = "the size of the render gets overscan, and frames are saved beside the result"
         steps.append(Step(f"The compositor distorts the render and puts it over the plate: {saved}; your nodes stay"))
@@ -92,6 +97,11 @@ def _engine_step(scene: bpy.types.Scene) -> Step:
     if scene.render.engine == CYCLES:
         return Step("Cycles renders: it alone catches shadows")
     return Step(f"Cycles renders, with {SAMPLES} samples: it alone catches shadows", _engine(scene))
+
+
+def _can_denoise() -> bool:
+    """Whether this Blender's Cycles holds a denoiser; those of some Linux distributions hold none."""
+    return bool(importlib.import_module("_cycles").with_openimagedenoise)
 
 
 def _settings(camera: bpy.types.Object) -> str:
@@ -138,14 +148,14 @@ def set_up(scene: bpy.types.Scene, root: bpy.types.Object, comp_shot: Callable[[
     with Changes() as changes:
         cameras.render_as(changes, scene, camera)
         changes.set(camera.data, show_background_images=True)
-        for child in root.children:
-            if identity.text(child, identity.ROLE) in (identity.CLOUD, identity.SPLATS):
-                changes.set(child, hide_render=True)
+        roots.leave_points_out(changes, root)
         _ground(changes, scene, root)
         _sun(changes, scene, root)
         if scene.render.engine != CYCLES:
             changes.set(scene.render, engine=CYCLES)
             changes.set(scene.cycles, samples=SAMPLES)
+        if not _can_denoise():
+            changes.set(scene.cycles, use_denoising=False)
         changes.set(scene.render, film_transparent=True)
         picture = next((each.image for each in camera.data.background_images if each.image), None)
         if cameras.FRAMES in camera:

@@ -18,6 +18,7 @@ from ..lenses.overscan import Overscan
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Photo, Shot
 from . import cameras, shots
+from . import root as roots
 from .changes import Changes
 
 GROUP = "3R Redistort"
@@ -51,6 +52,8 @@ def set_up(scene: bpy.types.Scene, camera: bpy.types.Object, shot: Shot, photo: 
     with Changes() as changes:
         shots.add_overscan(changes, camera, shot, photo, described.added)
         cameras.render_as(changes, scene, camera)
+        if camera.parent is not None:
+            roots.leave_points_out(changes, camera.parent)  # else they would cover the plate
         changes.set(scene.render, film_transparent=True)
         tree = _tree(changes, scene)
         group = _group(changes, described)

@@ -12,6 +12,7 @@ from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
 from ..model.gaussian_transform import UNIFORM
 from . import build, identity
+from .changes import Changes
 
 
 def matrix(root: bpy.types.Object) -> FloatArray:
@@ -58,3 +59,10 @@ def camera_height(root: bpy.types.Object, active: bpy.types.Object | None) -> fl
     if active is not None and active in list(cameras(root)):
         return float(active.matrix_world.translation.z)
     return float(np.median(camera_centres(root)[:, 2]))
+
+
+def leave_points_out(changes: Changes, root: bpy.types.Object) -> None:
+    """Leaves the points and splats under a root out of renders; viewports go on showing them."""
+    for child in root.children:
+        if identity.text(child, identity.ROLE) in (identity.CLOUD, identity.SPLATS):
+            changes.set(child, hide_render=True)

@@ -15,6 +15,7 @@ from .buttons import OfResult, WhereResult
 from .panel import Sidebar
 from .picks import Picker, Picks
 
+SET_BY_HAND = "Up is as you set it."
 ON_PLATE = "Draw a line along a level edge of the picture, where no points are: the edge comes to lie along an axis"
 
 
@@ -173,9 +174,6 @@ class THREER_PT_alignment(WhereResult, Sidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        up_sentence = identity.text(_root(context), build.UPRIGHT)[: summary.LONGEST]
-        if up_sentence:
-            words.sentence(layout, up_sentence, words.columns(context), "INFO")
         words.quiet(layout, "Click points of the result in the viewport")
         row = layout.row(align=True)
         row.operator(THREER_OT_ground.bl_idname, icon="MESH_GRID")
@@ -191,6 +189,9 @@ class THREER_PT_alignment(WhereResult, Sidebar, bpy.types.Panel):
         for name in "XYZ":
             row.operator(THREER_OT_quarter.bl_idname, text=f"{name} 90°").axis = name
         layout.operator(ready.THREER_OT_scene_ready.bl_idname, icon="SCENE")
+        # Below all buttons: a tool changes the sentence, and no button may move under the mouse.
+        up_sentence = identity.text(_root(context), build.UPRIGHT)[: summary.LONGEST] or SET_BY_HAND
+        words.sentence(layout, up_sentence, words.columns(context), "INFO")
 
 
 register, unregister = bpy.utils.register_classes_factory(

@@ -31,6 +31,7 @@ class Button:
             step(context)
         except (UserError, OSError) as error:
             work.current().error = str(error) if isinstance(error, UserError) else system_refusal(error)
+            work.current().was_cancelled = False
             self.report({"ERROR"}, work.current().error)
             return {"CANCELLED"}
         finally:

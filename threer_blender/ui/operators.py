@@ -5,6 +5,7 @@ No operator owns anything: a reconstruction belongs to the queue, see `work`.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,13 @@ from ..files import photo_files, removal
 from ..jobs import process
 from ..model.errors import UserError
 from ..scene import build, cameras, look
-from . import choices, properties, summary, work
+from . import choices, pictures, properties, summary, work
 from .buttons import HIDDEN, AsksForFiles, AsksForFolder, Button, Drop, OfResult, WhenIdle, entry, registration
 
 # Endings that Blender's own filters for pictures and films do not show. A filter takes at most 255 characters.
 UNKNOWN = photo_files.CHOOSABLE - {*bpy.path.extensions_image, *bpy.path.extensions_movie}
 GLOB = ";".join(f"*{suffix}" for suffix in sorted(UNKNOWN))
+TAB = "3R"  # of the sidebar, with our panels
 
 
 class THREER_OT_choose_photos(AsksForFiles, bpy.types.Operator):
@@ -29,6 +31,8 @@ class THREER_OT_choose_photos(AsksForFiles, bpy.types.Operator):
     bl_idname = "threer.choose_photos"
     bl_label = "3R: Choose Photos or Video"  # as the menu says when files are dropped, between others' offers
     bl_options = {"UNDO"}
+
+    adds: bpy.props.BoolProperty(name="Add", description="Keep what is chosen already", options={"SKIP_SAVE"})
 
     filter_glob: bpy.props.StringProperty(default=GLOB, options=HIDDEN)
     filter_image: bpy.props.BoolProperty(default=True, options=HIDDEN)
@@ -41,10 +45,41 @@ class THREER_OT_choose_photos(AsksForFiles, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         chosen = photo_files.find(self.paths or [Path(self.directory)])
-        properties.choose(context.scene, chosen.files)
+        properties.choose(context.scene, chosen.files, self.adds)
+        pictures.forget_thumbnails()
+        _show_panel(context)
         if chosen.skipped:
             self.report({"INFO"}, photo_files.skipped_sentence(chosen.skipped))
         work.current().error = ""
+
+
+def _show_panel(context: bpy.types.Context) -> None:
+    """Opens the sidebar's tab of ours in the viewport onto which files were dropped, where the sidebar is closed."""
+    viewport = _viewport(context)
+    if viewport is None or viewport.show_region_ui:
+        return
+    viewport.show_region_ui = True
+    sidebar = next(region for region in context.area.regions if region.type == "UI")
+    with contextlib.suppress(AttributeError, TypeError):  # Blender refuses until it has drawn the tabs once
+        sidebar.active_panel_category = TAB
+
+
+class THREER_OT_remove_photo(Button, bpy.types.Operator):
+    """Take the chosen row's photo or shot out of the list. Its file stays where it is"""
+
+    bl_idname = "threer.remove_photo"
+    bl_label = "Remove from List"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        settings = properties.settings(context.scene)
+        return 0 <= settings.photo_row < len(settings.photos)
+
+    def run(self, context: bpy.types.Context) -> None:
+        settings = properties.settings(context.scene)
+        settings.photos.remove(settings.photo_row)
+        settings.photo_row = max(0, min(settings.photo_row, len(settings.photos) - 1))
 
 
 class THREER_OT_clear_photos(Button, bpy.types.Operator):
@@ -163,6 +198,17 @@ class _Result(OfResult):
         return build.photo_cameras(summary.current_root(context.scene, context.object))
 
 
+class THREER_OT_dismiss_message(Button, bpy.types.Operator):
+    """Take this message off the panel"""
+
+    bl_idname = "threer.dismiss_message"
+    bl_label = "Dismiss"
+
+    def run(self, _context: bpy.types.Context) -> None:
+        current = work.current()
+        current.error, current.success, current.log, current.was_cancelled = "", "", None, False
+
+
 class THREER_OT_look_through(_Result, bpy.types.Operator):
     """Look through the shot's moving camera or a photo's, over its picture. The render becomes as large as that"""
 
@@ -172,6 +218,9 @@ class THREER_OT_look_through(_Result, bpy.types.Operator):
     step: bpy.props.IntProperty(
         name="Step", description="How many cameras to go on; 0 stays at the current one", options={"SKIP_SAVE"}
     )
+    camera: bpy.props.StringProperty(
+        name="Camera", description="The name of the camera to look through", options={"SKIP_SAVE"}
+    )
 
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
@@ -179,7 +228,8 @@ class THREER_OT_look_through(_Result, bpy.types.Operator):
         if not solved:
             raise UserError("This reconstruction has no cameras any more; import its result again.")
         index = solved.index(context.scene.camera) + self.step if context.scene.camera in solved else 0
-        cameras.use_camera(context.scene, solved[index % len(solved)])
+        chosen = next((each for each in solved if each.name == self.camera), solved[index % len(solved)])
+        cameras.use_camera(context.scene, chosen)
         viewport = _viewport(context)
         if viewport is not None:
             viewport.region_3d.view_perspective = "CAMERA"
@@ -251,7 +301,9 @@ class THREER_FH_photos(Drop, bpy.types.FileHandler):
 register, unregister = registration(
     (
         THREER_OT_choose_photos,
+        THREER_OT_remove_photo,
         THREER_OT_clear_photos,
+        THREER_OT_dismiss_message,
         THREER_OT_reconstruct,
         THREER_OT_cancel,
         THREER_OT_import_result,

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from .. import headless
 from ..jobs.messages import (
     Calibrate,
     Download,
@@ -27,6 +28,7 @@ from . import (
     lenses,
     meshes,
     operators,
+    photo_list,
     pictures,
     properties,
     proxies,
@@ -49,7 +51,7 @@ class Sidebar:
 
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
-    bl_category = "3R"
+    bl_category = operators.TAB
 
     layout: Any
 
@@ -63,6 +65,7 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):
         scene, layout, columns = context.scene, self.layout, words.columns(context)
         engine = properties.engine(scene)
         chosen.draw(layout, scene, columns)
+        photo_list.draw(layout, context, columns)
         engines.draw_choice(layout, engine)
         _options(layout, scene, engine, basic=True)
         _action(layout, scene, engine, columns)
@@ -87,6 +90,9 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
         return
     if not state.ready:
         upkeep.draw_need(layout, engine, state, columns)
+        return
+    if refusal := headless.alone(engine, [Path(photo.path) for photo in properties.settings(scene).photos], options):
+        words.sentence(layout, refusal, columns, "ERROR")
         return
     row = layout.row()
     row.scale_y = 1.6
@@ -190,14 +196,21 @@ def _progress_text(task: Task) -> str:
 def _outcome(layout: Any, columns: int) -> None:
     """Draws the sentence about the last download or set-up, and the last error."""
     current = work.current()
+    narrower = columns - words.ICON  # beside the button that dismisses
     if current.success:
-        words.sentence(layout.box(), current.success, columns, "CHECKMARK")
+        _dismissable(layout.box().row(), current.success, narrower, "CHECKMARK")
     if not current.error:
         return
     box = layout.box().column()
-    words.sentence(box, current.error, columns, "ERROR")
+    _dismissable(box.row(), current.error, narrower, "INFO" if current.was_cancelled else "ERROR")
     if current.log is not None:
         box.operator("wm.path_open", text="Open Log", icon="TEXT").filepath = str(current.log)
+
+
+def _dismissable(row: Any, text: str, columns: int, icon: str) -> None:
+    """Draws a message with a button that takes it off the panel."""
+    words.sentence(row, text, columns, icon)
+    row.operator(operators.THREER_OT_dismiss_message.bl_idname, text="", icon="X", emboss=False)
 
 
 def _offer(layout: Any, folder: Path, columns: int) -> None:

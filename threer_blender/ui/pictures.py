@@ -20,12 +20,29 @@ def icon(path: Path) -> int:
     return number
 
 
+def thumbnail(path: str, is_film: bool) -> int:
+    """The number of the icon that shows a small picture of a file. Blender reads the file in a thread, once it draws
+    the icon."""
+    thumbnails = work.current().thumbnails
+    if path not in thumbnails:
+        thumbnails.load(path, path, "MOVIE" if is_film else "IMAGE")
+    number: int = thumbnails[path].icon_id
+    return number
+
+
+def forget_thumbnails() -> None:
+    """Has files read again: they may have changed since."""
+    work.current().thumbnails.clear()
+
+
 def register() -> None:
-    """Makes Blender's collection of icons."""
+    """Makes Blender's collections of icons."""
     work.current().previews = bpy.utils.previews.new()
+    work.current().thumbnails = bpy.utils.previews.new()
 
 
 def unregister() -> None:
-    """Frees the collection: Blender complains of pictures that outlive their add-on."""
-    bpy.utils.previews.remove(work.current().previews)
-    work.current().previews = None
+    """Frees the collections: Blender complains of pictures that outlive their add-on."""
+    for collection in (work.current().previews, work.current().thumbnails):
+        bpy.utils.previews.remove(collection)
+    work.current().previews = work.current().thumbnails = None

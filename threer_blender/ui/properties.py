@@ -34,11 +34,13 @@ def settings(scene: bpy.types.Scene) -> Any:
     return getattr(scene, PROPERTY)
 
 
-def choose(scene: bpy.types.Scene, photos: list[Path]) -> None:
-    """Makes `photos` (files) the scene's chosen photos."""
+def choose(scene: bpy.types.Scene, photos: list[Path], adds: bool = False) -> None:
+    """Makes `photos` (files) the scene's chosen photos. Where it `adds`, those that were chosen before stay."""
     chosen = settings(scene).photos
-    chosen.clear()
-    for photo in photos:
+    before = set(chosen_paths(scene)) if adds else set()
+    if not adds:
+        chosen.clear()
+    for photo in (photo for photo in photos if str(photo) not in before):
         entry = chosen.add()
         entry.path = str(photo)
         entry.shot, entry.frames, entry.pixels = _shot(photo)
@@ -136,6 +138,7 @@ def _classes() -> list[type]:
     }
     members = {
         "photos": bpy.props.CollectionProperty(type=THREER_PG_photo),
+        "photo_row": bpy.props.IntProperty(name="Chosen Row", options={"SKIP_SAVE"}),
         "engine": bpy.props.EnumProperty(
             name="Engine",
             description="How cameras and points are computed from the photos",

@@ -96,6 +96,30 @@ def _summary(root: bpy.types.Object) -> Summary:
     )
 
 
+@dataclass(frozen=True)
+class PhotoState:
+    """A photo in a result: the name of its camera object, "" without one; the camera's mean reprojection error in
+    pixels, None where nobody measured it; and why there is no camera, in sentences."""
+
+    camera: str = ""
+    error: float | None = None
+    reason: str = ""
+
+
+def photo_states(root: bpy.types.Object) -> dict[str, PhotoState]:
+    """Name of a photo or shot, as the result calls it -> its state, for all that the result under `root` tells of."""
+    return work.current().scene_facts.get(("photos", root.session_uid), lambda: _photo_states(root))
+
+
+def _photo_states(root: bpy.types.Object) -> dict[str, PhotoState]:
+    without = {name: PhotoState(reason=reason) for name, reason in build.unregistered(root).items()}
+    solved = [*build.photo_cameras(root), *build.filming_cameras(root)]
+    return without | {
+        identity.text(camera, cameras.PHOTO): PhotoState(str(camera.name), identity.number(camera, cameras.ERROR))
+        for camera in solved
+    }
+
+
 def _filmed(camera: bpy.types.Object) -> FilmedShot:
     """The shot that a camera filmed."""
     facts = dict(shot_errors.overall(camera))

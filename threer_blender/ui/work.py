@@ -42,9 +42,9 @@ class Work:
     """The state of the user interface while the add-on is enabled.
 
     `addon_id` is the name of the add-on's module in Blender's preferences. `weights_folder` is the folder for weights
-    that the environment named before the preferences did. `previews` are the pictures that Blender shows as icons.
-    `error` is a sentence about the last failure, and `log` is its log, if any. `success` is a sentence about the last
-    finished download, set-up or calibration.
+    that the environment named before the preferences did. `previews` and `thumbnails` are pictures that Blender shows
+    as icons. `error` is a sentence about the last failure, and `log` is its log, if any. `success` is a sentence about
+    the last finished download, set-up or calibration.
     """
 
     addon_id: str
@@ -53,9 +53,11 @@ class Work:
     scene_facts: SceneFacts
     weights_folder: str | None = None
     previews: Any = None
+    thumbnails: Any = None
     arrived: list[Task] = field(default_factory=list)  # done, but their results are not in a scene yet
     offered: list[Path] = field(default_factory=list)  # results that the panel offers to import
     error: str = ""
+    was_cancelled: bool = False  # and `error` only says so
     success: str = ""
     log: Path | None = None
 
@@ -118,7 +120,7 @@ def add(request: Request, owner: int = 0, then: Callable[[], None] | None = None
     work = current()
     task = work.queue.add(request, owner)
     task.then = then
-    work.error, work.success, work.log = "", "", None
+    work.error, work.was_cancelled, work.success, work.log = "", False, "", None
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
     return task
@@ -225,7 +227,7 @@ def _settle(task: Task) -> None:
             task.then()
         return
     assert isinstance(task.ended, Failed)
-    work.error = task.ended.text
+    work.error, work.was_cancelled = task.ended.text, task.ended.kind == "cancelled"
     work.log = task.job.log if task.job is not None and task.ended.kind == "bug" else None
 
 
