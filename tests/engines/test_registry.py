@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from threer_blender.engines import registry
-from threer_blender.model.engine import Engine, Option
+from threer_blender.model.engine import GROUPS, Engine, Option
 from threer_blender.model.errors import UserError
 
 ENGINES = registry.engines()
@@ -18,6 +18,7 @@ def test_declaration(engine: Engine) -> None:
     assert engine.label
     assert engine.summary.endswith(".")
     assert engine.licence
+    assert (engine.group in GROUPS) != (engine.id == "refine")  # which works on a result
     assert engine.produces <= {"cameras", "pointmaps", "cloud", "gaussians"}
     assert list(inspect.signature(registry.reconstruct_of(engine.id)).parameters) == ["photos", "options", "report"]
     assert engine.checked_options({}) == {option.name: option.default for option in engine.options}

@@ -64,3 +64,9 @@ def test_a_place_that_cannot_be_written_is_said_at_once(tmp_path: Path, photos: 
     (tmp_path / "photos").write_text("a file, too")
     with pytest.raises(UserError, match=r"cannot be written to.* Or save this file in Blender"):
         results.new_folder([str(tmp_path / "photos" / "a.jpg")], "", tmp_path / "home")
+
+
+def test_a_result_is_called_by_its_subject(tmp_path: Path, photos: list[str]) -> None:
+    title = results.title(results.new_folder(photos, "", tmp_path / "home"))
+    assert title.startswith("Dom_ Köln _2, begun at ")
+    assert results.title(Path("renamed by the artist")) == "renamed by the artist"

@@ -65,6 +65,17 @@ def test_each_photo_says_what_became_of_it(reconstruction: Reconstruction, tmp_p
     assert len(part("ui.summary").photo_states(root)) == len(CAMERAS) - 1
 
 
+def test_cameras_of_layout_quality_are_refined_by_a_button(work: ModuleType, photo_folder: Path) -> None:
+    bpy.ops.threer.import_result(directory=str(photo_folder / "bundle"))
+    assert "threer.refine_cameras" in panel()
+    before = part("ui.summary").bundle(roots()[0])
+    (photo_folder / "go").touch()
+    assert bpy.ops.threer.refine_cameras() == {"FINISHED"}
+    (root,) = roots()
+    assert part("ui.summary").bundle(root) != before
+    assert work.current().error == ""
+
+
 def test_messages_go_away(work: ModuleType) -> None:
     work.current().error, work.current().was_cancelled = "The reconstruction was cancelled.", True
     assert "was cancelled" in panel()

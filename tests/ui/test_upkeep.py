@@ -23,7 +23,7 @@ from ..model.engine import Cost, Engine, Weights
 
 ENGINE = Engine(
     id="counter", label="Counter", summary="Counts photos.", licence="CC-BY-NC-4.0", commercial=False,
-    produces=frozenset({{"cameras", "gaussians"}}), requires=({requires}),
+    produces=frozenset({{"cameras", "gaussians"}}), group="Gaussian splats", requires=({requires}),
     weights=(Weights("counter.bin", {url!r}, {size}, {sha256!r}, "Counter", "CC-BY-NC-4.0",
                      "https://example.org/terms", {gated}),),
     costs={{"": Cost(memory={memory}, memory_per_photo=0.0, seconds=5.0, seconds_per_photo=1.0)}},
@@ -193,7 +193,8 @@ def test_an_engine_says_what_it_makes_and_on_what_terms(engine: str, terms: str,
     assert part("engines.registry").engine(engine).summary in text
     assert "Makes cameras, depth, points" in text
     assert terms in text
-    assert not size or f"Weights of {size}" in text
+    assert not size or size in text
+    assert "Refine a result" not in text  # which is a button on a result
     assert "Classical" in text
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
+from ..model.engine import GROUPS, Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, PointMap, Reconstruction
 from .options import AGAINST, KNOWN_LENS, LENS, MATCHING, PHOTOGRAMMETRY, SHOT, SURVEY_IS, quality_option
@@ -65,6 +65,7 @@ ENGINE = Engine(
     can_start_splats=True,
     panoramas=True,
     one_photo=ONE_PHOTO,
+    group=GROUPS[0],
 )
 
 CONFIDENCE = (

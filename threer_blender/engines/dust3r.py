@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 SUMMARY = "One photo or many, even with little overlap or texture; learned, not metric, for non-commercial use."
 OPTIONS = (PAIRS, REFINE, ADD_TO, *SHOT)
-ENGINE = declaration("dust3r", "DUSt3R", SUMMARY, published_weights.DUST3R, OPTIONS, seconds_per_pair=17.0)
+ENGINE = declaration(
+    "dust3r", "DUSt3R", SUMMARY, published_weights.DUST3R, OPTIONS, seconds_per_pair=17.0, metric=False
+)
 SIDE = 512  # pixels of the long side that the network was trained at
 TRUSTED = 3.0  # confidence from which on a point is trusted
 CONFIDENCE = "DUSt3R's own, from 1: how much surer than a guess the network is of a point; from 3 on it is trusted"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import Cost, Engine, Reconstruct, Report, Weights
+from ..model.engine import TOGETHER, Cost, Engine, Reconstruct, Report, Weights
 from ..model.reconstruction import Photo, Reconstruction
 from .options import REFINE, SHOT
 
@@ -18,7 +18,9 @@ MOST_AT_ONCE = 100
 FEWEST_AT_ONCE = 12  # photos in a chunk: smaller ones share too few photos with their neighbours
 
 
-def declaration(id: str, label: str, summary: str, weights: Weights, cost: Cost, *, commercial: bool) -> Engine:
+def declaration(
+    id: str, label: str, summary: str, weights: Weights, cost: Cost, *, commercial: bool, metric: bool = False
+) -> Engine:
     """The declaration of an engine that sees many photos at once. `cost` is its cost with all photos at once.
 
     Its licence is that of its weights.
@@ -34,6 +36,8 @@ def declaration(id: str, label: str, summary: str, weights: Weights, cost: Cost,
         weights=(weights,),
         costs={"": cost.in_parts(MOST_AT_ONCE, FEWEST_AT_ONCE)},
         can_start_splats=True,
+        group=TOGETHER,
+        metric=metric,
     )
 
 

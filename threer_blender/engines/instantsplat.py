@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..model.arrays import Array, BoolArray, FloatArray
-from ..model.engine import Cost, Engine, Option, Report, Stage
+from ..model.engine import GROUPS, Cost, Engine, Option, Report, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, Reconstruction
 from . import colmap, registry
@@ -95,6 +95,7 @@ ENGINE = Engine(
         ),
         *MASKS,
     ),
+    group=GROUPS[-1],
     costs={quality: _cost_of_run(quality) for quality in QUALITIES},
 )
 STARTING, SPLATTING = Stage("starting", "Making splats"), Stage("splatting", "Improving the splats")

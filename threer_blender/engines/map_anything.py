@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 SUMMARY = "Cameras and depth in metres from one photo or many, in one go. Its weights may be used commercially."
 COST = Cost(memory=1.0e9, memory_per_photo=0.27e9, seconds=15.0, seconds_per_photo=50.0)
-ENGINE = declaration("map_anything", "MapAnything", SUMMARY, published_weights.MAP_ANYTHING, COST, commercial=True)
+ENGINE = declaration(
+    "map_anything", "MapAnything", SUMMARY, published_weights.MAP_ANYTHING, COST, commercial=True, metric=True
+)
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
@@ -39,7 +41,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
         return list(map(from_camera, *infer(device, forward)))
 
-    return Network(view_inputs.inputs_by(view_inputs.map_anything), predict, metric=True)
+    return Network(view_inputs.inputs_by(view_inputs.map_anything), predict, metric=ENGINE.metric)
 
 
 reconstruct = reconstruct_by(ENGINE, _load)

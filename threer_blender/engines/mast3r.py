@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "One photo or many, even with little overlap, in metres; learned, for non-commercial use."
 OPTIONS = (LENS, PAIRS, REFINE, ADD_TO, *SHOT)
-ENGINE = declaration("mast3r", "MASt3R", SUMMARY, published_weights.MAST3R, OPTIONS, seconds_per_pair=24.0)
+ENGINE = declaration("mast3r", "MASt3R", SUMMARY, published_weights.MAST3R, OPTIONS, seconds_per_pair=24.0, metric=True)
 SIDE = 512  # pixels of the long side that the network was trained at
 MOST_MATCHES = 1000  # of a pair; alignment uses about twice as many of a photo, over all of its pairs
 TRUSTED = 1.5  # confidence from which on a point is trusted
@@ -55,7 +55,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         clear = [pair_solution.matches_without_masked(one, prepared) for one in matches]
         return partial(sparse_alignment.align, matches=clear, lenses=lenses)
 
-    network = pair_reconstruction.PairNetwork(SIDE, TRUSTED, CONFIDENCE, metric=True)
+    network = pair_reconstruction.PairNetwork(SIDE, TRUSTED, CONFIDENCE, metric=ENGINE.metric)
     return pair_reconstruction.reconstruct(ENGINE, network, photos, options, report, predictions, aligner)
 
 

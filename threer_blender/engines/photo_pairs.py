@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from ..model.engine import Cost, Engine, Option, Weights
+from ..model.engine import IN_PAIRS, Cost, Engine, Option, Weights
 
 LICENCE = "CC-BY-NC-SA-4.0"
 
 
 def declaration(
-    id: str, label: str, summary: str, weights: Weights, options: tuple[Option, ...], seconds_per_pair: float
+    id: str,
+    label: str,
+    summary: str,
+    weights: Weights,
+    options: tuple[Option, ...],
+    seconds_per_pair: float,
+    metric: bool,
 ) -> Engine:
     """The declaration of an engine on photo pairs. `seconds_per_pair` is the time on two cores."""
     return Engine(
@@ -31,4 +37,6 @@ def declaration(
             )
         },
         can_start_splats=True,
+        group=IN_PAIRS,
+        metric=metric,
     )

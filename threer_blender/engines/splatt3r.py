@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..model.arrays import Array
-from ..model.engine import Cost, Report
+from ..model.engine import GROUPS, Cost, Report
 from ..model.reconstruction import Gaussians, Photo, Reconstruction
 from . import published_weights
 from .options import MASKS
@@ -29,7 +29,8 @@ Pair = tuple[int, int]
 
 SUMMARY = "Gaussian splats from two photos in one go, in metres; learned, for non-commercial use."
 ENGINE = replace(
-    declaration("splatt3r", "Splatt3R", SUMMARY, published_weights.SPLATT3R, MASKS, seconds_per_pair=30.0),
+    declaration("splatt3r", "Splatt3R", SUMMARY, published_weights.SPLATT3R, MASKS, seconds_per_pair=30.0, metric=True),
+    group=GROUPS[-1],
     produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
     requires=("torch", "numba", "PIL", "pillow_heif"),
     costs={
@@ -104,7 +105,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         [assembly.scaled(view, 1 / solution.unit) for view in solution.views],
         solution.trusted,
         gaussians=gaussians,
-        metric=True,
+        metric=ENGINE.metric,
         confidence_meaning=CONFIDENCE,
         options=options,
         timings=watch.laps,

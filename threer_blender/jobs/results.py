@@ -57,6 +57,12 @@ def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
     raise AssertionError("a thousand results in one second")
 
 
+def title(folder: Path) -> str:
+    """The name of a result's folder as an artist reads it: its subject, and the time of day at which it was begun."""
+    stamped = re.fullmatch(r"\d{8}-(\d\d)(\d\d)\d\d (.+)", folder.name)
+    return f"{stamped[3]}, begun at {stamped[1]}:{stamped[2]}" if stamped else folder.name
+
+
 def _subject(path: Path) -> str:
     """The name of a shot without its number and suffix, else that of the photos' folder."""
     if path.suffix.lower() in photo_files.VIDEO_SUFFIXES:

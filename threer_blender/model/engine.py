@@ -126,6 +126,10 @@ class Cost:
         return self.seconds + photos * self.seconds_per_photo + pairs * self.seconds_per_pair
 
 
+TOGETHER, IN_PAIRS = "Learned: many photos at once", "Learned: photos in pairs"
+GROUPS = ("Photogrammetry", TOGETHER, IN_PAIRS, "Gaussian splats")  # of engines, in the order of the list
+
+
 @dataclass(frozen=True)
 class Engine:
     """The declaration of an engine.
@@ -135,7 +139,8 @@ class Engine:
     `quality`, or a single one for "" where there is no such option. `can_start_splats`: splats can be started from its
     cameras and pointmaps. `needs_parallax`: it needs changes of viewpoint, and cannot solve a shot whose camera only
     rotates. `panoramas`: it solves panoramas as well as photos. `one_photo` is the sentence why a single photo is not
-    enough; "" where it is.
+    enough; "" where it is. `group` is the one of GROUPS in which the list of engines shows it; "" for one that works on
+    an earlier result, which is no choice but a button on that result. `metric`: its results are in metres.
 
     A declaration should name its fields: it is read more often than it is written.
     """
@@ -154,6 +159,8 @@ class Engine:
     needs_parallax: bool = False
     panoramas: bool = False
     one_photo: str = ""
+    group: str = ""
+    metric: bool = False
 
     def cost(self, options: Mapping[str, Any]) -> Cost | None:
         """The cost of a run with these options; None where it is not known."""

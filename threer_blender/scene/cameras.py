@@ -217,3 +217,24 @@ def one_view_per_frame(scene: bpy.types.Scene, cameras: list[bpy.types.Object]) 
     for frame, obj in enumerate(cameras, start=1):
         scene.timeline_markers.new(obj.name, frame=frame).camera = obj
     scene.frame_start, scene.frame_end = 1, len(cameras)
+
+
+def plate(scene: bpy.types.Scene) -> bpy.types.CameraBackgroundImage | None:
+    """The background of the scene's camera that shows a photo or a shot; None without one."""
+    camera = scene.camera
+    backgrounds = camera.data.background_images if camera is not None and camera.type == "CAMERA" else ()
+    return next((each for each in backgrounds if each.image or each.clip), None)
+
+
+def plate_over(scene: bpy.types.Scene) -> float:
+    """How opaque the plate of the scene's camera is before everything else; 0 where it is behind."""
+    background = plate(scene)
+    return 0.0 if background is None or background.display_depth == "BACK" else float(background.alpha)
+
+
+def put_plate_over(scene: bpy.types.Scene, opacity: float) -> None:
+    """Puts the plate of the scene's camera before everything else, as opaque as said; at 0 behind it, opaque."""
+    background = plate(scene)
+    if background is not None:
+        background.display_depth = "FRONT" if opacity > 0 else "BACK"
+        background.alpha = opacity or 1.0

@@ -155,6 +155,17 @@ def input_value(modifier: bpy.types.Modifier, name: str) -> Any:
     return modifier.get(identifier)
 
 
+def draw_input(layout: Any, modifier: bpy.types.Modifier, name: str, label: str) -> None:
+    """Draws an input of a geometry-nodes modifier under another label; nothing where it has no such input."""
+    identifier = _identifier(modifier, name)
+    if identifier is None:
+        return
+    if hasattr(modifier, "properties"):  # Blender 5.2 and later
+        layout.prop(getattr(modifier.properties.inputs, identifier), "value", text=label)
+    elif identifier in modifier:
+        layout.prop(modifier, f'["{identifier}"]', text=label)
+
+
 def _identifier(modifier: bpy.types.Modifier, name: str) -> str | None:
     """Blender's identifier of an input of a modifier's node group, by its name; None without such an input."""
     sockets = modifier.node_group.interface.items_tree

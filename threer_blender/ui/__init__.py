@@ -7,6 +7,7 @@ from pathlib import Path
 from . import (
     alignment,
     arrival,
+    aside,
     drawn_masks,
     engines,
     error_graph,
@@ -29,6 +30,7 @@ from . import (
     survey,
     tracking,
     upkeep,
+    views,
     work,
 )
 
@@ -45,11 +47,12 @@ _parts = (
         upkeep,
         pictures,
         photo_list,
+        views,
         engines,
         references,
         drawn_masks,
     ),
-    *(panel, picks, survey, alignment, several, tracking, error_graph, smoothing, mending, arrival),
+    *(panel, picks, survey, alignment, several, tracking, error_graph, smoothing, mending, arrival, aside),
 )
 
 

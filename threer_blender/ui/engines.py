@@ -8,12 +8,14 @@ import bpy
 
 from .. import doctor
 from ..engines import registry
-from ..model.engine import Engine
+from ..model.engine import GROUPS, Engine
 from . import choices, properties, readiness, words
 
 # A name in `Engine.produces` -> the artists' word for it.
 MAKES = {"cameras": "cameras", "pointmaps": "depth", "cloud": "points", "gaussians": "splats"}
-WIDTH, COLUMNS = 16, 44  # of the list, in Blender's units and in letters
+WIDTH, COLUMNS = 25, 72  # of the list, in Blender's units and in letters
+# Shares of a row's width: of the engine's name; of what follows, the facts; of what follows these, the download.
+NAME, FACTS, DOWNLOAD = 0.36, 0.54, 0.54
 
 
 class THREER_PT_engine(bpy.types.Panel):
@@ -31,17 +33,51 @@ class THREER_PT_engine(bpy.types.Panel):
         layout = self.layout
         settings = properties.settings(context.scene)
         layout.prop(choices.current(), "commercial_only")
-        column = layout.column(align=True)
-        for engine, state in listed():
-            _, icon = readiness.described(state)
-            column.prop_enum(settings, "engine", engine.id, text=engine.label, icon=icon)
+        for group, engines in grouped().items():
+            column = layout.column(align=True)
+            facts, download, use = _cells(words.dimmed(column), lambda row, text=group: row.label(text=text))
+            facts.label(text="Makes")
+            download.label(text="Download")
+            use.label(text="Commercial")
+            for engine, state in engines:
+                _row(column, settings, engine, state)
         _about(layout, properties.engine(context.scene))
 
 
-def listed() -> list[tuple[Engine, doctor.Readiness]]:
-    """The engines that the filter lets through, those first that can run now."""
+def grouped() -> dict[str, list[tuple[Engine, doctor.Readiness]]]:
+    """The engines that the filter lets through by group, in each group those first that can run now."""
     states = [(engine, readiness.of(engine)) for engine in registry.engines().values() if choices.allows(engine)]
-    return sorted(states, key=lambda each: not each[1].ready)
+    ordered = sorted(states, key=lambda each: not each[1].ready)
+    groups = {group: [each for each in ordered if each[0].group == group] for group in GROUPS}
+    return {group: engines for group, engines in groups.items() if engines}
+
+
+def _cells(layout: Any, draw_name: Any) -> tuple[Any, Any, Any]:
+    """A row of the list: draws the name by `draw_name`, and returns the cells for facts, download and use."""
+    row = layout.split(factor=NAME, align=True)
+    draw_name(row)
+    row = row.split(factor=FACTS)
+    facts = row.row()
+    row = row.split(factor=DOWNLOAD)
+    return facts, row.row(), row.row()
+
+
+def _row(layout: Any, settings: Any, engine: Engine, state: doctor.Readiness) -> None:
+    """Draws the button that chooses an engine, and beside it facts about the engine."""
+    _, icon = readiness.described(state)
+    facts, download, use = _cells(
+        layout, lambda row: row.prop_enum(settings, "engine", engine.id, text=engine.label, icon=icon)
+    )
+    facts.label(text=made(engine))
+    size = sum(weights.size for weights in engine.weights)
+    download.label(text=words.size(size) if size else "none")
+    use.label(text="yes" if engine.commercial else "no")
+
+
+def made(engine: Engine) -> str:
+    """The result of an engine in a few words: splats or points, in metres or not, of one photo too or not."""
+    kind = MAKES["gaussians" if "gaussians" in engine.produces else "cloud"]
+    return ", ".join([kind, *(["metres"] if engine.metric else []), *([] if engine.one_photo else ["1 photo too"])])
 
 
 def draw_choice(layout: Any, engine: Engine) -> None:
@@ -60,9 +96,6 @@ def _about(layout: Any, engine: Engine) -> None:
     words.quiet(box, f"Makes {', '.join(word for name, word in MAKES.items() if name in engine.produces)}")
     use = "Commercial use is allowed" if engine.commercial else "No commercial use"
     words.sentence(box, f"{use}: {engine.licence}", COLUMNS, "NONE")
-    total = sum(weights.size for weights in engine.weights)
-    if total:
-        words.quiet(box, f"Weights of {words.size(total)}")
 
 
 register, unregister = bpy.utils.register_classes_factory((THREER_PT_engine,))

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import bpy
 
+from .. import bundle
 from ..files import photo_files, removal
 from ..jobs import process
 from ..model.errors import UserError
 from ..scene import build, cameras, look
-from . import choices, pictures, properties, summary, work
+from . import aside, choices, pictures, properties, summary, work
 from .buttons import HIDDEN, AsksForFiles, AsksForFolder, Button, Drop, OfResult, WhenIdle, entry, registration
 
 # Endings that Blender's own filters for pictures and films do not show. A filter takes at most 255 characters.
 UNKNOWN = photo_files.CHOOSABLE - {*bpy.path.extensions_image, *bpy.path.extensions_movie}
 GLOB = ";".join(f"*{suffix}" for suffix in sorted(UNKNOWN))
+REFINE = "refine"  # the engine that works on an earlier result
 TAB = "3R"  # of the sidebar, with our panels
 
 
@@ -234,6 +236,21 @@ class THREER_OT_look_through(_Result, bpy.types.Operator):
         if viewport is not None:
             viewport.region_3d.view_perspective = "CAMERA"
             viewport.overlay.show_relationship_lines = False  # each camera's line to the root crosses the picture
+            aside.hide_others(context.scene, context.view_layer, chosen)
+
+
+class THREER_OT_refine_cameras(OfResult, bpy.types.Operator):
+    """Correct the cameras of this result by details matched between its photos; its points follow"""
+
+    bl_idname = "threer.refine_cameras"
+    bl_label = "Refine Cameras"
+
+    def run(self, context: bpy.types.Context) -> None:
+        folder = summary.bundle(summary.current_root(context.scene, context.object))
+        photos = list(dict.fromkeys(photo.path for photo in bundle.read(folder).photos))
+        task = work.start(photos, REFINE, {"start": str(folder)}, context.scene)
+        if bpy.app.background:  # where timers never run
+            work.finish(task)
 
 
 class THREER_OT_open_result(_Result, bpy.types.Operator):
@@ -309,6 +326,7 @@ register, unregister = registration(
         THREER_OT_import_result,
         THREER_OT_dismiss_result,
         THREER_OT_look_through,
+        THREER_OT_refine_cameras,
         THREER_OT_open_result,
         THREER_OT_match_colors,
         THREER_OT_view_per_frame,

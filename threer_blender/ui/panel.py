@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from .. import headless
+from ..jobs import results
 from ..jobs.messages import (
     Calibrate,
     Download,
@@ -37,6 +38,7 @@ from . import (
     splats,
     summary,
     upkeep,
+    views,
     words,
     work,
 )
@@ -216,7 +218,7 @@ def _dismissable(row: Any, text: str, columns: int, icon: str) -> None:
 def _offer(layout: Any, folder: Path, columns: int) -> None:
     """Draws a finished result that is not in any scene yet."""
     box = layout.box().column()
-    words.sentence(box, f"A finished reconstruction waits: {folder.name}", columns, "INFO")
+    words.sentence(box, f"A finished reconstruction waits: {results.title(folder)}", columns, "INFO")
     row = box.row(align=True)
     row.operator_context = "EXEC_DEFAULT"
     row.operator(operators.THREER_OT_import_result.bl_idname, text="Import Result").directory = str(folder)
@@ -245,6 +247,8 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
     if result.layout_cameras:
         text = f"{words.count(result.layout_cameras, 'camera')} of layout quality, not refined"
         words.sentence(box, text, columns, "ERROR")
+        if not result.splats:
+            box.operator(operators.THREER_OT_refine_cameras.bl_idname, icon="CON_CAMERASOLVER")
     for note in result.notes[:MOST_NOTES]:
         words.sentence(box, words.brief(note), columns, "INFO")
     if len(result.notes) > MOST_NOTES:
@@ -258,7 +262,7 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
     row.operator(look_through, icon="CAMERA_DATA").step = 0
     if many:
         row.operator(look_through, text="", icon="TRIA_RIGHT").step = 1
-    _plate(box, context, root)
+    views.draw(box, context, root)
     if not operators.colors_match(context):
         box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
     if result.splats:
@@ -268,18 +272,6 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
         box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
     box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
     meshes.draw(box, root)
-
-
-def _plate(box: Any, context: bpy.types.Context, root: bpy.types.Object) -> None:
-    """Draws how a view through a camera of ours mixes its plate and the result: which is in front, how opaque it is."""
-    if not operators.sees_through_ours(context, root):
-        return
-    backgrounds = context.scene.camera.data.background_images
-    plate = next((each for each in backgrounds if each.image or each.clip), None)
-    if plate is not None:
-        row = box.row(align=True)
-        row.prop(plate, "display_depth", text="")
-        row.prop(plate, "alpha", text="Plate", slider=True)
 
 
 def _splats(layout: Any, obj: bpy.types.Object) -> None:

@@ -40,8 +40,8 @@ class THREER_UL_photos(bpy.types.UIList):
             row.label(text=words.size(photo.megabytes * 1e6))
         elif state.camera:
             row.label(text="registered" if state.error is None else f"{state.error:.2f} px")
-            look = row.operator(operators.THREER_OT_look_through.bl_idname, text="", icon="CAMERA_DATA", emboss=False)
-            look.camera = state.camera
+            button = row.operator(operators.THREER_OT_look_through.bl_idname, text="", icon="CAMERA_DATA", emboss=False)
+            button.camera = state.camera
         else:
             row.label(text="no camera", icon="ERROR")
 
@@ -62,7 +62,7 @@ def name_of(path: str) -> str:
 
 
 def states(context: bpy.types.Context) -> Mapping[str, PhotoState]:
-    """What the shown result says of each photo; nothing without a result."""
+    """The state of each photo in the result that the panel shows; nothing without a result."""
     root = summary.current_root(context.scene, context.object)
     return {} if root is None else summary.photo_states(root)
 

@@ -45,6 +45,9 @@ class THREER_AP_preferences(bpy.types.AddonPreferences):
 
     def draw(self, _context: bpy.types.Context) -> None:
         layout, data_folder = self.layout, work.current().data_folder
+        layout.label(
+            text=f"The panel is in the sidebar of the 3D viewport: press N there, tab {operators.TAB}", icon="INFO"
+        )
         _engines(layout.box())
         _environment(layout.box(), data_folder)
         box = layout.box()
@@ -75,7 +78,7 @@ def _environment(layout: Any, data_folder: Path) -> None:
         layout.label(text=line)
     row = layout.row()
     row.operator(upkeep.THREER_OT_set_up.bl_idname, text="Set Up for All Engines")
-    if environment.private(data_folder) is not None:
+    if work.seek("private", partial(environment.private, data_folder), None) is not None:
         row.operator(upkeep.THREER_OT_remove_environment.bl_idname)
 
 
@@ -83,7 +86,7 @@ def _folder(layout: Any, name: str, folder: Path, size: int) -> Any:
     """Draws a row with the name and size (bytes) of a folder, and a button that opens it. Returns the row."""
     row = layout.row()
     row.label(text=f"{name}: {words.size(size)}")
-    if folder.is_dir():
+    if work.seek(("folder", str(folder)), folder.is_dir, False):
         row.operator("wm.path_open", text="Open Folder", icon="FILE_FOLDER").filepath = str(folder)
     return row
 

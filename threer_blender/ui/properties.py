@@ -13,7 +13,7 @@ from .. import doctor, headless
 from ..engines import registry
 from ..files import photo_files, sequence_files
 from ..model.engine import Engine, Option
-from ..scene import clips
+from ..scene import cameras, clips
 from . import work
 
 PROPERTY = "threer"  # bpy.types.Scene.threer
@@ -144,6 +144,15 @@ def _classes() -> list[type]:
             description="How cameras and points are computed from the photos",
             items=[(each.id, each.label, tooltip(each.summary)) for each in engines],
             default=headless.DEFAULT_ENGINE,
+        ),
+        "plate_over": bpy.props.FloatProperty(
+            name="Plate over Points",
+            description="Fade from the points, with the plate behind them, to the plate alone",
+            min=0.0,
+            max=1.0,
+            subtype="FACTOR",
+            get=lambda settings: cameras.plate_over(settings.id_data),
+            set=lambda settings, opacity: cameras.put_plate_over(settings.id_data, opacity),
         ),
         **{name: bpy.props.PointerProperty(type=group) for name, group in groups.items()},
     }
