@@ -199,6 +199,7 @@ def window(session: nox.Session) -> None:
     session.install(BPY, "pip", "pytest", "numpy<2", "pillow")
     session.run("python", "wheels/build.py", "any")
     folders = {"THREER_ZIPS": str(Path("dist").absolute()), "THREER_WINDOW_PICTURES": str(Path("window").absolute())}
+    # With THREER_DOCS_PICTURES=docs/pictures the documents' pictures are made anew.
     session.run("pytest", "-s", "tests/window", *session.posargs, env=folders)
 
 

@@ -59,7 +59,7 @@ def test_each_photo_says_what_became_of_it(reconstruction: Reconstruction, tmp_p
     settings = bpy.context.scene.threer
     settings.photo_row = [Path(entry.path).name for entry in settings.photos].index(lost.photo)
     text = panel()
-    assert "1 photo without a camera" in text
+    assert "List: 1 without a camera" in text
     assert "It overlaps no other photo." in text
     root["threer_unregistered"] = '{"a.jpg": [1]}'  # a stranger's file
     assert len(part("ui.summary").photo_states(root)) == len(CAMERAS) - 1

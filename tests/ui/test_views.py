@@ -44,11 +44,11 @@ def test_sizes_and_thresholds_are_on_the_panel(reconstruction: Reconstruction, t
     (cloud,) = [child for child in root.children if child.get("threer_role") == "cloud"]
     (modifier,) = cloud.modifiers
     drawn = Drawn()
-    part("ui.views").draw(drawn, SimpleNamespace(space_data=None, scene=bpy.context.scene), root)
+    part("ui.views").draw(drawn, SimpleNamespace(space_data=None, scene=bpy.context.scene), root, 30)
     assert len(drawn.texts) == 2  # what Blender calls them differs between its versions
     points.set_input(modifier, look.THRESHOLD, 0.3)
     assert points.input_value(modifier, look.THRESHOLD) == pytest.approx(0.3)
     cloud.hide_viewport = True
     drawn = Drawn()
-    part("ui.views").draw(drawn, SimpleNamespace(space_data=None, scene=bpy.context.scene), root)
+    part("ui.views").draw(drawn, SimpleNamespace(space_data=None, scene=bpy.context.scene), root, 30)
     assert drawn.texts == []

@@ -11,9 +11,11 @@ from PIL import Image
 
 from threer_blender.model.arrays import Array
 
+from . import debian
 from . import window as real
 
 UNIT = 20  # pixels of a widget at interface scale 1
+NEWEST = debian.SUITES[-1].blender
 ELSEWHERE = (600, 500)  # a place in the viewport without buttons
 REDRAW = """
 window, area, regions = viewport()
@@ -38,6 +40,19 @@ class Artist:
         self.window.picture(path)
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"), float)
+
+    def publish(self, what: str, name: str, box: tuple[int, int, int, int], width: int = 900) -> None:
+        """Makes a part of a kept picture one of the documents' pictures, where THREER_DOCS_PICTURES names their folder.
+
+        `box` is left, top, right and bottom in pixels of the screen. The new picture is `width` pixels wide at most.
+        The newest Blender's pictures alone are taken.
+        """
+        folder = os.environ.get("THREER_DOCS_PICTURES")
+        if folder and self.name.endswith(NEWEST):
+            with Image.open(self.pictures / f"{self.name} {what}.png") as picture:
+                part = picture.convert("RGB").crop(box)
+            part.thumbnail((width, width), Image.Resampling.LANCZOS)
+            part.save(Path(folder) / name, quality=86)
 
     def press(self, row: float, effect: str) -> None:
         """Clicks on a row of the panel and waits until `effect` is true in Blender."""

@@ -27,6 +27,7 @@ STEP = 2  # of the depth pictures' pixels
 # Places on the cloth, in the sample's world.
 GROUND = [(-0.24, -0.152, CLOTH), (-0.26, 0.187, CLOTH), (-0.01, -0.3, CLOTH)]
 LINE = [(-0.29, -0.301, CLOTH), (-0.013, -0.301, CLOTH)]
+VIEWPORT, DIALOG = (0, 55, 1316, 820), (5, 198, 508, 562)  # parts of the screen for the documents
 ROOT = "next(o for o in bpy.data.objects if o.get('threer_role') == 'root')"
 READY = "[o for o in bpy.data.objects if o.get('threer_role') == 'ground']"
 TILT = f"""
@@ -101,15 +102,18 @@ def test_ground_axis_and_scale_in_three_clicks(artist: Artist) -> None:
     tilted = matrix(artist)
     artist.open_tab()
 
+    window.ask(INVOKE.format("look_through"))
     window.ask(VIEW.format("CAMERA"))
     artist.keep("20 tipped")
     click_points(artist, "ground", GROUND, "21 ground")
+    artist.publish("21 ground", "ground.jpg", VIEWPORT)
     up, height = standing(artist, (0, 0, 1)), standing(artist, GROUND[0], 1)[2]
     assert np.degrees(np.arccos(up[2])) < 1.5, up
     assert abs(height) < 0.01 * 2.2
 
     window.ask(VIEW.format("PERSP"))
     click_points(artist, "axis", LINE, "22 axis")
+    artist.publish("22 axis", "axis.jpg", VIEWPORT)
     along = standing(artist, (1, 0, 0))
     assert min(np.degrees(np.arccos(abs(along[:2])))) < 2.5, along
 
@@ -117,6 +121,7 @@ def test_ground_axis_and_scale_in_three_clicks(artist: Artist) -> None:
     for letter in "0.277":
         window.key("period" if letter == "." else letter)
     artist.keep("23 scale typed")
+    artist.publish("23 scale typed", "scale.jpg", VIEWPORT)
     window.key("Return")
     artist.until(f"abs({ROOT}.matrix_world.median_scale - 1) < 0.03", 30)
     artist.keep("24 upright and to scale")
@@ -125,6 +130,7 @@ def test_ground_axis_and_scale_in_three_clicks(artist: Artist) -> None:
     window.hover(300, 250)
     window.ask(INVOKE.format("scene_ready"))
     artist.keep("25 scene ready")
+    artist.publish("25 scene ready", "scene_ready.jpg", DIALOG)
     assert not artist.is_true(READY)
     window.key("Return")
     artist.until(READY, 60)

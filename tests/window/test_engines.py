@@ -21,7 +21,7 @@ from . import window as real
 from .artist import Artist
 
 # Where things stand on the panel, in widgets below the sidebar's top.
-ENGINE, RECONSTRUCT, NEEDED, STOP = 3.5, 6.35, 7.3, 19.45
+ENGINE, RECONSTRUCT, NEEDED, STOP = 4.7, 7.55, 8.5, 20.65
 # In the list of engines, and in the dialog: pixels from where the click was that opened them.
 FILTER, FIRST_ENGINE, NEXT_ENGINE = (-153, 43), (-20, 69), 20.9
 ACCEPT = (-386, 69)

@@ -17,7 +17,9 @@ from . import window as real
 from .artist import Artist
 
 # How far buttons are below the sidebar's top, in heights of a widget.
-CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH = 2.2, 6.35, 10.25, 13.55
+CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH = 2.2, 7.55, 11.45, 14.75
+LIST, THIRD_PHOTO, ITS_CAMERA = 3.4, 7.1, 0.8  # and the place of a photo's camera across the panel's width
+NARROW = 184  # pixels of the sidebar
 
 BROWSER = "[a for w in bpy.context.window_manager.windows for a in w.screen.areas if a.type == 'FILE_BROWSER']"
 CLOSE_LAST_WINDOW = """
@@ -29,13 +31,15 @@ with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
 def test_an_artists_first_minutes(artist: Artist) -> None:
     window = artist.window
     window.ask("bpy.data.objects.remove(bpy.data.objects['Cube'])")
-    artist.open_tab()
+    window.ask("viewport()[1].spaces.active.show_region_ui = False")
     artist.keep("1 empty")
 
     window.drop([f"photos/{photo.name}" for photo in SAMPLE[:3]], at=(500, 400))
     artist.keep("1 dropped")  # Blender's menu: its own use of pictures, and ours under the pointer
     window.key("Return")
     artist.until("len(bpy.context.scene.threer.photos) == 3", 20)
+    artist.until("viewport()[1].spaces.active.show_region_ui", 20)  # opened by the drop, at our tab
+    artist.until("viewport()[2]['UI'].active_panel_category == '3R'", 20)
 
     artist.press(CHOOSE, BROWSER)
     choose_all_photos(artist)
@@ -60,7 +64,8 @@ def test_an_artists_first_minutes(artist: Artist) -> None:
     assert window.ask("print(summary().registered, summary().chosen)") == "5 5"
     assert int(window.ask("print(summary().points)")) > 20_000
 
-    for step in (look_at_the_result, look_at_the_preferences, undo_and_redo, quit_while_working):
+    steps = (look_at_the_result, blink, look_at_the_list, be_narrow, look_at_the_preferences, undo_and_redo)
+    for step in (*steps, quit_while_working):
         step(artist)
 
 
@@ -83,12 +88,14 @@ def look_at_the_result(artist: Artist) -> None:
     assert artist.is_true("viewport()[1].spaces.active.shading.type == 'MATERIAL'")  # as the result arrives
     window.wait(lambda: colorful(artist.keep("4 result")), 400)  # the viewport is grey until shaders are compiled
     before = artist.keep("4 result")
+    artist.publish("4 result", "../../tests/window/pictures/panel.jpg", (0, 0, *real.SIZE), 1600)
     artist.orbit()
     after = artist.keep("5 orbited")
     assert np.abs(before - after)[200:800, 100:1000].mean() > 3
     artist.press(LOOK_THROUGH, "viewport()[1].spaces.active.region_3d.view_perspective == 'CAMERA'")
     assert window.ask("print(bpy.context.scene.camera.name)") == SAMPLE[0].name
     cloud = artist.keep("6 through the camera")
+    artist.publish("6 through the camera", "../../tests/window/pictures/camera.jpg", (0, 0, *real.SIZE), 1600)
     window.ask("bpy.context.preferences.view.ui_scale = 2")
     artist.keep("7 result at 2x")
     window.ask("bpy.context.preferences.view.ui_scale = 1")
@@ -97,6 +104,40 @@ def look_at_the_result(artist: Artist) -> None:
     window.ask("next(o for o in bpy.data.objects if o.get('threer_role') == 'cloud').hide_set(False)")
     left, top, right, bottom = map(int, window.ask(FRAME).split())
     line_up(cloud[top:bottom, left:right], plate[top:bottom, left:right])
+
+
+def blink(artist: Artist) -> None:
+    """The key shows the plate before the points and again behind them; other cameras stand aside until the end."""
+    window = artist.window
+    assert artist.is_true("sum(o.hide_get() for o in bpy.data.objects if o.type == 'CAMERA') == 5")
+    window.hover(600, 500)
+    for expected in (1.0, 0.0):
+        window.key("shift+alt+b")
+        artist.until(f"bpy.context.scene.threer.plate_over == {expected}", 20)
+    window.ask("bpy.context.scene.threer.plate_over = 0.5")
+    artist.keep("8 half plate, half points")
+    window.ask("bpy.context.scene.threer.plate_over = 0")
+
+
+def look_at_the_list(artist: Artist) -> None:
+    """Unfolded, the list says of each photo how well its camera fits; a click on the camera looks through it."""
+    window = artist.window
+    artist.click(*artist.row(LIST, across=0.3), "True")
+    artist.keep("8 list")
+    third = "bpy.context.scene.camera and bpy.context.scene.camera.name == " + repr(SAMPLE[2].name)
+    artist.click(*artist.row(THIRD_PHOTO, across=ITS_CAMERA), third)
+    window.ask("viewport()[1].spaces.active.region_3d.view_perspective = 'PERSP'")
+    artist.until("not any(o.hide_get() for o in bpy.data.objects if o.type == 'CAMERA')", 20)
+    artist.click(*artist.row(LIST, across=0.3), "True")
+
+
+def be_narrow(artist: Artist) -> None:
+    """Pictures of the panel in a sidebar of about 184 pixels, to be looked at: nothing may be cut off."""
+    window = artist.window
+    left, top, width, height = window.region("UI")
+    window.drag((left - 3, top + height - 60), (left + width - NARROW, top + height - 60), button=1)
+    assert window.region("UI")[2] < width - 20
+    artist.keep("8 narrow")
 
 
 def colorful(picture: Array) -> bool:

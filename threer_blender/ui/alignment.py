@@ -15,6 +15,7 @@ from .buttons import OfResult, WhereResult
 from .panel import Sidebar
 from .picks import Picker, Picks
 
+SHARED_MARGIN = 5  # letters more than half of a line fit on each of two buttons in a row
 SET_BY_HAND = "Up is as you set it."
 ON_PLATE = "Draw a line along a level edge of the picture, where no points are: the edge comes to lie along an axis"
 
@@ -181,10 +182,13 @@ class THREER_PT_alignment(WhereResult, Sidebar, bpy.types.Panel):
         row.operator(THREER_OT_axis.bl_idname, text="", icon="IMAGE_PLANE").on_plate = True
         row = layout.row(align=True)
         row.operator(THREER_OT_scale.bl_idname, icon="DRIVER_DISTANCE")
-        row.operator(THREER_OT_camera_height.bl_idname, icon="CAMERA_DATA")
+        half = words.columns(context) // 2 + SHARED_MARGIN
+        text = words.fitting("Camera Height", "Height", half)
+        row.operator(THREER_OT_camera_height.bl_idname, text=text, icon="CAMERA_DATA")
         row = layout.row(align=True)
         row.operator(THREER_OT_origin.bl_idname, icon="OBJECT_ORIGIN").at = "PICK"
-        row.operator(THREER_OT_origin.bl_idname, text="Origin at Cursor", icon="PIVOT_CURSOR").at = "CURSOR"
+        text = words.fitting("Origin at Cursor", "At Cursor", half)
+        row.operator(THREER_OT_origin.bl_idname, text=text, icon="PIVOT_CURSOR").at = "CURSOR"
         row = layout.row(align=True)
         for name in "XYZ":
             row.operator(THREER_OT_quarter.bl_idname, text=f"{name} 90°").axis = name

@@ -13,9 +13,9 @@ from . import choices, properties, readiness, words
 
 # A name in `Engine.produces` -> the artists' word for it.
 MAKES = {"cameras": "cameras", "pointmaps": "depth", "cloud": "points", "gaussians": "splats"}
-WIDTH, COLUMNS = 25, 72  # of the list, in Blender's units and in letters
+WIDTH, COLUMNS = 26, 74  # of the list, in Blender's units and in letters
 # Shares of a row's width: of the engine's name; of what follows, the facts; of what follows these, the download.
-NAME, FACTS, DOWNLOAD = 0.36, 0.54, 0.54
+NAME, FACTS, DOWNLOAD = 0.36, 0.52, 0.48
 
 
 class THREER_PT_engine(bpy.types.Panel):
@@ -33,12 +33,13 @@ class THREER_PT_engine(bpy.types.Panel):
         layout = self.layout
         settings = properties.settings(context.scene)
         layout.prop(choices.current(), "commercial_only")
-        for group, engines in grouped().items():
+        for number, (group, engines) in enumerate(grouped().items()):
             column = layout.column(align=True)
             facts, download, use = _cells(words.dimmed(column), lambda row, text=group: row.label(text=text))
-            facts.label(text="Makes")
-            download.label(text="Download")
-            use.label(text="Commercial")
+            if number == 0:
+                facts.label(text="Makes")
+                download.label(text="Weights")
+                use.label(text="Commercial")
             for engine, state in engines:
                 _row(column, settings, engine, state)
         _about(layout, properties.engine(context.scene))
@@ -70,14 +71,16 @@ def _row(layout: Any, settings: Any, engine: Engine, state: doctor.Readiness) ->
     )
     facts.label(text=made(engine))
     size = sum(weights.size for weights in engine.weights)
-    download.label(text=words.size(size) if size else "none")
+    download.label(text=words.size(size) if size else "some" if engine.weights else "none")
     use.label(text="yes" if engine.commercial else "no")
 
 
 def made(engine: Engine) -> str:
     """The result of an engine in a few words: splats or points, in metres or not, of one photo too or not."""
     kind = MAKES["gaussians" if "gaussians" in engine.produces else "cloud"]
-    return ", ".join([kind, *(["metres"] if engine.metric else []), *([] if engine.one_photo else ["1 photo too"])])
+    # Whether an engine that starts from another one makes do with one photo depends on that one.
+    of_one = not engine.one_photo and "start" not in {option.name for option in engine.options}
+    return ", ".join([kind, *(["metres"] if engine.metric else []), *(["1 photo too"] if of_one else [])])
 
 
 def draw_choice(layout: Any, engine: Engine) -> None:

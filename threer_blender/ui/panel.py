@@ -93,7 +93,8 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
     if not state.ready:
         upkeep.draw_need(layout, engine, state, columns)
         return
-    if refusal := headless.alone(engine, [Path(photo.path) for photo in properties.settings(scene).photos], options):
+    entries = properties.settings(scene).photos
+    if len(entries) == 1 and (refusal := headless.alone(engine, [Path(entries[0].path)], options)):
         words.sentence(layout, refusal, columns, "ERROR")
         return
     row = layout.row()
@@ -107,7 +108,8 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
     if expected is not None and expected.refusal:
         words.sentence(layout, expected.refusal, columns, "ERROR")
     elif expected is not None:
-        words.quiet(layout, f"About {words.duration(expected.seconds)}, {expected.memory / 1e9:.1f} GB of memory")
+        text = f"About {words.duration(expected.seconds)}, {expected.memory / 1e9:.1f} GB of memory"
+        words.sentence(words.dimmed(layout), text, columns, "NONE")
 
 
 class THREER_PT_more(Sidebar, bpy.types.Panel):
@@ -235,9 +237,10 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
     for shot in result.shots:
         words.sentence(box, f"{shot.name}: {shot.solved}" if shot.solved else shot.name, columns, "NONE")
         if shot.error:
-            box.label(text=f"Reprojection error {shot.error}")
+            words.sentence(box, f"Reprojection error {shot.error}", columns, "NONE")
     if result.chosen or not result.shots:
-        box.label(text=f"{result.registered} of {words.count(result.chosen, 'photo')} registered")
+        text = f"{result.registered} of {words.count(result.chosen, 'photo')} registered"
+        words.sentence(box, text, columns, "NONE")
     box.label(text=f"{words.count(result.points, 'point')}")
     if result.splats:
         box.label(text=f"{words.count(result.splats, 'splat')}")
@@ -249,20 +252,17 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
         words.sentence(box, text, columns, "ERROR")
         if not result.splats:
             box.operator(operators.THREER_OT_refine_cameras.bl_idname, icon="CON_CAMERASOLVER")
-    for note in result.notes[:MOST_NOTES]:
-        words.sentence(box, words.brief(note), columns, "INFO")
-    if len(result.notes) > MOST_NOTES:
-        text = f"… and {len(result.notes) - MOST_NOTES} more, see {result.name}'s properties"
-        words.sentence(box, text, columns, "NONE")
     look_through = operators.THREER_OT_look_through.bl_idname
     row = box.row(align=True)
     many = result.registered + len(result.shots) > 1
     if many:
         row.operator(look_through, text="", icon="TRIA_LEFT").step = -1
-    row.operator(look_through, icon="CAMERA_DATA").step = 0
+    text = words.fitting("Look Through Camera", "Look Through", columns - 2 * words.ICON * many)
+    row.operator(look_through, text=text, icon="CAMERA_DATA").step = 0
     if many:
         row.operator(look_through, text="", icon="TRIA_RIGHT").step = 1
-    views.draw(box, context, root)
+    views.draw(box, context, root, columns)
+    _notes(box, result, columns)
     if not operators.colors_match(context):
         box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
     if result.splats:
@@ -272,6 +272,15 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
         box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
     box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
     meshes.draw(box, root)
+
+
+def _notes(box: Any, result: summary.Summary, columns: int) -> None:
+    """Draws the result's first notes, below the next step: they may be long."""
+    for note in result.notes[:MOST_NOTES]:
+        words.sentence(box, words.brief(note), columns, "INFO")
+    if len(result.notes) > MOST_NOTES:
+        text = f"… and {len(result.notes) - MOST_NOTES} more, see {result.name}'s properties"
+        words.sentence(box, text, columns, "NONE")
 
 
 def _splats(layout: Any, obj: bpy.types.Object) -> None:

@@ -12,7 +12,7 @@ from . import operators, pictures, properties, summary, words
 from .summary import PhotoState
 
 ROWS = 5  # of the list
-NAME_SHARE = 0.62  # of a row's width, for the thumbnail and the name
+NAME_SHARE = 0.64  # of a row's width, for the thumbnail and the name
 THUMBNAIL = 5.0  # height of the chosen row's picture, in lines of the panel
 FOLDED = "threer_photo_list"  # Blender's name for whether the list is folded away
 
@@ -32,18 +32,19 @@ class THREER_UL_photos(bpy.types.UIList):
         _active_data: Any,
         _active_property: str,
     ) -> None:
-        row = layout.split(factor=NAME_SHARE)
-        row.label(text=name_of(photo.path), **_icon_of(photo.path))
-        row = row.row(align=True)
         state = state_of(photo.path, states(context))
+        row = layout if state is None else layout.split(factor=NAME_SHARE)
+        row.label(text=name_of(photo.path), **_icon_of(photo.path))
         if state is None:
-            row.label(text=words.size(photo.megabytes * 1e6))
-        elif state.camera:
+            return
+        row = row.row(align=True)
+        row.alignment = "RIGHT"
+        if state.camera:
             row.label(text="registered" if state.error is None else f"{state.error:.2f} px")
             button = row.operator(operators.THREER_OT_look_through.bl_idname, text="", icon="CAMERA_DATA", emboss=False)
             button.camera = state.camera
         else:
-            row.label(text="no camera", icon="ERROR")
+            row.label(text="", icon="ERROR")  # the text below the list says why
 
 
 def _icon_of(path: str) -> dict[str, Any]:
@@ -85,16 +86,13 @@ def draw(layout: Any, context: bpy.types.Context, columns: int) -> None:
     header, body = layout.panel(FOLDED, default_closed=True)
     known = states(context)
     lost = sum(not state.camera for state in known.values())
-    header.label(text=f"List: {words.count(lost, 'photo')} without a camera" if lost else "List")
+    header.label(text=f"List: {lost} without a camera" if lost else "List")
+    header.operator(operators.THREER_OT_choose_photos.bl_idname, text="", icon="ADD", emboss=False).adds = True
     if body is None:
         return
-    row = body.row()
-    row.template_list(
-        THREER_UL_photos.bl_idname, "", settings, "photos", settings, "photo_row", rows=ROWS, maxrows=ROWS
-    )
-    buttons = row.column(align=True)
-    buttons.operator(operators.THREER_OT_choose_photos.bl_idname, text="", icon="ADD").adds = True
-    buttons.operator(operators.THREER_OT_remove_photo.bl_idname, text="", icon="REMOVE")
+    header.operator(operators.THREER_OT_remove_photo.bl_idname, text="", icon="REMOVE", emboss=False)
+    kind = THREER_UL_photos.bl_idname
+    body.template_list(kind, "", settings, "photos", settings, "photo_row", rows=ROWS, maxrows=ROWS)
     if not 0 <= settings.photo_row < len(settings.photos):
         return
     photo = settings.photos[settings.photo_row]

@@ -135,7 +135,8 @@ class THREER_PT_tracking(WhereShot, Sidebar, bpy.types.Panel):
         if scene.frame_current in marked:
             words.sentence(layout, marked[scene.frame_current], columns, "ERROR")
         layout.operator(ERROR_GRAPH, icon="GRAPH")
-        layout.operator(THREER_OT_mark_frames.bl_idname, icon="MARKER_HLT")
+        text = words.fitting("Mark Frames to Look At", "Mark Frames", columns)
+        layout.operator(THREER_OT_mark_frames.bl_idname, text=text, icon="MARKER_HLT")
         layout.operator(THREER_OT_write_report.bl_idname, icon="FILE_TEXT")
         layout.operator(THREER_OT_overlay_film.bl_idname, icon="RENDER_ANIMATION")
 

@@ -9,7 +9,7 @@ import bpy
 from ..model.errors import UserError
 from ..scene import cameras, identity, look, points
 from ..scene.splats import nodes
-from . import operators, properties, work
+from . import operators, properties, words, work
 from .buttons import OfResult, registration
 
 # The inputs of modifiers on the panel -> their names there, for points and for splats.
@@ -33,20 +33,21 @@ class THREER_OT_blink(OfResult, bpy.types.Operator):
         cameras.put_plate_over(context.scene, 0.0 if cameras.plate_over(context.scene) > 0 else 1.0)
 
 
-def draw(layout: Any, context: bpy.types.Context, root: bpy.types.Object) -> None:
+def draw(layout: Any, context: bpy.types.Context, root: bpy.types.Object, columns: int) -> None:
     """Draws how the view mixes plate and result, and the sizes and thresholds of points and splats."""
     if operators.sees_through_ours(context, root) and cameras.plate(context.scene) is not None:
         row = layout.row(align=True)
-        row.prop(properties.settings(context.scene), "plate_over", slider=True)
+        text = words.fitting("Plate over Points", "Plate", columns - 2 * words.ICON)
+        row.prop(properties.settings(context.scene), "plate_over", text=text, slider=True)
         row.operator(THREER_OT_blink.bl_idname, text="", icon="HIDE_OFF")
     for role, labels in SOCKETS.items():
         obj = _shape(root, role)
         modifier = None if obj is None else next((each for each in obj.modifiers if each.type == "NODES"), None)
         if obj is None or modifier is None or modifier.node_group is None or obj.hide_viewport:
             continue
-        row = layout.row(align=True)
+        column = layout.column(align=True)
         for name, label in labels.items():
-            points.draw_input(row, modifier, name, label)
+            points.draw_input(column, modifier, name, label)
 
 
 def _shape(root: bpy.types.Object, role: str) -> bpy.types.Object | None:

@@ -22,6 +22,11 @@ def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
         column.label(text=line, icon="BLANK1" if index and icon != "NONE" else icon)
 
 
+def fitting(text: str, short: str, columns: int) -> str:
+    """The text of a button with an icon: `text` where it fits on a line of so many letters, else `short`."""
+    return text if len(text) + ICON <= columns else short
+
+
 def brief(text: str) -> str:
     """A long text's first sentence without its brackets, and a sign that more follows; a short text whole."""
     if len(text) <= LONGEST:
