@@ -138,7 +138,9 @@ def _classes() -> list[type]:
     }
     members = {
         "photos": bpy.props.CollectionProperty(type=THREER_PG_photo),
-        "photo_row": bpy.props.IntProperty(name="Chosen Row", options={"SKIP_SAVE"}),
+        "photo_row": bpy.props.IntProperty(
+            name="Photo", description="Say more about this photo", options={"SKIP_SAVE"}
+        ),
         "engine": bpy.props.EnumProperty(
             name="Engine",
             description="How cameras and points are computed from the photos",

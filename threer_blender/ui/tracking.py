@@ -125,20 +125,21 @@ class THREER_PT_tracking(WhereShot, Sidebar, bpy.types.Panel):
             layout.template_list(
                 THREER_UL_frames.bl_idname, "", curve, "keyframe_points", scene, ROW, rows=ROWS, maxrows=ROWS
             )
-            frame = shot_errors.details(camera, scene.frame_current)
-            if frame is not None:
-                text = f"Frame {scene.frame_current}: {frame.tracks} tracks over {frame.coverage:.0%} of the picture"
-                words.sentence(layout, text, columns, "NONE")
-                if frame.spread:
-                    words.sentence(layout, f"Spread of solves: {frame.spread}", columns, "NONE")
-        marked = shot_errors.suspicious(camera)
-        if scene.frame_current in marked:
-            words.sentence(layout, marked[scene.frame_current], columns, "ERROR")
         layout.operator(ERROR_GRAPH, icon="GRAPH")
         text = words.fitting("Mark Frames to Look At", "Mark Frames", columns)
         layout.operator(THREER_OT_mark_frames.bl_idname, text=text, icon="MARKER_HLT")
         layout.operator(THREER_OT_write_report.bl_idname, icon="FILE_TEXT")
         layout.operator(THREER_OT_overlay_film.bl_idname, icon="RENDER_ANIMATION")
+        # Below all buttons: the texts change with the frame, and no button may move under the mouse.
+        frame = None if curve is None else shot_errors.details(camera, scene.frame_current)
+        if frame is not None:
+            text = f"Frame {scene.frame_current}: {frame.tracks} tracks over {frame.coverage:.0%} of the picture"
+            words.sentence(layout, text, columns, "NONE")
+            if frame.spread:
+                words.sentence(layout, f"Spread of solves: {frame.spread}", columns, "NONE")
+        marked = shot_errors.suspicious(camera)
+        if scene.frame_current in marked:
+            words.sentence(layout, marked[scene.frame_current], columns, "ERROR")
 
 
 def _go_to_row(scene: bpy.types.Scene, context: bpy.types.Context) -> None:
@@ -236,7 +237,8 @@ _register, _unregister = bpy.utils.register_classes_factory(
 def register() -> None:
     """Registers the panel, its buttons, and the property for the list's chosen row."""
     _register()
-    setattr(bpy.types.Scene, ROW, bpy.props.IntProperty(update=_go_to_row, options={"SKIP_SAVE"}))
+    row = bpy.props.IntProperty(name="Frame", description="Go to this frame", update=_go_to_row, options={"SKIP_SAVE"})
+    setattr(bpy.types.Scene, ROW, row)
 
 
 def unregister() -> None:
