@@ -23,9 +23,13 @@ from .artist import Artist
 # Where things stand on the panel, in widgets below the sidebar's top.
 ENGINE, RECONSTRUCT, NEEDED, STOP = 4.7, 7.55, 8.5, 20.65
 # In the list of engines, and in the dialog: pixels from where the click was that opened them.
-FILTER, FIRST_ENGINE, NEXT_ENGINE = (-153, 43), (-20, 69), 20.9
+FILTER, FIRST_ENGINE, NEXT_ENGINE, NEXT_GROUP = (-257, 44), (-170, 91), 20.8, 26.0
 ACCEPT = (-386, 69)
-KNOWN = "all(state is not part('ui.readiness').UNKNOWN for _, state in part('ui.engines').listed())"
+LISTED = "[[engine.id for engine, _ in each] for each in part('ui.engines').grouped().values()]"
+KNOWN = (
+    "all(state is not part('ui.readiness').UNKNOWN"
+    " for each in part('ui.engines').grouped().values() for _, state in each)"
+)
 DATA_FOLDER = "blender/extensions/.user/user_default/threer_blender"
 STAND_IN = f"""
 import pathlib
@@ -66,12 +70,10 @@ def choose_an_engine(artist: Artist) -> None:
     x, y = artist.row(ENGINE, across=0.6)
     artist.until(KNOWN, 120)
     artist.open(x, y, "12 engines")
-    place = listed(artist).index("vggt_commercial")
-    artist.click(
-        x + FIRST_ENGINE[0],
-        y + FIRST_ENGINE[1] + place * NEXT_ENGINE,
-        "bpy.context.scene.threer.engine == 'vggt_commercial'",
-    )
+    wanted = "vggt_commercial"
+    group = next(number for number, group in enumerate(groups(artist)) if wanted in group)
+    place = listed(artist).index(wanted) * NEXT_ENGINE + group * NEXT_GROUP
+    artist.click(x + FIRST_ENGINE[0], y + FIRST_ENGINE[1] + place, f"bpy.context.scene.threer.engine == '{wanted}'")
     artist.click(x + FILTER[0], y + FILTER[1], "part('ui.choices').current().commercial_only")
     artist.keep("13 engines for commercial use")
     assert {"colmap", "vggt_commercial"} < set(listed(artist))
@@ -79,9 +81,14 @@ def choose_an_engine(artist: Artist) -> None:
     artist.close()
 
 
-def listed(artist: Artist) -> Any:
+def groups(artist: Artist) -> Any:
+    """The engines in the list by group, from the top."""
+    return json.loads(artist.window.ask(f"import json; print(json.dumps({LISTED}))"))
+
+
+def listed(artist: Artist) -> list[str]:
     """The engines in the list, from the top."""
-    return artist.window.ask("print(*(engine.id for engine, _ in part('ui.engines').listed()))").split()
+    return [engine for group in groups(artist) for engine in group]
 
 
 def be_offline(artist: Artist) -> None:
