@@ -18,7 +18,7 @@ __all__ = ["filming"]  # a fixture
 
 # Heights above the sidebar's bottom, in widgets, where it is scrolled to its end and Mend by Hand is folded: of the
 # row of frame 4, and of the button Error Graph.
-ROW_OF_4, GRAPH = 15.7, 9.4
+ROW_OF_4, GRAPH = 17.0, 10.75
 GRAPHS = "[a for a in bpy.context.window.screen.areas if a.type == 'GRAPH_EDITOR']"
 FILM = "overlay.mp4"
 STEP, SIDE = 0.02, 1.6  # of a bird's eye view of the ground: units of a pixel, and half of its width

@@ -64,7 +64,7 @@ def test_an_artists_first_minutes(artist: Artist) -> None:
     assert window.ask("print(summary().registered, summary().chosen)") == "5 5"
     assert int(window.ask("print(summary().points)")) > 20_000
 
-    steps = (look_at_the_result, blink, look_at_the_list, be_narrow, look_at_the_preferences, undo_and_redo)
+    steps = (look_at_the_result, blink, unfold_the_list, be_narrow, look_at_the_preferences, undo_and_redo)
     for step in (*steps, quit_while_working):
         step(artist)
 
@@ -119,7 +119,7 @@ def blink(artist: Artist) -> None:
     window.ask("bpy.context.scene.threer.plate_over = 0")
 
 
-def look_at_the_list(artist: Artist) -> None:
+def unfold_the_list(artist: Artist) -> None:
     """Unfolded, the list says of each photo how well its camera fits; a click on the camera looks through it."""
     window = artist.window
     artist.click(*artist.row(LIST, across=0.3), "True")
