@@ -1,5 +1,7 @@
 """Input without hope is recognised from matches alone, and the best believable model is chosen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pycolmap
 import pytest
@@ -8,6 +10,7 @@ from threer_blender.geometry.sfm.model_selection import (
     TIE,
     Pair,
     ScoredModel,
+    agree,
     choose,
     epipolar_errors,
     is_rotation,
@@ -55,6 +58,19 @@ def test_of_nearly_equal_scores_the_first_is_chosen() -> None:
     best = choose([scored("exact", 0.7), scored("relaxed", 0.7 + TIE / 2)])
     assert best is not None
     assert best.candidate == "exact"
+
+
+def test_two_mappers_agree_where_they_explain_the_photos_of_both_equally() -> None:
+    """A photo more raises the score, since unregistered ones count as 0, but not what is explained of each photo."""
+    small, large = frozenset(range(18)), frozenset(range(19))
+    best = ScoredModel("global", None, large, 0.76, 0.5, "")
+    same = ScoredModel("incremental", None, small, 0.72, 0.5, "")
+    assert agree(best, [best, same], 20)
+    assert not agree(best, [best], 20)
+    assert not agree(best, [best, replace(same, candidate="global")], 20)
+    assert not agree(best, [best, replace(same, fault="no parallax")], 20)
+    assert not agree(best, [best, replace(same, score=0.70)], 20)
+    assert not agree(best, [best, ScoredModel("incremental", None, frozenset(range(12)), 0.48, 0.5, "")], 20)
 
 
 SIZES = np.array([(800, 600), (800, 600)])

@@ -43,7 +43,7 @@ SMALLEST_SIDE = 32  # pixels of the shorter side; SIFT finds nothing in smaller 
 MEMORY = 2.5e9  # bytes that the pyramids of photos searched at the same time may take
 PYRAMID_BYTES = {-1: 280, 0: 110}  # by first octave: bytes that SIFT takes per pixel of a copy, as measured
 MASKS = "masks"  # the folder of masks beside the copies
-TILE = 4  # photos; a tile of 4 × 4 pairs is matched at a time
+TILE = 16  # photos; a tile of 16 × 16 pairs is matched at a time; pycolmap indexes a photo's features anew in each tile
 
 
 QUALITIES = {

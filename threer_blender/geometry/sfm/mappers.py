@@ -13,12 +13,16 @@ from typing import TypeAlias
 
 from ..colmap import pycolmap
 from ..features.database import SEED, Matched, interruptible
-from . import known_lenses, lens_starts, plausibility
+from . import known_lenses, lens_starts, lens_trials, plausibility
 from .model_selection import PHOTO_POINTS, Model, ScoredModel
 
 LARGE_RESIDUAL = 1.0  # px: above it, other candidates are tried even if all photos are registered
 NARROW = 0.6  # focal length over the longer side, above which no lens is a fisheye
+MOST_REGISTERED = 0.8  # share of the photos; a model of more registers most of them
 LENS_GAIN = 0.02  # of score, see Candidate; on photos that share a lens, a lens for each gains up to 0.005
+GROWTH = 1.2  # factor by which photos or points grow from one global adjustment to the next
+REFINEMENTS = 2  # at most, of a global adjustment with the wrong matches taken out
+TOLERANCE = 1e-5  # share by which an iteration must lower the squared errors
 FEW_PHOTOS = 4  # up to this number, lens distortion is not solved for
 
 Token: TypeAlias = pycolmap.CancellationToken
@@ -31,7 +35,9 @@ class Candidate:
 
     `wanted(best, matched)` says whether it is worth its time, given the best model so far. `database(matched)` is the
     database with the lenses that it starts from. A candidate whose lenses have more freedom must exceed the score of
-    the best model so far by `gain`; the sentence `note` then tells the artist about it.
+    the best model so far by `gain`; the sentence `note` then tells the artist about it. `relensed` gives these lenses
+    to a finished model, to see whether they can gain that much. A candidate that is `needless_where_agreed` is not run
+    where two others agree (`model_selection.agree`).
     """
 
     name: str
@@ -40,6 +46,8 @@ class Candidate:
     database: Callable[[Matched], Path] = lens_starts.as_matched
     gain: float = 0.0
     note: str = ""
+    relensed: lens_trials.Relensed | None = None
+    needless_where_agreed: bool = False
 
 
 def run(candidate: Candidate, matched: Matched, progress: Callable[[float], None]) -> list[Model]:
@@ -89,6 +97,11 @@ def incremental_options(matched: Matched) -> pycolmap.IncrementalPipelineOptions
     options.num_threads = 1  # with more, sums are added in varying order, and the result differs from run to run
     options.min_model_size = 2
     options.extract_colors = False
+    # Fewer and shorter global adjustments than COLMAP's own: one more follows in the end, over all points, and the
+    # cameras after it come out the same.
+    options.ba_global_frames_ratio = options.ba_global_points_ratio = GROWTH
+    options.ba_global_max_refinements = REFINEMENTS
+    options.ba_global_function_tolerance = TOLERANCE
     free = known_lenses.freedom(matched.photos)
     if not free.focal:
         options.ba_refine_focal_length = options.mapper.abs_pose_refine_focal_length = False
@@ -186,7 +199,7 @@ def _unless_good(best: ScoredModel | None, matched: Matched) -> bool:
 def _if_poor(best: ScoredModel | None, matched: Matched) -> bool:
     """Wanted where a focal length is unknown, and a fifth of the photos or more are still unregistered."""
     unknown = any(photo.focal is None for photo in matched.photos)
-    return unknown and (best is None or len(best.registered) <= 0.8 * len(matched.photos))
+    return unknown and (best is None or len(best.registered) <= MOST_REGISTERED * len(matched.photos))
 
 
 def _if_lenses_differ(best: ScoredModel | None, matched: Matched) -> bool:
@@ -226,8 +239,8 @@ def _is_film(matched: Matched) -> bool:
 
 CANDIDATES = (
     Candidate("incremental", _strict, _always),
-    Candidate("incremental, relaxed", _relaxed, _unless_good),
     Candidate("global", _global, _unless_good),
+    Candidate("incremental, relaxed", _relaxed, _unless_good, needless_where_agreed=True),
     Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, lens_starts.calibrated),
     Candidate("global, calibrated", _global, _if_poor, lens_starts.calibrated),
     Candidate(
@@ -237,6 +250,7 @@ CANDIDATES = (
         lens_starts.one_each,
         LENS_GAIN,
         "Each photo was given a lens of its own: one lens for all explains the matches worse.",
+        lens_trials.one_each,
     ),
     Candidate(
         "global, fisheye",  # incremental mapping finds no pair to begin with
@@ -245,5 +259,6 @@ CANDIDATES = (
         lens_starts.fisheyes,
         LENS_GAIN,
         "The lens was solved as a fisheye: an ordinary lens explains the matches worse.",
+        lens_trials.fisheye,
     ),
 )

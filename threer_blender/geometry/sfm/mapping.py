@@ -22,7 +22,7 @@ from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera, Unregistered
 from ..colmap import pycolmap
 from ..features.database import Matched, distortion_of
-from . import known_lenses, mappers, plausibility, surveyed, uncertainty
+from . import known_lenses, lens_trials, mappers, plausibility, surveyed, uncertainty
 from .model_adjustment import LensFreedom, adjust, posed_images
 from .model_selection import (
     PAIR_MATCHES,
@@ -30,6 +30,7 @@ from .model_selection import (
     Model,
     Pair,
     ScoredModel,
+    agree,
     choose,
     read_pairs,
     refuse_hopeless,
@@ -83,7 +84,7 @@ def solve(matched: Matched, report: ReportStage, held: HeldSurvey | None = None)
     best: ScoredModel | None = None
     count, planned = len(matched.photos), len(mappers.CANDIDATES) * len(matched.photos)
     for number, candidate in enumerate(mappers.CANDIDATES):
-        if candidate.wanted(best, matched):
+        if candidate.wanted(best, matched) and _has_a_chance(candidate, best, scored_models, matched, pairs):
             models = mappers.run(candidate, matched, partial(_progress, report, number * count, planned))
             scored = [score_model(candidate.name, model, matched, pairs) for model in models]
             least_score = best.score + candidate.gain if best is not None and candidate.gain else 0.0
@@ -103,6 +104,28 @@ def solve(matched: Matched, report: ReportStage, held: HeldSurvey | None = None)
         cameras = {camera.photo: camera for camera in solution(best, [best], matched, note="", as_is=True).cameras}
         best = replace(best, model=surveyed.adjusted_to(best.model, matched, held, cameras))
     return solution(best, scored_models, matched, candidate.note, as_is=held is not None)
+
+
+def _has_a_chance(
+    candidate: mappers.Candidate,
+    best: ScoredModel | None,
+    scored_models: Sequence[ScoredModel],
+    matched: Matched,
+    pairs: Sequence[Pair],
+) -> bool:
+    """Whether a candidate may find a better model than the `best` one, as far as the models so far tell.
+
+    Other lenses are tried on the best model itself. Where they are right, that raises its score by the candidate's gain
+    or more. A model of few of the photos does not tell.
+    """
+    if best is None or len(best.registered) <= mappers.MOST_REGISTERED * len(matched.photos):
+        return True
+    if candidate.needless_where_agreed and agree(best, scored_models, len(matched.photos)):
+        return False
+    if candidate.relensed is None:
+        return True
+    trial = score_model(candidate.name, lens_trials.tried(best.model, candidate.relensed), matched, pairs)
+    return trial.score >= best.score + candidate.gain
 
 
 def _progress(report: ReportStage, before: float, planned: float, registered: float) -> None:

@@ -345,3 +345,19 @@ def choose(scored_models: Sequence[ScoredModel]) -> ScoredModel | None:
     believable = [scored for scored in scored_models if not scored.fault]
     top = max((scored.score for scored in believable), default=0.0)
     return next((scored for scored in believable if scored.score >= top - TIE), None)
+
+
+def agree(best: ScoredModel, scored_models: Sequence[ScoredModel], photos: int) -> bool:
+    """Whether another candidate made nearly the same model of so many `photos` as the best one.
+
+    It registers as many photos, to one in ten, and explains the matches of those that it registers equally well. Two
+    mappers that work differently do not fold a scene over in the same way.
+    """
+    share = best.score / len(best.registered)
+    return any(
+        other.candidate != best.candidate
+        and not other.fault
+        and abs(len(other.registered) - len(best.registered)) <= 0.1 * photos
+        and photos * abs(other.score / len(other.registered) - share) <= TIE
+        for other in scored_models
+    )
