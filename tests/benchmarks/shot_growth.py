@@ -1,15 +1,30 @@
-"""Does a long shot cost more a frame? CPU-seconds and memory of camera tracking's solver, on synthetic tracks.
+"""Does a long shot cost more a frame? CPU-seconds and memory, of everything and of camera tracking's solver alone.
 
     nox -s benchmarks -- shot_growth
-    python -m tests.benchmarks.shot_growth FRAMES …
+    python -m tests.benchmarks.shot_growth [--only plate] FRAMES …
 
-The tracks of a camera that moves to and fro, about 400 in each frame, with key cameras every fifth frame. Tracking
-points through the pictures is not part of it: that holds two frames at a time.
+Plate: an encoded film of 960×540 pixels of a camera that moves to and fro in a painted room goes in, and cameras come
+out: reading, choosing key frames, tracking, mapping, adjusting and saving, by the product's own worker.
+
+Solver: the tracks of a camera that moves to and fro, about 400 in each frame, with key cameras every fifth frame.
 """
 
 import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
+from tests.benchmarks import _long_plate
 from tests.benchmarks._measure import machine, measured, table
+
+PLATE = """
+import numpy as np
+from pathlib import Path
+from threer_blender import headless
+result = headless.reconstruct([sys.argv[1]], sys.argv[2], options={"quality": "preview", "points": False})
+(shot,) = result.shots
+end(keys=len(result.photos), solved=len(shot.cameras), kind=shot.motion, error=float(np.nanmedian(shot.median_error)))
+"""
 
 SOLVE = """
 import numpy as np
@@ -32,25 +47,51 @@ end(solved=len(solution.cameras), observations=len(shot.tracks.tracks.point), sp
 """
 
 
-def row(frames: str) -> list[str]:
-    case = measured(SOLVE, frames)
-    spent = 1000 * case["spent"] / int(frames)
+PLATE_HEAD = ["Frames", "Key frames", "Kind", "Median error, px", "CPU-ms per frame", "Peak GiB"]
+SOLVER_HEAD = ["Frames", "Observations", "Median error, px", "CPU-ms per frame", "Peak GiB"]
+
+
+def plate_row(frames: int, folder: Path) -> list[str]:
+    case = measured(PLATE, str(folder / f"{frames}.mp4"), str(folder / f"result{frames}"))
+    return [
+        f"{case['solved']}/{frames}",
+        str(case["keys"]),
+        case["kind"],
+        f"{case['error']:.2f}",
+        f"{1000 * case['cpu'] / frames:.0f}",
+        f"{case['peak_gib']:.2f}",
+    ]
+
+
+def plates(counts: Sequence[int]) -> None:
+    """Prints the table of the plates."""
+    with tempfile.TemporaryDirectory() as folder:
+        _long_plate.write(counts, Path(folder))
+        table(PLATE_HEAD, (plate_row(frames, Path(folder)) for frames in counts))
+
+
+def solver_row(frames: int) -> list[str]:
+    case = measured(SOLVE, str(frames))
     return [
         f"{case['solved']}/{frames}",
         f"{case['observations']:,}",
         f"{case['error']:.2f}",
-        f"{spent:.0f}",
+        f"{1000 * case['spent'] / frames:.0f}",
         f"{case['peak_gib']:.2f}",
     ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("frames", nargs="*", default=["200", "500", "1000"], metavar="FRAMES")
-    counts = parser.parse_args().frames
+    parser.add_argument("--only", choices=("plate", "solver"))
+    parser.add_argument("frames", nargs="*", type=int, default=[200, 500, 1000], metavar="FRAMES")
+    arguments = parser.parse_args()
     print(f"{machine()}\n")
-    head = ["Frames", "Observations", "Median error, px", "CPU-ms per frame", "Peak GiB"]
-    table(head, (row(frames) for frames in counts))
+    if arguments.only != "solver":
+        plates(arguments.frames)
+        print()
+    if arguments.only != "plate":
+        table(SOLVER_HEAD, (solver_row(frames) for frames in arguments.frames))
 
 
 if __name__ == "__main__":
