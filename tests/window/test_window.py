@@ -18,7 +18,7 @@ from .artist import Artist
 
 # How far buttons are below the sidebar's top, in heights of a widget.
 CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH = 2.2, 7.55, 11.45, 14.75
-LIST, THIRD_PHOTO, ITS_CAMERA = 3.4, 7.1, 0.8  # and the place of a photo's camera across the panel's width
+LIST, THIRD_PHOTO, ITS_CAMERA = 3.4, 7.55, 0.8  # and the place of a photo's camera across the panel's width
 NARROW = 184  # pixels of the sidebar
 
 BROWSER = "[a for w in bpy.context.window_manager.windows for a in w.screen.areas if a.type == 'FILE_BROWSER']"
