@@ -124,6 +124,7 @@ def unfold_the_list(artist: Artist) -> None:
     window = artist.window
     artist.click(*artist.row(LIST, across=0.3), "True")
     artist.keep("8 list")
+    artist.publish("8 list", "list.jpg", (1029, 80, 1283, 790))
     third = "bpy.context.scene.camera and bpy.context.scene.camera.name == " + repr(SAMPLE[2].name)
     artist.click(*artist.row(THIRD_PHOTO, across=ITS_CAMERA), third)
     window.ask("viewport()[1].spaces.active.region_3d.view_perspective = 'PERSP'")
