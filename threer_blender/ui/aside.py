@@ -13,7 +13,7 @@ INTERVAL = 0.5  # seconds between two looks at the viewports
 
 def hide_others(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, chosen: bpy.types.Object) -> None:
     """Hides all visible cameras of a view layer but the `chosen` one, until no viewport looks through a camera."""
-    for camera in [obj for obj in scene.objects if obj.type == "CAMERA"]:
+    for camera in [obj for obj in scene.objects if obj.type == "CAMERA" and obj.library is None]:
         if camera == chosen:
             _show(camera, layer)
         elif camera.visible_get(view_layer=layer):
