@@ -198,6 +198,13 @@ def test_an_engine_says_what_it_makes_and_on_what_terms(engine: str, terms: str,
     assert "Classical" in text
 
 
+def test_offline_the_panel_offers_to_allow_the_internet(declare: Any) -> None:
+    declare()
+    assert part("ui.upkeep").ALLOW_ONLINE in panel()
+    online()
+    assert part("ui.upkeep").ALLOW_ONLINE not in panel()
+
+
 def test_the_commercial_filter_hides_and_refuses(declare: Any, data_folder: Path, tmp_path: Path) -> None:
     declare(size=0)
     (data_folder / "weights").mkdir()

@@ -20,6 +20,7 @@ from .buttons import HIDDEN, Asks, WhenIdle
 
 DIALOG = 420  # width in pixels, at Blender's interface scale 1
 DIALOG_COLUMNS = 60  # letters on its lines
+ALLOW_ONLINE = "extensions.userpref_allow_online"  # a button of Blender's own
 
 
 class _Upkeep(WhenIdle):
@@ -172,6 +173,8 @@ def draw_need(layout: Any, engine: Engine, state: doctor.Readiness, width: int) 
             several = f" for {weights.name}" if len(state.weights) > 1 else ""
             button = layout.operator(THREER_OT_use_weights.bl_idname, text=f"Use My File{several}…", icon="FILE_FOLDER")
             button.name = weights.name
+    if (state.modules or state.weights) and not (bpy.app.online_access or bpy.app.online_access_override):
+        layout.operator(ALLOW_ONLINE, text="Allow Online Access", icon="INTERNET")
 
 
 def _large(layout: Any) -> Any:
