@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests import oracle
 from threer_blender.model.arrays import Array
-from threer_blender.networks import depth_anything3, dust3r, fast3r, map_anything, vggt, vggt_omega
+from threer_blender.networks import cut3r, depth_anything3, dust3r, fast3r, map_anything, must3r, pi3, vggt, vggt_omega
 
 FOCAL = 520.0  # pixels of the photos
 
@@ -142,15 +142,20 @@ def map_anything_stand_in(known: World) -> StandIn:
     return StandIn(answer)
 
 
+def quaternion(rotation: Array) -> tuple[float, float, float, float]:
+    """w, x, y, z of a rotation (3, 3) of less than 180 degrees."""
+    w = np.sqrt(1 + np.trace(rotation)) / 2
+    x, y, z = rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]
+    return w, x / (4 * w), y / (4 * w), z / (4 * w)
+
+
 def pose_encodings(answered: list[Answer], height: int, width: int) -> torch.Tensor:
     """(N, 9): translation, quaternion xyzw, vertical and horizontal field of view."""
     rows = []
     for one in answered:
-        rotation = one.camera_from_world[:3, :3]
-        w = np.sqrt(1 + np.trace(rotation)) / 2
-        x, y, z = rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]
+        w, x, y, z = quaternion(one.camera_from_world[:3, :3])
         fields = 2 * np.arctan(height / 2 / one.focal[1]), 2 * np.arctan(width / 2 / one.focal[0])
-        rows.append([*one.camera_from_world[:3, 3], x / (4 * w), y / (4 * w), z / (4 * w), w, *fields])
+        rows.append([*one.camera_from_world[:3, 3], x, y, z, w, *fields])
     return torch.tensor(np.array(rows), dtype=torch.float32)
 
 
@@ -210,6 +215,100 @@ def fast3r_stand_in(known: World) -> StandIn:
     return StandIn(answer)
 
 
+def camera_points(one: Answer) -> torch.Tensor:
+    """(H, W, 3) the points of an answer, in its camera's frame."""
+    height, width = one.depth.shape
+    x = (torch.arange(width) + 0.5 - width / 2) / one.focal[0]
+    y = (torch.arange(height) + 0.5 - height / 2) / one.focal[1]
+    slopes = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    return torch.cat([slopes, torch.ones(height, width, 1)], dim=-1).float() * one.depth[..., None]
+
+
+def pi3_stand_in(known: World) -> StandIn:
+    """The world is no camera's frame."""
+
+    def answer(images: torch.Tensor) -> pi3.Prediction:
+        height, width = images.shape[2:]
+        answered = answers(
+            known.views_of(images), lambda wide, tall: (max(width / wide, height / tall),) * 2, height, width
+        )
+        world_from_first = oracle.look_at((3.0, -2.0, 1.0), (0.5, 0.2, 0.1))
+        poses = [world_from_first @ np.linalg.inv(one.camera_from_world) for one in answered]
+        return pi3.Prediction(
+            torch.stack([camera_points(one) for one in answered]),
+            (confidence_of(answered) - 1).log(),
+            torch.tensor(np.array(poses), dtype=torch.float32),
+        )
+
+    return StandIn(answer)
+
+
+class OnlineTruth:
+    """The truth of the pictures (n, 3, H, W) in [-1, 1] that an online network gets one after the other.
+
+    The first picture's camera is the world.
+    """
+
+    def __init__(self, known: World) -> None:
+        self.known = known
+        self.first: list[oracle.View] = []
+        self.asked: list[int] = []
+
+    def answers(self, images: torch.Tensor) -> list[Answer]:
+        self.asked.append(len(images))
+        views = self.known.views_of((images + 1) / 2)
+        self.first = self.first or views[:1]
+        height, width = images.shape[2:]
+        scale = lambda wide, tall: (max(width / wide, height / tall),) * 2  # noqa: E731
+        return answers(self.first + views, scale, height, width)[1:]
+
+
+class CUT3RStandIn(StandIn):
+    """CUT3R's answers. A new state forgets the world's frame. Colours and the world's points are not asked for."""
+
+    def __init__(self, known: World) -> None:
+        super().__init__(lambda _images: None)
+        self.truth = OnlineTruth(known)
+
+    def initial(self) -> cut3r.CUT3RState:
+        self.truth.first = []
+        return cut3r.CUT3RState(torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), fresh=True)
+
+    def step(self, state: cut3r.CUT3RState, image: torch.Tensor) -> tuple[cut3r.Prediction, cut3r.CUT3RState]:
+        (one,) = self.truth.answers(image)
+        pose = np.linalg.inv(one.camera_from_world)
+        w, x, y, z = quaternion(pose[:3, :3])
+        local = dust3r.Pointmap(camera_points(one)[None], confidence_of([one]))
+        encoded = torch.tensor([[*pose[:3, 3], w, x, y, z]], dtype=torch.float32)
+        return cut3r.Prediction(encoded, local, None, None), state._replace(fresh=False)
+
+
+class MUSt3RStandIn(StandIn):
+    """MUSt3R's answers. Its memory's labels count the frames."""
+
+    def __init__(self, known: World) -> None:
+        super().__init__(lambda _images: None)
+        self.truth = OnlineTruth(known)
+        self.stored: list[int] = []
+
+    def empty(self) -> must3r.MUSt3RMemory:
+        self.truth.first = []
+        return must3r.MUSt3RMemory([], torch.zeros(0))
+
+    def encode(self, images: torch.Tensor) -> dust3r.Encoded:
+        return dust3r.Encoded(images, (1, 1))
+
+    def forward(self, encoded: Any, memory: Any) -> Any:
+        answered = self.truth.answers(encoded.tokens)
+        local = torch.stack([camera_points(one) for one in answered])
+        poses = [torch.tensor(np.linalg.inv(one.camera_from_world), dtype=torch.float32) for one in answered]
+        shared = torch.stack([points @ pose[:3, :3].T + pose[:3, 3] for points, pose in zip(local, poses, strict=True)])
+        confidence = confidence_of(answered)
+        prediction = must3r.Prediction(dust3r.Pointmap(shared, confidence), dust3r.Pointmap(local, confidence))
+        self.stored.append(len(memory.labels))
+        return prediction, must3r.MUSt3RMemory([], torch.zeros(len(memory.labels) + len(local)))
+
+
 ENGINES: dict[str, Callable[[World], StandIn]] = {
     "depth_anything3": depth_anything3_stand_in,
     "vggt": vggt_stand_in,
@@ -217,4 +316,7 @@ ENGINES: dict[str, Callable[[World], StandIn]] = {
     "vggt_omega": vggt_omega_stand_in,
     "fast3r": fast3r_stand_in,
     "map_anything": map_anything_stand_in,
+    "pi3": pi3_stand_in,
+    "cut3r": CUT3RStandIn,
+    "must3r": MUSt3RStandIn,
 }

@@ -42,3 +42,28 @@ def test_a_transformed_view_has_transformed_points() -> None:
     rows, columns = np.array([3, 20, 33]), np.array([5, 40, 11])
     expected = similarity.apply(view.points(rows, columns))
     np.testing.assert_allclose(view.transformed(similarity).points(rows, columns), expected, atol=1e-5)
+
+
+def test_a_pointmap_in_the_shared_frame_and_a_focal_length_make_a_camera() -> None:
+    truth = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
+    points, confidence = truth.points.copy(), np.ones(truth.depth.shape)
+    points[:5, :5], confidence[20:, 40:] = np.nan, 0
+    actual = view_prediction.from_shared_points(points, confidence, 60.0)
+    assert actual is not None
+    np.testing.assert_allclose(actual.world_from_camera, truth.world_from_camera, atol=1e-3)
+    usable = actual.confidence > 0
+    assert not usable[:5, :5].any()
+    assert not usable[20:, 40:].any()
+    np.testing.assert_allclose(actual.depth[usable], truth.depth[usable], rtol=1e-3)
+    assert view_prediction.from_shared_points(points, 0 * confidence, 60.0) is None
+
+
+def test_another_focal_length_moves_the_camera_and_not_the_points() -> None:
+    """The view has a focal length that is 3 % too long, and depths that are as much too large, as seen from too far."""
+    truth = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), (96, 128), focal=120.0)
+    wrong = view_prediction.from_shared_points(truth.points, np.ones(truth.depth.shape), 1.03 * 120)
+    assert wrong is not None
+    off = np.linalg.norm(wrong.world_from_camera[:3, 3] - truth.world_from_camera[:3, 3])
+    mended = view_prediction.with_focal(wrong, 120.0)
+    assert np.linalg.norm(mended.world_from_camera[:3, 3] - truth.world_from_camera[:3, 3]) < 0.3 * off
+    assert mended.intrinsics[0, 0] == 120.0

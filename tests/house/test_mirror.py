@@ -23,6 +23,9 @@ ELSEWHERE = {
     "engines/fast3r.py": "pipelines/test_feed_forward.py",
     "engines/feed_forward.py": "pipelines/test_feed_forward.py",
     "engines/map_anything.py": "pipelines/test_feed_forward.py",
+    "engines/pi3.py": "pipelines/test_feed_forward.py",
+    "engines/cut3r.py": "pipelines/test_feed_forward.py",
+    "engines/must3r.py": "pipelines/test_feed_forward.py",
     "engines/vggt*.py": "pipelines/test_feed_forward.py",
     # A network is right if it computes the same as the published one
     "networks/aliked.py": "networks/test_parity_features.py",

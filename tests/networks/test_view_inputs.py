@@ -17,8 +17,10 @@ RECIPES = {
     "vggt_omega": view_inputs.vggt_omega,
     "depth_anything3": view_inputs.depth_anything3,
     "map_anything": view_inputs.map_anything,
+    "pi3": view_inputs.pi3,
+    "video_512": view_inputs.video_512,
 }
-PATCHES = {"vggt": 14, "vggt_omega": 16, "depth_anything3": 14, "map_anything": 14}
+PATCHES = {"vggt": 14, "vggt_omega": 16, "depth_anything3": 14, "map_anything": 14, "pi3": 14, "video_512": 16}
 
 
 def photo(width: int, height: int) -> Photo:
@@ -52,6 +54,10 @@ def dotted(folder: Path, sizes: list[tuple[int, int]], at: tuple[float, float]) 
         ("map_anything", (1920, 1080), (518, 294)),
         ("map_anything", (480, 640), (392, 518)),
         ("map_anything", (4000, 1000), (518, 168)),
+        ("pi3", (1920, 1080), (672, 378)),
+        ("pi3", (480, 640), (434, 574)),
+        ("video_512", (1920, 1080), (512, 288)),
+        ("video_512", (600, 600), (512, 384)),
     ],
 )
 def test_sizes_are_the_published_ones(network: str, size: tuple[int, int], expected: tuple[int, int]) -> None:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="networks need torch")
 import torch
 
-from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
+from threer_blender.networks import depth_anything3, fast3r, map_anything, pi3, vggt, vggt_omega
 from threer_blender.networks.layers import dense_head
 from threer_blender.networks.layers.sizes import DenseHeadSize, TransformerSize
 
@@ -111,6 +111,19 @@ def test_depth_anything3_cameras_do_not_depend_on_the_order_of_photos() -> None:
     with torch.inference_mode():
         straight, turned = network(images), network(images[order])
     assert torch.allclose(straight.camera_from_world[order], turned.camera_from_world, rtol=1e-3, atol=1e-3)
+
+
+def test_pi3_has_no_reference_view() -> None:
+    torch.manual_seed(0)
+    network = pi3.Pi3(pi3.Pi3Config(TransformerSize(64, 2, 4), SIZE)).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    images = torch.rand(4, 3, 42, 56)
+    order = torch.tensor([2, 0, 3, 1])
+    with torch.inference_mode():
+        straight, turned = network(images), network(images[order])
+    for one, other in zip(straight, turned, strict=True):
+        assert torch.allclose(one[order], other, rtol=1e-3, atol=1e-4)
 
 
 def test_map_anything_finds_the_lens_of_its_rays() -> None:

@@ -119,7 +119,7 @@ def test_the_world_comes_back(engine: str, sizes: list[Any], run: Callable[..., 
     check_cameras(result, known)
     check_points(result, known)
     assert not result.unregistered
-    assert result.metric == (engine == "map_anything")
+    assert result.metric == (engine in ("map_anything", "cut3r", "must3r"))
     if result.metric and len(sizes) > 1:
         ours, true = ([a.world_from_camera[:3, 3] for a in views[:2]] for views in (result.cameras, known.views))
         assert np.linalg.norm(ours[1] - ours[0]) == pytest.approx(UNIT * np.linalg.norm(true[1] - true[0]), rel=0.01)
@@ -251,6 +251,9 @@ def test_what_may_be_used_commercially_is_declared() -> None:
         "vggt_omega": False,
         "fast3r": False,
         "map_anything": True,
+        "pi3": False,
+        "cut3r": False,
+        "must3r": False,
     }
     assert registry.engine("vggt").weights != registry.engine("vggt_commercial").weights
 

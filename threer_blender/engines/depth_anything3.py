@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..model.engine import Cost
@@ -33,7 +33,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     network = checkpoints.load(DepthAnything3, tensors, rename).to(device.torch)
 
-    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
+    def predict(views: Iterable[Input]) -> list[ViewPrediction]:
         depths, confidences, poses, intrinsics = infer(device, lambda: network(normalised(batch(views, device))))
         return list(map(from_camera, depths, confidences, intrinsics, poses))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..model.engine import Cost
@@ -33,7 +33,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     network = checkpoints.load(Fast3R, tensors, rename).to(device.torch)
 
-    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
+    def predict(views: Iterable[Input]) -> list[ViewPrediction]:
         def forward() -> list[Tensor]:
             answers = network([one.normalised.to(device.torch) for one in views])
             # Four tensors of each view: its points and confidence in its own frame, and those in the shared frame.

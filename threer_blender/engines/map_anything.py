@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..model.engine import Cost
@@ -33,7 +33,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     network = checkpoints.load(MapAnything, tensors, rename).to(device.torch)
 
-    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
+    def predict(views: Iterable[Input]) -> list[ViewPrediction]:
         def forward() -> list[Tensor]:
             answer = network(normalised(batch(views, device)))
             confidence = answer.confidence * (answer.clear > 0)  # 0 where a pixel shows no definite surface

@@ -1,6 +1,7 @@
 """[S] The files of weights that engines use: address, size, hash, and licence.
 
-All are on Hugging Face. Where the size (0) and the hash ("") of a file are unknown, its address names no revision. The
+Most are on Hugging Face. An address that does not end in a file's name has it as its fragment, which no server gets.
+Where the size (0) and the hash ("") of a file are unknown, its address names no revision. The
 entries look alike, but each states facts that are compared with the page of its file.
 """
 
@@ -57,6 +58,25 @@ FAST3R = Weights(
     licence="FAIR Noncommercial Research License",
     terms_url=f"{HUGGING_FACE}/jedyang97/Fast3R_ViT_Large_512",
 )
+CUT3R = Weights(
+    name="cut3r_512_dpt_4_64.pth",
+    url="https://drive.usercontent.google.com/download?id=1Asz-ZB3FfpzZYwunhQvNPZEUA8XUNAYD&export=download&confirm=t"
+    "#cut3r_512_dpt_4_64.pth",
+    size=3_173_761_006,
+    sha256="45f7e98a0a64dbeb54901ae2b878cd8cd125f20a4497316483f0bd6f109f8103",
+    family="CUT3R",
+    licence="CC-BY-NC-SA-4.0",
+    terms_url="https://github.com/CUT3R/CUT3R/blob/main/LICENSE",
+)
+MUST3R = Weights(
+    name="MUSt3R_512.pth",
+    url="https://download.europe.naverlabs.com/ComputerVision/MUSt3R/MUSt3R_512.pth",
+    size=0,
+    sha256="",
+    family="MUSt3R",
+    licence="MUSt3R Non-Commercial License, and the terms of the data it was trained on",
+    terms_url="https://github.com/naver/must3r#license",
+)
 MAP_ANYTHING = Weights(
     name="map-anything-apache.safetensors",
     url=f"{HUGGING_FACE}/facebook/map-anything-apache"
@@ -66,6 +86,15 @@ MAP_ANYTHING = Weights(
     family="MapAnything",
     licence="Apache-2.0",
     terms_url=f"{HUGGING_FACE}/facebook/map-anything-apache",
+)
+PI3 = Weights(
+    name="Pi3.safetensors",
+    url=f"{HUGGING_FACE}/yyfz233/Pi3/resolve/ae722e7039287d0c8fde9f11f197f804f44b510c/model.safetensors",
+    size=3_834_909_248,
+    sha256="33580e4702ac671558aedeab1148fd08118f7ce45bdbeb99f3e3cf340062875d",
+    family="Pi3",
+    licence="CC-BY-NC-4.0",
+    terms_url=f"{HUGGING_FACE}/yyfz233/Pi3",
 )
 VGGT = Weights(
     name="VGGT-1B.safetensors",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..model.engine import Cost
@@ -35,7 +35,7 @@ def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     network = checkpoints.load(VGGT, tensors, rename).to(device.torch)
 
-    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
+    def predict(views: Iterable[Input]) -> list[ViewPrediction]:
         def forward() -> list[Tensor]:
             images = batch(views, device)
             answer = network(images)

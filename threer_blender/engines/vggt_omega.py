@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ def load(tensors: Mapping[str, Tensor], device: Device, side: int = 512) -> Netw
 
     network = checkpoints.load(VGGTOmega, tensors, rename).to(device.torch)
 
-    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
+    def predict(views: Iterable[Input]) -> list[ViewPrediction]:
         def forward() -> list[Tensor]:
             images = batch(views, device)
             answer = network(images)

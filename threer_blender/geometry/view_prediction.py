@@ -51,6 +51,56 @@ def from_camera(depth: Array, confidence: Array, intrinsics: Array, camera_from_
     return ViewPrediction(intrinsics.astype(np.float64), pose, depth, confidence)
 
 
+def from_camera_points(points: Array, confidence: Array, world_from_camera: Array) -> ViewPrediction:
+    """The view of a pointmap (H, W, 3) in its own camera's frame, with its confidence (H, W) and pose (4, 4).
+
+    The focal length is the pointmap's. Raises ValueError where the pointmap has no usable point.
+    """
+    intrinsics = _centred(focal_from_points(points, confidence, _centre(confidence)), confidence)
+    return ViewPrediction(intrinsics, world_from_camera.astype(np.float64), points[..., 2], confidence)
+
+
+def from_shared_points(shared: Array, confidence: Array, focal: float) -> ViewPrediction | None:
+    """The view of a pointmap (H, W, 3) in the shared frame, with its confidence (H, W) and focal length in pixels.
+
+    PnP on the more confident half of the points gives the camera's pose. None where it fails.
+    """
+    intrinsics = _centred(focal, confidence)
+    usable = np.isfinite(shared).all(axis=-1) & (confidence > 0)
+    if not usable.any():
+        return None
+    confident = usable & (confidence >= np.median(confidence[usable]))
+    rows, columns = np.nonzero(confident)
+    pixels = np.stack([columns + 0.5, rows + 0.5], axis=1)
+    camera = pnp(shared[confident], pixels, intrinsics, (confidence.shape[1], confidence.shape[0]))
+    if camera is None:
+        return None
+    pose = np.linalg.inv(camera.camera_from_world)
+    depth = ((shared - pose[:3, 3]) @ pose[:3, 2]).astype(np.float32)
+    return ViewPrediction(intrinsics, pose, np.where(usable, depth, 0), np.where(usable, confidence, 0))
+
+
+def with_focal(view: ViewPrediction, focal: float) -> ViewPrediction:
+    """The view with another focal length in pixels, and the pose by PnP that fits its points then. The points stay,
+    but for their distance from their pixels' rays. Where PnP fails, the pose stays, and points move."""
+    rows, columns = np.indices(view.depth.shape).reshape(2, -1)
+    points = view.points(rows, columns).reshape(*view.depth.shape, 3)
+    usable = (view.depth > 0) & np.isfinite(view.depth)
+    solved = from_shared_points(points, np.where(usable, view.confidence, 0), focal)
+    return solved if solved is not None else replace(view, intrinsics=_centred(focal, view.confidence))
+
+
+def _centre(confidence: Array) -> tuple[float, float]:
+    """x, y of the middle of a map (H, W), in pixels."""
+    return confidence.shape[1] / 2, confidence.shape[0] / 2
+
+
+def _centred(focal: float, confidence: Array) -> FloatArray:
+    """K (3, 3) of a camera with this focal length, whose principal point is the middle of a map (H, W)."""
+    x, y = _centre(confidence)
+    return np.array([[focal, 0, x], [0, focal, y], [0, 0, 1.0]])
+
+
 def from_pointmaps(
     camera_points: Array, camera_confidence: Array, shared: Array, shared_confidence: Array
 ) -> ViewPrediction:
@@ -62,8 +112,8 @@ def from_pointmaps(
     Where PnP fails, the pose is that of the similarity. Raises ValueError where a pointmap has no usable point.
     """
     height, width = camera_confidence.shape
-    focal = focal_from_points(camera_points, camera_confidence, (width / 2, height / 2))
-    intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
+    focal = focal_from_points(camera_points, camera_confidence, _centre(camera_confidence))
+    intrinsics = _centred(focal, camera_confidence)
     confidence = np.sqrt(camera_confidence.astype(np.float64) * shared_confidence).ravel()
     points, shared_points = camera_points.reshape(-1, 3).astype(np.float64), shared.reshape(-1, 3).astype(np.float64)
     usable = np.isfinite(points).all(axis=1) & np.isfinite(shared_points).all(axis=1) & (points[:, 2] > 0)

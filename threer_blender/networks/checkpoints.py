@@ -23,6 +23,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 PICKLED = (".pth", ".pt", ".ckpt")
 WRAPPERS = ("model", "state_dict")  # keys under which training programs store the weights
+PARTS = ("encoder", "decoder")  # keys of a file that stores the weights of each part by itself
 # Published checkpoints also hold settings of their training: objects of these packages and types.
 SETTINGS = frozenset({"argparse", "collections", "numpy", "omegaconf", "pathlib", "typing"})
 SETTINGS_TYPES = frozenset({"builtins.bool", "builtins.dict", "builtins.float", "builtins.int", "builtins.list"})
@@ -165,6 +166,8 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
+    if isinstance(content, dict) and all(isinstance(content.get(part), dict) for part in PARTS):
+        content = {f"{part}.{name}": tensor for part in PARTS for name, tensor in content[part].items()}
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise UserError(f"{path.name} holds no weights of a network; choose the file that the engine names.")
     return content

@@ -105,10 +105,15 @@ def dust3r(photo: Photo, side: int) -> Input:
 
     Raises UserError where the photo is too narrow a strip.
     """
+    return prepared(photo, dust3r_crop(photo, side))
+
+
+def dust3r_crop(photo: Photo, side: int) -> ResizeCrop:
+    """How `dust3r` resizes and crops the photo. Raises as it does."""
     if side == 224:
-        return prepared(photo, square_crop(photo.width, photo.height, side))
+        return square_crop(photo.width, photo.height, side)
     try:
-        return prepared(photo, long_side_crop(photo.width, photo.height, side))
+        return long_side_crop(photo.width, photo.height, side)
     except ValueError:
         raise UserError(
             f"{photo.name} is more than {side // PATCH} times as long as it is wide, too narrow a strip for this "

@@ -6,6 +6,7 @@ made together, since all inputs get the same size by cropping or by borders.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -18,9 +19,10 @@ from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, PhotoFromMap
 from ..pictures.photos import pixels
-from .inputs import LARGEST, Input
+from .inputs import LARGEST, Input, dust3r_crop
 
 WHITE = 255
+PI3_PIXELS = 255_000  # of an input of Pi3, at most
 Box = tuple[int, int, int, int]
 Resampling = Literal["pillow", "lanczos", "opencv"]
 # The (width, height) of MapAnything's training pictures.
@@ -112,16 +114,37 @@ def map_anything(photos: Sequence[Photo]) -> list[Recipe]:
 
     Each photo is resized to cover that size, and cropped about its middle.
     """
-    mean = sum(photo.width / photo.height for photo in photos) / len(photos)
-    width, height = min(MAP_ANYTHING_SIZES, key=lambda size: abs(size[0] / size[1] - mean))
-    recipes = []
-    for photo in photos:
-        scale = max(width / photo.width, height / photo.height) + 1e-8
-        size = (int(photo.width * scale), int(photo.height * scale))
-        left, top = (size[0] - width) // 2, (size[1] - height) // 2
-        box = (left, top, left + width, top + height)
-        recipes.append(Recipe((0, 0, photo.width, photo.height), (size,), box, "lanczos"))
-    return recipes
+    mean = _mean_aspect(photos)
+    return _covering(photos, min(MAP_ANYTHING_SIZES, key=lambda size: abs(size[0] / size[1] - mean)))
+
+
+def pi3(photos: Sequence[Photo]) -> list[Recipe]:
+    """Pi3's recipes: all inputs have the largest size of whole patches within PI3_PIXELS in the photos' mean aspect.
+
+    Each photo is resized to cover that size, and cropped about its middle. The published program takes the first
+    photo's aspect ratio, and stretches the others to it.
+    """
+    patch = 14
+    aspect = _mean_aspect(photos)
+    rows = math.sqrt(PI3_PIXELS / aspect) / patch
+    columns = rows * aspect
+    whole_columns, whole_rows = max(1, round(columns)), max(1, round(rows))
+    while whole_columns * whole_rows * patch**2 > PI3_PIXELS:
+        if whole_columns * rows > whole_rows * columns:
+            whole_columns -= 1
+        else:
+            whole_rows -= 1
+    return _covering(photos, (whole_columns * patch, whole_rows * patch))
+
+
+def video_512(photos: Sequence[Photo]) -> list[Recipe]:
+    """The recipes of CUT3R and MUSt3R: DUSt3R's input of the first photo, at whose size all inputs are.
+
+    Other photos are resized to cover that size, and cropped about their middles. Raises UserError where the first photo
+    is too narrow a strip.
+    """
+    left, top, right, bottom = dust3r_crop(photos[0], 512).box
+    return _covering(photos, (right - left, bottom - top))
 
 
 def inputs_by(
@@ -192,6 +215,24 @@ def _shares(before: int, after: int) -> FloatArray:
     overlap = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)
     shares: FloatArray = np.maximum(overlap, 0) * (after / before)
     return shares
+
+
+def _mean_aspect(photos: Sequence[Photo]) -> float:
+    """The mean of the photos' widths over their heights."""
+    return sum(photo.width / photo.height for photo in photos) / len(photos)
+
+
+def _covering(photos: Sequence[Photo], size: tuple[int, int]) -> list[Recipe]:
+    """Recipes that resize each photo to cover `size` (width, height), and crop it about its middle."""
+    width, height = size
+    recipes = []
+    for photo in photos:
+        scale = max(width / photo.width, height / photo.height) + 1e-8
+        resized_size = (int(photo.width * scale), int(photo.height * scale))
+        left, top = (resized_size[0] - width) // 2, (resized_size[1] - height) // 2
+        box = (left, top, left + width, top + height)
+        recipes.append(Recipe((0, 0, photo.width, photo.height), (resized_size,), box, "lanczos"))
+    return recipes
 
 
 def _whole(photo: Photo, patches: float) -> int:

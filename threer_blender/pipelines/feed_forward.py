@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from ..geometry.clouds import assembly, cleaning
 from ..geometry.clouds.voxels import Voxels
 from ..geometry.features import retrieval
 from ..geometry.features.database import Excluded
-from ..geometry.view_prediction import ViewPrediction
+from ..geometry.view_prediction import ViewPrediction, with_focal
 from ..model.arrays import Array
 from ..model.engine import Engine, Report, Stage
 from ..model.errors import UserError
@@ -62,29 +64,43 @@ class Network:
     """A loaded network, as an engine gives it to `reconstruct`.
 
     `inputs` takes all photos and returns the function from the index of a photo to its input. `predict` takes some
-    inputs and returns a prediction for each, all in one frame. `metric`: the unit of the predictions is the metre.
+    inputs and returns a prediction for each, all in one frame; it may take and return them one by one. `metric`: the
+    unit of the predictions is the metre. `one_lens`: photos of one size were taken with one lens, as those of a video.
     """
 
     inputs: Callable[[Sequence[Photo]], InputOf]
-    predict: Callable[[Sequence[Input]], Sequence[ViewPrediction]]
+    predict: Callable[[Iterable[Input]], Iterable[ViewPrediction]]
     metric: bool = False
+    one_lens: bool = False
 
 
 Load = Callable[[Mapping[str, Tensor], Device], Network]
 """The tensors of a checkpoint, and a device -> the network on that device."""
 
 
-def batch(views: Sequence[Input], device: Device) -> Tensor:
+def batch(views: Iterable[Input], device: Device) -> Tensor:
     """The images of N inputs of one size as a tensor (N, 3, H, W), float32 in [0, 1], on the device."""
     images = torch.from_numpy(np.stack([one.image for one in views]))
     return images.to(device.torch).permute(0, 3, 1, 2).float() / 255
 
 
-def infer(device: Device, forward: Callable[[], Iterable[Tensor]]) -> list[Array]:
-    """Calls `forward` in the device's precision and without gradients. Returns its tensors as float32 arrays."""
+@contextmanager
+def inference(device: Device) -> Iterator[None]:
+    """Networks compute in the device's precision and without gradients."""
     precision = torch.autocast(device.torch.type, device.dtype, enabled=device.dtype != torch.float32)
     with torch.inference_mode(), precision:
-        return [tensor.float().cpu().numpy() for tensor in forward()]
+        yield
+
+
+def infer(device: Device, forward: Callable[[], Iterable[Tensor]]) -> list[Array]:
+    """Calls `forward` under `inference`. Returns its tensors as float32 arrays."""
+    with inference(device):
+        return arrays(forward())
+
+
+def arrays(tensors: Iterable[Tensor]) -> list[Array]:
+    """The tensors as float32 arrays."""
+    return [tensor.float().cpu().numpy() for tensor in tensors]
 
 
 def reconstruct(
@@ -116,6 +132,8 @@ def reconstruct(
         if len(photos) > settings.size:
             report.plan(_plan(len(photos), options, in_parts=True))
         prediction_of, notes = _predictions(photos, input_of, network, settings, Path(folder), report, excluded)
+        if network.one_lens:
+            prediction_of = _with_one_lens(photos, prediction_of)
         watch.lap("network")
         result = _merged_views(engine, photos, input_of, prediction_of, network.metric, report)
     result.notes.extend(notes)
@@ -151,13 +169,17 @@ def _predictions(
         order = retrieval.in_order(similarity)
         loops = retrieval.revisits(similarity[np.ix_(order, order)], 2 * settings.size)
 
-    def predict(indices: Sequence[int]) -> list[ViewPrediction]:
-        views = [input_of(order[index]) for index in indices]
-        answers = network.predict(views)
-        return [
-            replace(answer, confidence=np.where(shows_photo(photos[order[index]], one), answer.confidence, 0))
-            for index, one, answer in zip(indices, views, answers, strict=True)
-        ]
+    def predict(indices: Sequence[int]) -> Iterator[ViewPrediction]:
+        shows: deque[Array] = deque()  # of the inputs whose predictions are due: whether a pixel shows the photo
+
+        def views() -> Iterator[Input]:
+            for index in indices:
+                view = input_of(order[index])
+                shows.append(shows_photo(photos[order[index]], view))
+                yield view
+
+        for answer in network.predict(views()):
+            yield replace(answer, confidence=np.where(shows.popleft(), answer.confidence, 0))
 
     solution = chunks.solve(
         len(photos), predict, settings, folder, loops, lambda done, total: report(LOOKING, done, total)
@@ -169,6 +191,22 @@ def _predictions(
     )
     rank = np.argsort(order)
     return lambda index: solution[rank[index]], [note] if in_parts else []
+
+
+def _with_one_lens(photos: Sequence[Photo], prediction_of: PredictionOf) -> PredictionOf:
+    """The predictions with one focal length for all photos of one size: the median of what each of them says."""
+    focals = defaultdict(list)
+    for index, photo in enumerate(photos):
+        view = prediction_of(index)
+        if view.confidence.any():
+            focals[photo.width, photo.height].append(view.intrinsics[0, 0])
+    shared = {size: float(np.median(values)) for size, values in focals.items()}
+
+    def with_shared_focal(index: int) -> ViewPrediction:
+        view, photo = prediction_of(index), photos[index]
+        return with_focal(view, shared.get((photo.width, photo.height), view.intrinsics[0, 0]))
+
+    return with_shared_focal
 
 
 def _chunk_settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> ChunkSettings:
@@ -208,6 +246,8 @@ def _merged_views(
     depths, confidences, steps = [], [], []
     for view in map(prediction_of, range(len(photos))):
         valid = (view.confidence > 0) & np.isfinite(view.depth) & (view.depth > 0)
+        if not valid.any():
+            report.warn("No surface is recognised in it, so its camera is a guess.", photos[len(steps)].name)
         depths.append(view.depth[valid][::97])  # a sample of the pixels is enough for medians
         confidences.append(view.confidence[valid][::97])
         steps.append(1 / view.intrinsics[0, 0])  # between two pixels, at a depth of 1

@@ -9,7 +9,7 @@ Predictions are kept on disk, so memory does not grow with the number of photos.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +23,11 @@ from ..levenberg_marquardt import Options, levenberg_marquardt
 from ..robust_losses import Cauchy
 from ..view_prediction import ViewPrediction, robust_similarity
 
-Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
-"""Indices of photos -> the network's predictions of them, in a frame and unit that these photos share."""
+Predict = Callable[[Sequence[int]], Iterable[ViewPrediction]]
+"""Indices of photos -> the network's predictions of them, in a frame and unit that these photos share.
+
+They may come one by one, while the network sees the photos: then only one is in memory.
+"""
 
 POINTS = 2000  # of a shared photo; where there are k times as many, every k-th is compared
 FEWEST_POINTS = 10  # that two chunks must share
@@ -113,8 +116,9 @@ def solve(
     done, total = 0, sum(map(len, chunks)) + len(loops) * LOOP_PHOTOS
     for number, chunk in enumerate(chunks):
         report(done, total)
-        for index, view in zip(chunk, predict(chunk), strict=True):
+        for position, (index, view) in enumerate(zip(chunk, predict(chunk), strict=True), 1):
             store.write(number, index, view)
+            report(done + position, total)
         if number:
             shared = [index for index in chunk if index in chunks[number - 1]]
             before = [store.read(number - 1, index) for index in shared]
@@ -227,7 +231,7 @@ def _loop_edges(first: int, second: int, chunks: Sequence[range], predict: Predi
     (early, early_photos), (late, late_photos) = ends
     if early == late:
         return []
-    views = predict([*early_photos, *late_photos])
+    views = list(predict([*early_photos, *late_photos]))
     to_early = align(views[: len(early_photos)], [store.read(early, index) for index in early_photos])
     to_late = align(views[len(early_photos) :], [store.read(late, index) for index in late_photos])
     if to_early is None or to_late is None:

@@ -1,0 +1,142 @@
+"""Networks that see frames one after the other, through stand-ins that know the world.
+
+Their engines are tested as a whole by test_feed_forward.py.
+"""
+
+import gc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="networks need torch")
+import torch
+
+from tests import oracle
+from tests.engines.stand_ins import CUT3RStandIn, MUSt3RStandIn, World
+from threer_blender.geometry.view_prediction import ViewPrediction
+from threer_blender.model.reconstruction import PhotoFromMap
+from threer_blender.networks import dust3r
+from threer_blender.networks.inputs import Input
+from threer_blender.networks.spann3r import Spann3RState
+from threer_blender.networks.spatial_memory import empty
+from threer_blender.pipelines import online
+from threer_blender.runtime.device import Device
+
+CPU = Device(torch.device("cpu"), torch.float32, "This processor", 2**40)
+SIZE = (48, 64)
+
+
+def world(views: list[oracle.View]) -> World:
+    return World(views, [Path(f"{number}.png") for number in range(len(views))])
+
+
+def frame(number: int) -> Input:
+    """The frame whose red says its number, by which stand-ins know it."""
+    return Input(np.full((*SIZE, 3), number, np.uint8), PhotoFromMap(1, 1, 0, 0))
+
+
+def in_view(truth: oracle.View) -> ViewPrediction:
+    return ViewPrediction(
+        truth.intrinsics, truth.world_from_camera, truth.depth.astype(np.float32), np.full(SIZE, 5.0, np.float32)
+    )
+
+
+def check_views(actual: list[ViewPrediction], truth: list[oracle.View], unit: float = 0.37) -> None:
+    """Asserts that views are the true ones, seen from the first, in the stand-ins' `unit`."""
+    assert len(actual) == len(truth)
+    for view, true in zip(actual, truth, strict=True):
+        expected = np.linalg.inv(truth[0].world_from_camera) @ true.world_from_camera
+        np.testing.assert_allclose(view.world_from_camera[:3, :3], expected[:3, :3], atol=2e-3)
+        np.testing.assert_allclose(view.world_from_camera[:3, 3], unit * expected[:3, 3], atol=5e-3)
+        np.testing.assert_allclose(view.depth, unit * true.depth, rtol=0.01)
+        assert view.intrinsics[0, 0] == pytest.approx(true.focal, rel=1e-3)
+
+
+class Spann3RStandIn:
+    """Spann3R's answers in the first frame's camera. `blank` frames have no points."""
+
+    def __init__(self, views: list[oracle.View], blank: int = -1) -> None:
+        self.views, self.blank = views, blank
+
+    def start(self, image: torch.Tensor) -> Spann3RState:
+        return Spann3RState(empty(1, 1, image), dust3r.Encoded(image, (1, 1)))
+
+    def step(self, state: Spann3RState, image: torch.Tensor) -> tuple[dust3r.Pointmap, Spann3RState]:
+        return self.last(state), state._replace(encoded=dust3r.Encoded(image, (1, 1)))
+
+    def last(self, state: Spann3RState) -> dust3r.Pointmap:
+        number = round(float((state.encoded.tokens[0, 0, 0, 0] + 1) * 127.5))
+        points = self.views[number].points - self.views[0].world_from_camera[:3, 3]
+        points = 0.37 * points @ self.views[0].world_from_camera[:3, :3]
+        if number == self.blank:
+            points = np.full_like(points, np.nan)
+        return dust3r.Pointmap(torch.tensor(points[None], dtype=torch.float32), torch.full((1, *SIZE), 5.0))
+
+
+def spann3r_views(network: Any, count: int) -> list[ViewPrediction]:
+    return list(online.spann3r_views(network, map(frame, range(count)), CPU))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_views_are_the_worlds(count: int) -> None:
+    truth = oracle.orbit(count, SIZE, 40)
+    cut3r_network, must3r_network = CUT3RStandIn(world(truth)), MUSt3RStandIn(world(truth))
+    check_views(list(online.cut3r_views(cut3r_network, map(frame, range(count)), CPU)), truth)  # type: ignore[arg-type]
+    check_views(list(online.must3r_views(must3r_network, map(frame, range(count)), CPU)), truth)  # type: ignore[arg-type]
+    check_views(spann3r_views(Spann3RStandIn(truth), count), truth)
+
+
+def test_a_frame_without_points_has_no_confidence_and_the_others_are_right() -> None:
+    truth = oracle.orbit(5, SIZE, 30)
+    views = spann3r_views(Spann3RStandIn(truth, blank=2), 5)
+    assert not views[2].confidence.any()
+    np.testing.assert_array_equal(views[2].world_from_camera, views[1].world_from_camera)
+    check_views(views[:2] + views[3:], truth[:2] + truth[3:])
+
+
+def test_only_frames_that_show_something_new_enter_the_memory() -> None:
+    still = oracle.orbit(1, SIZE) * 8
+    network = MUSt3RStandIn(world(still))
+    list(online.must3r_views(network, map(frame, range(8)), CPU))  # type: ignore[arg-type]
+    assert network.stored == [0, 2, 2, 2, 2, 2, 2]
+    around = oracle.orbit(60, SIZE)
+    network = MUSt3RStandIn(world(around))
+    list(online.must3r_views(network, map(frame, range(60)), CPU))  # type: ignore[arg-type]
+    assert 10 < network.stored[-1] < 40
+
+
+def test_overlap_is_the_share_that_the_other_view_shows() -> None:
+    views = oracle.orbit(12, SIZE)
+    for one, other in [(0, 0), (0, 1), (0, 6)]:
+        share = oracle.overlap(views[other], views[one]).mean()
+        assert online.overlap(in_view(views[one]), in_view(views[other])) == pytest.approx(share, abs=0.12)
+    doubtful = ViewPrediction(*vars(in_view(views[6])).values())
+    assert online.is_key(doubtful, in_view(views[0]))
+    doubtful.confidence[:] = 1.1
+    assert not online.is_key(doubtful, in_view(views[0]))
+
+
+def test_frames_are_forgotten_once_their_views_are_there() -> None:
+    truth = oracle.orbit(3, SIZE, 10)
+    references: list[weakref.ref[Any]] = []
+
+    def frames() -> Iterator[Input]:
+        for number in range(60):
+            image = np.full((*SIZE, 3), number % 3, np.uint8)
+            references.append(weakref.ref(image))
+            yield Input(image, PhotoFromMap(1, 1, 0, 0))
+
+    streams = (
+        online.cut3r_views(CUT3RStandIn(world(truth)), frames(), CPU),  # type: ignore[arg-type]
+        online.must3r_views(MUSt3RStandIn(world(truth)), frames(), CPU),  # type: ignore[arg-type]
+        online.spann3r_views(Spann3RStandIn(truth), frames(), CPU),  # type: ignore[arg-type]
+    )
+    for views in streams:
+        for _ in views:
+            gc.collect(0)
+            assert sum(reference() is not None for reference in references) <= 4
+        gc.collect()

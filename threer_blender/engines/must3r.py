@@ -1,0 +1,39 @@
+"""[R] MUSt3R: cameras and points of a video, seen frame by frame, for non-commercial use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ..model.engine import Cost
+from . import published_weights
+from .feed_forward import declaration, reconstruct_by
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..geometry.view_prediction import ViewPrediction
+    from ..networks.inputs import Input
+    from ..pipelines.feed_forward import Network
+    from ..runtime.device import Device
+
+SUMMARY = "A video's cameras and points in metres, frame by frame, from a memory of key frames; non-commercial."
+COST = Cost(memory=1.5e9, memory_per_photo=30.0e6, seconds=10.0, seconds_per_photo=20.0)
+ENGINE = declaration("must3r", "MUSt3R", SUMMARY, published_weights.MUST3R, COST, commercial=False)
+
+
+def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
+    from ..networks import checkpoints, view_inputs
+    from ..networks.must3r import MUSt3R, rename
+    from ..pipelines.feed_forward import Network
+    from ..pipelines.online import must3r_views
+
+    network = checkpoints.load(MUSt3R, tensors, rename).to(device.torch)
+
+    def predict(frames: Iterable[Input]) -> Iterator[ViewPrediction]:
+        return must3r_views(network, frames, device)
+
+    return Network(view_inputs.inputs_by(view_inputs.video_512), predict, metric=True, one_lens=True)
+
+
+reconstruct = reconstruct_by(ENGINE, _load)
