@@ -224,3 +224,12 @@ def test_memory_without_tensors_is_refused(tmp_path: Path) -> None:
     rewritten(path, lambda _: two_gigabytes, zipfile.ZIP_STORED)
     with pytest.raises(UserError, match=r"asks to run code \(bytearray\)"):
         checkpoints.read(path)
+
+
+def test_a_file_of_two_parts_is_read_as_one_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    tensors = weights()
+    torch.save({"args": argparse.Namespace(encoder="exit()"), "encoder": tensors, "decoder": tensors}, path)
+    actual = checkpoints.read(path)
+    assert actual.keys() == {f"{part}.{name}" for part in ("encoder", "decoder") for name in tensors}
+    assert all(torch.equal(actual[f"decoder.{name}"], tensor) for name, tensor in tensors.items())

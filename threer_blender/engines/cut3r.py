@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
 
-SUMMARY = "A video's cameras and points in metres, frame by frame, for non-commercial use."
+SUMMARY = "A video's cameras and points, roughly in metres, seen frame by frame; for non-commercial use."
 COST = Cost(memory=1.5e9, memory_per_photo=3.0e6, seconds=10.0, seconds_per_photo=30.0)
 ENGINE = declaration("cut3r", "CUT3R", SUMMARY, published_weights.CUT3R, COST, commercial=False)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
 
-SUMMARY = "A video's cameras and points in metres, frame by frame, from a memory of key frames; non-commercial."
-COST = Cost(memory=1.5e9, memory_per_photo=30.0e6, seconds=10.0, seconds_per_photo=20.0)
+SUMMARY = "A video's cameras and points, roughly in metres, from a memory of key frames; for non-commercial use."
+COST = Cost(memory=1.5e9, memory_per_photo=40.0e6, seconds=10.0, seconds_per_photo=40.0)
 ENGINE = declaration("must3r", "MUSt3R", SUMMARY, published_weights.MUST3R, COST, commercial=False)
 
 
