@@ -6,17 +6,21 @@ reconstruction = headless.reconstruct(["a.jpg", "b.jpg"], "result")
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import bundle, doctor
 from .engines import registry
-from .files import bundle_folder, mesh_file, photo_files, sequence_files
+from .evaluation import outcome
+from .evaluation.outcome import Evaluation
+from .files import bounded, bundle_folder, mesh_file, photo_files, sequence_files
 from .host import environment
 from .jobs.messages import (
     Done,
     Ended,
+    Evaluate,
     Failed,
     Finished,
     Import,
@@ -34,6 +38,7 @@ from .model.errors import Cancelled, UserError, quoted
 from .model.reconstruction import Reconstruction
 from .model.shared_cameras import SolveComparison
 from .model.textured_mesh import TexturedMesh
+from .reports import files as report_files
 
 DEFAULT_ENGINE = "colmap"
 MESH_FACES, MESH_TEXTURE = 200_000, 4096  # the default budgets of a mesh
@@ -191,6 +196,42 @@ def compare(folder: str | Path, reference: str | Path) -> SolveComparison:
     return shared_cameras.compare(
         *(shared_cameras.cameras_by_content(bundle.read(each)) for each in (folder, reference))
     )
+
+
+def evaluate(
+    folder: str | Path,
+    truth: str | Path,
+    output: str | Path | None = None,
+    on_message: OnMessage | None = None,
+    data_folder: Path | None = None,
+) -> Evaluation:
+    """Judges the result in the bundle `folder` by the truth in the folder `truth`, blocking.
+
+    With `output`, the page and its numbers are written there, with the endings .html and .json. Raises UserError where
+    there is no result or no truth, or the two do not fit; and as `reconstruct` does.
+    """
+    path = Path(folder).absolute()
+    if not bundle_folder.is_bundle(path):
+        raise UserError(f"{quoted(path)} holds no result; give the folder of one.")
+    with tempfile.TemporaryDirectory() as temporary:
+        target = Path(temporary) / "evaluation" if output is None else Path(output).absolute()
+        request = Evaluate(str(path), str(Path(truth).absolute()), str(target))
+        run(request, data_folder or environment.user_folder(), on_message)
+        return read_evaluation(report_paths(target)[1])
+
+
+def report_paths(output: str | Path) -> tuple[Path, Path]:
+    """The paths of the page and of the numbers that `evaluate` writes for this `output`."""
+    return report_files.paths(Path(output).absolute())
+
+
+def read_evaluation(path: str | Path) -> Evaluation:
+    """The evaluation in a JSON file that `evaluate` wrote. Raises UserError where it is none, or gone."""
+    try:
+        with bounded.as_refusal(quoted(path)):
+            return outcome.from_json(bounded.content(Path(path)))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no evaluation {quoted(path)}: check its name.") from error
 
 
 def result(job: Job, on_message: OnMessage | None = None) -> Reconstruction:

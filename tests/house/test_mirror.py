@@ -57,6 +57,14 @@ ELSEWHERE = {
     "lenses/film_back.py": "lenses/test_export.py",
     "lenses/nuke.py": "lenses/test_export.py",
     "reports/files.py": "reports/test_shot_report.py",
+    # An evaluation is made as a whole from a world whose errors are known
+    "evaluation/cameras.py": "evaluation/test_evaluate.py",
+    "evaluation/page.py": "evaluation/test_evaluate.py",
+    "evaluation/pictures.py": "evaluation/test_evaluate.py",
+    "evaluation/surfaces.py": "evaluation/test_evaluate.py",
+    # All benchmarks by the same tests: one set of cameras, written as each benchmark does
+    "evaluation/truth/*.py": "evaluation/truth/test_reading.py",
+    "worker/evaluating.py": "cli/test_evaluating.py",
     "reports/shot_page.py": "reports/test_shot_report.py",
     # Modules that another module's test tests
     "geometry/correspondences.py": "docs/test_documents.py",  # the name that other programs know

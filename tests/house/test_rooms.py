@@ -20,6 +20,7 @@ ROOMS = (
     "worker",
     "engines",
     "pipelines",
+    "evaluation",
     "geometry/meshes",
     "geometry/splats",
     "geometry/shots",

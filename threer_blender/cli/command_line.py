@@ -22,7 +22,7 @@ from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
 from ..pictures import shot_budget
 from ..reports.shot_report import report
-from . import comparing, meshing, resolving, scene_output, upkeep
+from . import comparing, evaluating, meshing, resolving, scene_output, upkeep
 from .scene_output import SceneFiles
 
 Say = Callable[[Message], None]
@@ -30,7 +30,7 @@ EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None) -> int:
-    """Runs one command. Returns its exit status, one of the EXIT_ constants.
+    """Runs one command. Returns its exit status, one of the EXIT_ constants or of the verb's own.
 
     `arguments` are those of this process by default. `data_folder` is the folder for compiled kernels, logs, weights
     and the private environment; by default it is the user's own.
@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None
     except SystemExit as end:  # raised by argparse; it must not end Blender
         return int(end.code or 0)
     try:
-        parsed.run(parsed)
-        return EXIT_OK
+        status: int | None = parsed.run(parsed)  # most verbs return nothing
+        return status or EXIT_OK
     except UserError as error:
         return _end(parsed, Failed(str(error), "user"), EXIT_USER)
     except (Cancelled, KeyboardInterrupt) as error:
@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     resolving.add_verb(verbs)
     meshing.add_verb(verbs)
     comparing.add_verb(verbs)
+    evaluating.add_verb(verbs)
     return parser
 
 

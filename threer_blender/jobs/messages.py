@@ -168,6 +168,21 @@ class MeasurePoints:
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """Judge the result `bundle` (a folder) by the truth in the folder `truth`.
+
+    The page and its numbers are written to `output` with the endings .html and .json.
+    """
+
+    noun: ClassVar = "evaluation"
+
+    bundle: str
+    truth: str
+    output: str
+    version: str = __version__
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Stop. Where the last Progress said `cancel_delivers`, deliver the result; else leave nothing behind."""
 
@@ -236,7 +251,7 @@ class Finished:
 
 
 Bundled = ReconstructionRequest | Import | SolveAgain  # the requests that end in a bundle
-Request = Bundled | Download | SetUp | Undistort | Calibrate | MakeMesh | MeasurePoints
+Request = Bundled | Download | SetUp | Undistort | Calibrate | MakeMesh | MeasurePoints | Evaluate
 Ended = Done | Finished | Failed
 Message = Request | Cancel | Progress | Notice | Preview | Ended
 LARGEST = 1e18  # every number in a message is smaller than this, whatever its sign
@@ -251,6 +266,7 @@ KINDS: dict[str, type[Message]] = {
     "resolve": SolveAgain,
     "mesh": MakeMesh,
     "measure": MeasurePoints,
+    "evaluate": Evaluate,
     "cancel": Cancel,
     "progress": Progress,
     "warning": Notice,

@@ -1,4 +1,4 @@
-"""[S] Writes the report of shots as two files: a page for people, and its numbers as JSON beside it."""
+"""[S] Writes a report as two files: a page for people, and its numbers as JSON beside it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import shot_page, shot_report
 from .shot_report import GENERATOR
 
 HTML, JSON = ".html", ".json"
-HEAD = 400  # bytes at the beginning of a report within which it names its GENERATOR
+HEAD = 400  # bytes at the beginning of a report within which it names its generator
 
 
 def write(reconstruction: Reconstruction, path: Path) -> list[Path]:
@@ -23,14 +23,21 @@ def write(reconstruction: Reconstruction, path: Path) -> list[Path]:
     """
     if not reconstruction.shots:
         raise UserError("This result has no shot: a report is about a video or an image sequence that was solved.")
+    return write_texts(path, shot_page.page(reconstruction), shot_report.as_json(reconstruction), GENERATOR)
+
+
+def paths(path: Path) -> tuple[Path, Path]:
+    """The paths of a report's page and numbers: `path` with the endings .html and .json."""
     named = path.with_suffix("") if path.suffix.lower() in (HTML, JSON) else path
-    texts = {
-        named.with_name(named.name + HTML): shot_page.page(reconstruction),
-        named.with_name(named.name + JSON): shot_report.as_json(reconstruction),
-    }
+    return named.with_name(named.name + HTML), named.with_name(named.name + JSON)
+
+
+def write_texts(path: Path, page: str, numbers: str, generator: str) -> list[Path]:
+    """Writes the texts of a page and its numbers, both of which name the `generator`. As `write` does."""
+    texts = dict(zip(paths(path), (page, numbers), strict=True))
     try:
         for file in texts:
-            if file.exists() and not _is_report(file):
+            if file.exists() and not _is_report(file, generator):
                 raise UserError(f"{quoted(file)} is no report of ours; choose another name.")
         for file, text in texts.items():
             whole_file.write_text(file, text)
@@ -39,9 +46,9 @@ def write(reconstruction: Reconstruction, path: Path) -> list[Path]:
     return list(texts)
 
 
-def _is_report(file: Path) -> bool:
-    """Whether a file was written by `write`."""
+def _is_report(file: Path, generator: str) -> bool:
+    """Whether a file was written by this `generator`."""
     if not file.is_file():
         return False
     with file.open("rb") as opened:
-        return GENERATOR.encode() in opened.read(HEAD)
+        return generator.encode() in opened.read(HEAD)

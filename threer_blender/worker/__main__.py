@@ -28,6 +28,7 @@ from ..jobs.messages import (
     Done,
     Download,
     Ended,
+    Evaluate,
     Failed,
     Import,
     MakeMesh,
@@ -75,6 +76,7 @@ MODULES: dict[type[Request], str] = {
     SolveAgain: "resolving",
     MakeMesh: "meshing",
     MeasurePoints: "measuring",
+    Evaluate: "evaluating",
 }
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
 _ending = threading.Lock()  # taken for good by the thread that ends this process: the main one, or the watcher
