@@ -94,6 +94,29 @@ def test_exposure_is_evened(mesh: Mesh, texels: Texels) -> None:
     assert even[floor, 1].std() < 0.3 * uneven[floor, 1].std()
 
 
+def test_exposures_are_evened_around_a_long_ring() -> None:
+    """Each point is in three of forty photos; every tenth colour is that of something else."""
+    random, photos, count = np.random.default_rng(0), 40, 4000
+    exposures = np.exp(random.normal(0, 0.15, (photos, 3)))
+    first, number = random.integers(0, photos, count), np.arange(count)
+    shows = np.zeros((photos + 1, count), np.float32)  # the last photo shows nothing
+    for step in range(3):
+        shows[(first + step) % photos, number] = 1
+    colors = random.uniform(30, 150, (count, 3)) * np.append(exposures, np.ones((1, 3)), axis=0)[:, None]
+    colors *= np.where(random.random((photos + 1, count, 1)) < 0.1, random.uniform(0.4, 2, (photos + 1, count, 1)), 1)
+    gains = texture.gains(colors.astype(np.float32), shows)
+    evened = np.log(gains[:photos] * exposures)
+    assert evened.std(axis=0).max() < 0.03
+    assert np.log(exposures).std(axis=0).min() > 0.1
+    assert np.exp(np.log(gains).mean(axis=0)) == pytest.approx(1.0)
+
+
+def test_photos_that_share_no_point_stay_as_they_are() -> None:
+    assert (
+        texture.gains(np.full((3, 5, 3), 100, np.float32), np.eye(3, 5, dtype=np.float32)).tolist() == [[1.0] * 3] * 3
+    )
+
+
 def test_empty_texels_take_the_colors_around() -> None:
     numbers = np.array([0, 5 * 8 + 5], np.int32)
     image = texture.filled(np.array([[10, 10, 10], [200, 200, 200]], np.float32), numbers, 8)

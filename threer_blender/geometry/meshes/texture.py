@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...model.arrays import Array, BoolArray, Float32Array, FloatArray, Int32Array, UInt8Array
+from ...model.arrays import Array, BoolArray, Float32Array, FloatArray, Int32Array, IntArray, UInt8Array
 from ...model.proxy_mesh import Mesh
 from ..kernels import compiled, in_bands
 from .charts import Layout, face_normals
@@ -24,6 +24,9 @@ UNSURE = 1e-3  # weight of a photo beside an edge of something in front, where t
 SAMPLES = 40_000  # texels whose colours even the exposure
 DARKEST, BRIGHTEST = 8, 247  # values that tell exposure; beyond them a photo may be clipped
 MOST_GAIN = 2.5  # of a photo, and its inverse the least
+UNLIKE = 0.1  # in logarithms: a colour of a point that differs so much from the others counts half
+ROUNDS = 10  # of the gains' equations, with the points' trust from the round before
+DRAWN = 1.0  # points with the mean gain that each photo shows besides its own
 COVER_MARGIN, DEPTH_MARGIN = 1e-9, 1e-6  # shares by which a pixel's centre may lie outside a triangle that covers it
 STEEPEST = 0.2  # least cosine that a surface's slope is computed with
 
@@ -227,23 +230,38 @@ def gains(colors: Float32Array, weights: Float32Array) -> FloatArray:
     """(V, 3) the factors for V photos after which they show the same points alike, by their `colors` (V, N, 3) at N
     points and `weights` (V, N), 0 where a photo does not show a point.
 
-    The points' colours and the photos' gains are estimated in turn, in logarithms. Their mean is 0, which they are
-    drawn to a little, so that photos without overlap stay as they are. Points that stay unlike count less.
+    Their geometric mean is 1, which they are drawn to a little, so that photos without overlap stay as they are. Points
+    that stay unlike count less.
     """
     usable = (weights > 0) & (colors >= DARKEST).all(axis=-1) & (colors <= BRIGHTEST).all(axis=-1)
     usable &= usable.sum(axis=0) > 1
-    values = np.log(np.maximum(colors, 1.0))
-    by_photo = np.zeros((len(colors), 3))
-    trust = np.where(usable, 1.0, 0.0)[..., None]
-    for _ in range(60):
-        level = values + by_photo[:, None]
-        points = (level * trust).sum(axis=0) / np.maximum(trust.sum(axis=0), 1e-9)
-        off = points - level
-        robust = trust / (1 + (off / 0.1) ** 2)
-        by_photo += (off * robust).sum(axis=1) / (robust.sum(axis=1) + 20)
-        by_photo -= by_photo.mean(axis=0)
-    factors: FloatArray = np.exp(by_photo).clip(1 / MOST_GAIN, MOST_GAIN)
+    photo, point = np.nonzero(usable)
+    point = np.unique(point, return_inverse=True)[1].reshape(-1)
+    values = np.log(colors[usable].astype(np.float64))
+    by_photo = np.stack([_log_gains(photo, point, channel, len(colors)) for channel in values.T], axis=1)
+    factors: FloatArray = np.exp(by_photo - by_photo.mean(axis=0)).clip(1 / MOST_GAIN, MOST_GAIN)
     return factors
+
+
+def _log_gains(photo: IntArray, point: IntArray, values: FloatArray, photos: int) -> FloatArray:
+    """(V,) the logarithms of one channel's gains, of V `photos`. Each of M observations is the logarithm of a colour
+    among `values` (M,), of a `point` (M,) in a `photo` (M,).
+
+    The sum of the squared differences between the photos' colours of a point and their mean is least. The mean follows
+    from the gains, so V linear equations are left. They are solved a few times, with Cauchy's loss.
+    """
+    trust, log_gains, count = np.ones(len(values)), np.zeros(photos), int(point.max(initial=-1)) + 1
+    for _ in range(ROUNDS):
+        total = np.bincount(point, trust, count)
+        mean = np.bincount(point, trust * values, count) / total
+        table = np.zeros((photos, count), np.float32)
+        table[photo, point] = trust / np.sqrt(total[point])
+        equations = np.diag(np.bincount(photo, trust, photos) + DRAWN) - table @ table.T
+        log_gains = np.linalg.solve(equations, np.bincount(photo, trust * (mean[point] - values), photos))
+        level = values + log_gains[photo]
+        off = level - (np.bincount(point, trust * level, count) / total)[point]
+        trust = 1 / (1 + (off / UNLIKE) ** 2)
+    return log_gains
 
 
 class Blend:
