@@ -11,7 +11,19 @@ from PIL import Image
 
 from tests import oracle
 from threer_blender.model.arrays import Array
-from threer_blender.networks import cut3r, depth_anything3, dust3r, fast3r, map_anything, must3r, pi3, vggt, vggt_omega
+from threer_blender.networks import (
+    cut3r,
+    depth_anything3,
+    dust3r,
+    fast3r,
+    map_anything,
+    must3r,
+    pi3,
+    spann3r,
+    spatial_memory,
+    vggt,
+    vggt_omega,
+)
 
 FOCAL = 520.0  # pixels of the photos
 
@@ -309,6 +321,27 @@ class MUSt3RStandIn(StandIn):
         return prediction, must3r.MUSt3RMemory([], torch.zeros(len(memory.labels) + len(local)))
 
 
+class Spann3RStandIn(StandIn):
+    """Spann3R's answers, each of which comes with the next picture. The memory stays empty."""
+
+    def __init__(self, known: World) -> None:
+        super().__init__(lambda _images: None)
+        self.truth = OnlineTruth(known)
+
+    def start(self, image: torch.Tensor) -> spann3r.Spann3RState:
+        self.truth.first = []
+        return spann3r.Spann3RState(spatial_memory.empty(1, 1, image), dust3r.Encoded(image, (1, 1)))
+
+    def step(self, state: spann3r.Spann3RState, image: torch.Tensor) -> tuple[dust3r.Pointmap, spann3r.Spann3RState]:
+        return self.last(state), state._replace(encoded=dust3r.Encoded(image, (1, 1)))
+
+    def last(self, state: spann3r.Spann3RState) -> dust3r.Pointmap:
+        (one,) = self.truth.answers(state.encoded.tokens)
+        pose = torch.tensor(np.linalg.inv(one.camera_from_world), dtype=torch.float32)
+        points = camera_points(one) @ pose[:3, :3].T + pose[:3, 3]
+        return dust3r.Pointmap(points[None], confidence_of([one]))
+
+
 ENGINES: dict[str, Callable[[World], StandIn]] = {
     "depth_anything3": depth_anything3_stand_in,
     "vggt": vggt_stand_in,
@@ -319,4 +352,5 @@ ENGINES: dict[str, Callable[[World], StandIn]] = {
     "pi3": pi3_stand_in,
     "cut3r": CUT3RStandIn,
     "must3r": MUSt3RStandIn,
+    "spann3r": Spann3RStandIn,
 }

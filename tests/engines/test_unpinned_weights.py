@@ -22,7 +22,7 @@ UNPINNED = sorted(
 
 
 def test_the_engines_are_those_whose_files_nobody_has_hashed() -> None:
-    assert UNPINNED == ["fast3r", "must3r", "splatt3r", "vggt_omega_retrained"]
+    assert UNPINNED == ["fast3r", "must3r", "spann3r", "splatt3r", "vggt_omega_retrained"]
 
 
 @pytest.mark.parametrize("engine_id", UNPINNED)

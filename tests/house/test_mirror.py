@@ -24,6 +24,7 @@ ELSEWHERE = {
     "engines/feed_forward.py": "pipelines/test_feed_forward.py",
     "engines/map_anything.py": "pipelines/test_feed_forward.py",
     "engines/pi3.py": "pipelines/test_feed_forward.py",
+    "engines/spann3r.py": "pipelines/test_feed_forward.py",
     "engines/cut3r.py": "pipelines/test_feed_forward.py",
     "engines/must3r.py": "pipelines/test_feed_forward.py",
     "engines/vggt*.py": "pipelines/test_feed_forward.py",

@@ -25,7 +25,7 @@ ENGINE = Engine(
     id="counter", label="Counter", summary="Counts photos.", licence="CC-BY-NC-4.0", commercial=False,
     produces=frozenset({{"cameras", "gaussians"}}), group="Gaussian splats", requires=({requires}),
     weights=(Weights("counter.bin", {url!r}, {size}, {sha256!r}, "Counter", "CC-BY-NC-4.0",
-                     "https://example.org/terms", {gated}),),
+                     "https://example.org/terms", {gated}, {by_hand}),),
     costs={{"": Cost(memory={memory}, memory_per_photo=0.0, seconds=5.0, seconds_per_photo=1.0)}},
 )
 
@@ -50,9 +50,11 @@ def declare(repository: Path, server: Any, data_folder: Path, monkeypatch: pytes
     file = repository / "threer_blender" / "threer_blender" / "engines" / "counter.py"
 
     def declare(
-        requires: str = "", gated: bool = False, memory: float = 1e6, size: Any = SIZE, sha256: str = HASH
-    ) -> Any:
-        text = ENGINE.format(requires=requires, url=server.url, size=size, sha256=sha256, gated=gated, memory=memory)
+        requires: str = "", gated: bool = False, memory: float = 1e6, size: Any = SIZE, sha256: str = HASH,
+        by_hand: bool = False,
+    ) -> Any:  # fmt: skip
+        facts = {"url": server.url, "size": size, "sha256": sha256, "gated": gated, "by_hand": by_hand}
+        text = ENGINE.format(requires=requires, memory=memory, **facts)
         file.write_text(text)
         # Python takes compiled code of the same second and length for that of this text.
         Path(cache_from_source(str(file))).unlink(missing_ok=True)
@@ -162,6 +164,22 @@ def test_a_gated_file_needs_the_users_own_token(declare: Any, server: Any, data_
     retained = [path.read_bytes() for path in data_folder.rglob("*") if path.is_file()]
     assert not any(b"hf_secret" in content or b"hf_wrong" in content for content in retained)
     preferences().token = ""
+
+
+def test_weights_that_only_a_browser_gets_are_taken_from_a_file(declare: Any, server: Any, tmp_path: Path) -> None:
+    engine = declare(by_hand=True, size=0, sha256="")
+    assert "Open Their Page" in panel()
+    assert "threer.download_weights" not in panel()
+    online()
+    with pytest.raises(RuntimeError, match=r"counter\.bin has no address of its own: download it from http"):
+        bpy.ops.threer.download_weights(engine="counter", accept=True)
+    assert server.requests == []
+    with pytest.raises(part("model.errors").UserError, match="Use My File"):
+        part("runtime.weights").locate(engine.weights[0])
+    file = tmp_path / "mine.bin"
+    file.write_bytes(CONTENT)
+    bpy.ops.threer.use_weights(name="counter.bin", filepath=str(file))
+    assert "Open Their Page" not in panel()
 
 
 def test_the_weights_folder_can_be_chosen(declare: Any, tmp_path: Path) -> None:

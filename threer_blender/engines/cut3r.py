@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..model.engine import Cost
+from ..model.engine import FRAME_BY_FRAME, Cost
 from . import published_weights
 from .feed_forward import declaration, reconstruct_by
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 SUMMARY = "A video's cameras and points, roughly in metres, seen frame by frame; for non-commercial use."
 COST = Cost(memory=1.5e9, memory_per_photo=3.0e6, seconds=10.0, seconds_per_photo=30.0)
-ENGINE = declaration("cut3r", "CUT3R", SUMMARY, published_weights.CUT3R, COST, commercial=False)
+ENGINE = declaration(
+    "cut3r", "CUT3R", SUMMARY, published_weights.CUT3R, COST, commercial=False, metric=True, group=FRAME_BY_FRAME
+)
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:

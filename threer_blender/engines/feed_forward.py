@@ -19,9 +19,10 @@ FEWEST_AT_ONCE = 12  # photos in a chunk: smaller ones share too few photos with
 
 
 def declaration(
-    id: str, label: str, summary: str, weights: Weights, cost: Cost, *, commercial: bool, metric: bool = False
-) -> Engine:
-    """The declaration of an engine that sees many photos at once. `cost` is its cost with all photos at once.
+    id: str, label: str, summary: str, weights: Weights, cost: Cost, *, commercial: bool, metric: bool = False,
+    group: str = TOGETHER,
+) -> Engine:  # fmt: skip
+    """The declaration of an engine that sees many photos, at once or one after the other. `cost` is that of one part.
 
     Its licence is that of its weights.
     """
@@ -36,7 +37,7 @@ def declaration(
         weights=(weights,),
         costs={"": cost.in_parts(MOST_AT_ONCE, FEWEST_AT_ONCE)},
         can_start_splats=True,
-        group=TOGETHER,
+        group=group,
         metric=metric,
     )
 

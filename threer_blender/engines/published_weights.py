@@ -49,6 +49,16 @@ DEPTH_ANYTHING3 = Weights(
     licence="Apache-2.0",
     terms_url=f"{HUGGING_FACE}/depth-anything/DA3-BASE",
 )
+SPANN3R = Weights(
+    name="spann3r_v1.01.pth",
+    url="https://drive.google.com/drive/folders/1bqtcVf8lK4VC8LgG-SIGRBECcrFqM7Wy",
+    size=0,
+    sha256="",
+    family="Spann3R",
+    licence="CC-BY-NC-SA-4.0",
+    terms_url="https://github.com/HengyiWang/spann3r#license",
+    by_hand=True,
+)
 FAST3R = Weights(
     name="Fast3R_ViT_Large_512.safetensors",
     url=f"{HUGGING_FACE}/jedyang97/Fast3R_ViT_Large_512/resolve/main/model.safetensors",

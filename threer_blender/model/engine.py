@@ -77,7 +77,8 @@ class Weights:
     `name` is its file name in the store; engines that share it use the same name. `size` is in bytes, 0 where it is not
     known. `sha256` is "" where none was published: then the hash of the first file that opens as the network is noted,
     and later files must have the same. The user accepts the terms at `terms_url` once for all files of a `family`.
-    `gated` files need a token of the user's.
+    `gated` files need a token of the user's. `by_hand` files have no address of their own: `url` is the page from which
+    the user downloads them.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Weights:
     licence: str
     terms_url: str
     gated: bool = False
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,14 @@ class Cost:
 
 
 TOGETHER, IN_PAIRS = "Learned: many photos at once", "Learned: photos in pairs"
-GROUPS = ("Photogrammetry", TOGETHER, IN_PAIRS, "Gaussian splats")  # of engines, in the order of the list
+FRAME_BY_FRAME = "Learned: videos, frame by frame"
+GROUPS = (
+    "Photogrammetry",
+    TOGETHER,
+    FRAME_BY_FRAME,
+    IN_PAIRS,
+    "Gaussian splats",
+)  # of engines, in the order of the list
 
 
 @dataclass(frozen=True)

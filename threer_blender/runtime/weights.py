@@ -21,6 +21,11 @@ def locate(weights: Weights) -> Path:
         return given[weights.name]
     weights_store = store.default()
     path = weights_store.find(weights)
+    if path is None and weights.by_hand:
+        raise UserError(
+            f"The weights {weights.name} are not on this computer; download them from {weights.url}, then press Use My "
+            "File in the panel, or name the file by --weights."
+        )
     if path is None:
         raise UserError(
             f"The weights {weights.name} are not on this computer; press Download Weights in the panel, or run "

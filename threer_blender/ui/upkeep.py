@@ -165,10 +165,15 @@ def draw_need(layout: Any, engine: Engine, state: doctor.Readiness, width: int) 
         words.sentence(layout, text, width, "INFO")
         _large(layout).operator(THREER_OT_set_up.bl_idname, icon="IMPORT").engine = engine.id
     elif state.weights:
-        total = sum(weights.size for weights in state.weights)
-        text = f"{engine.label} works with weights of {words.size(total)} that are not on this computer yet."
-        words.sentence(layout, text if total else f"{engine.label}'s weights are not here yet.", width, "INFO")
-        _large(layout).operator(THREER_OT_download_weights.bl_idname, icon="IMPORT").engine = engine.id
+        if state.weights[0].by_hand:
+            text = f"{engine.label}'s weights are not here yet. Download them in your browser, then use your file."
+            words.sentence(layout, text, width, "INFO")
+            _large(layout).operator("wm.url_open", text="Open Their Page", icon="URL").url = state.weights[0].url
+        else:
+            total = sum(weights.size for weights in state.weights)
+            text = f"{engine.label} works with weights of {words.size(total)} that are not on this computer yet."
+            words.sentence(layout, text if total else f"{engine.label}'s weights are not here yet.", width, "INFO")
+            _large(layout).operator(THREER_OT_download_weights.bl_idname, icon="IMPORT").engine = engine.id
         for weights in state.weights:
             several = f" for {weights.name}" if len(state.weights) > 1 else ""
             button = layout.operator(THREER_OT_use_weights.bl_idname, text=f"Use My File{several}…", icon="FILE_FOLDER")

@@ -14,12 +14,18 @@ from . import download as downloads
 def run(request: Download, report: MessageReport) -> Finished:
     """Fetches the weights of the request into the store.
 
-    Raises UserError where their terms have not been accepted, and as `download.fetch` does.
+    Raises UserError where their terms have not been accepted, or only the user can download them, and as
+    `download.fetch` does.
     """
     weights = registry.weights(request.weights)
     weights_store = store.default()
     if not weights_store.is_accepted(weights):
         raise UserError(f"Accept the terms of {weights.family} first: {weights.licence}, see {weights.terms_url}.")
+    if weights.by_hand:
+        raise UserError(
+            f"{weights.name} has no address of its own: download it from {weights.url}, then press Use My File in the "
+            "panel, or name it by --weights."
+        )
     stage = Stage("downloading", f"Downloading {weights.name}", 1.0)
     report.plan([stage])
     expected = weights.sha256 or weights_store.pinned(weights)
