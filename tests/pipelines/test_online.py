@@ -85,8 +85,8 @@ def spann3r_views(network: Any, count: int) -> list[ViewPrediction]:
 def test_views_are_the_worlds(count: int) -> None:
     truth = oracle.orbit(count, SIZE, 40)
     cut3r_network, must3r_network = CUT3RStandIn(world(truth)), MUSt3RStandIn(world(truth))
-    check_views(list(online.cut3r_views(cut3r_network, map(frame, range(count)), CPU)), truth)  # type: ignore[arg-type]
-    check_views(list(online.must3r_views(must3r_network, map(frame, range(count)), CPU)), truth)  # type: ignore[arg-type]
+    check_views(list(online.cut3r_views(cut3r_network, map(frame, range(count)), CPU)), truth)
+    check_views(list(online.must3r_views(must3r_network, map(frame, range(count)), CPU)), truth)
     check_views(spann3r_views(Spann3RStandIn(truth), count), truth)
 
 
@@ -101,11 +101,11 @@ def test_a_frame_without_points_has_no_confidence_and_the_others_are_right() -> 
 def test_only_frames_that_show_something_new_enter_the_memory() -> None:
     still = oracle.orbit(1, SIZE) * 8
     network = MUSt3RStandIn(world(still))
-    list(online.must3r_views(network, map(frame, range(8)), CPU))  # type: ignore[arg-type]
+    list(online.must3r_views(network, map(frame, range(8)), CPU))
     assert network.stored == [0, 2, 2, 2, 2, 2, 2]
     around = oracle.orbit(60, SIZE)
     network = MUSt3RStandIn(world(around))
-    list(online.must3r_views(network, map(frame, range(60)), CPU))  # type: ignore[arg-type]
+    list(online.must3r_views(network, map(frame, range(60)), CPU))
     assert 10 < network.stored[-1] < 40
 
 
@@ -131,9 +131,9 @@ def test_frames_are_forgotten_once_their_views_are_there() -> None:
             yield Input(image, PhotoFromMap(1, 1, 0, 0))
 
     streams = (
-        online.cut3r_views(CUT3RStandIn(world(truth)), frames(), CPU),  # type: ignore[arg-type]
-        online.must3r_views(MUSt3RStandIn(world(truth)), frames(), CPU),  # type: ignore[arg-type]
-        online.spann3r_views(Spann3RStandIn(truth), frames(), CPU),  # type: ignore[arg-type]
+        online.cut3r_views(CUT3RStandIn(world(truth)), frames(), CPU),
+        online.must3r_views(MUSt3RStandIn(world(truth)), frames(), CPU),
+        online.spann3r_views(Spann3RStandIn(truth), frames(), CPU),
     )
     for views in streams:
         for _ in views:
