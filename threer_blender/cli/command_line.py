@@ -22,7 +22,7 @@ from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
 from ..pictures import shot_budget
 from ..reports.shot_report import report
-from . import comparing, evaluating, meshing, resolving, scene_output, upkeep
+from . import batching, comparing, evaluating, meshing, resolving, scene_output, upkeep
 from .scene_output import SceneFiles
 
 Say = Callable[[Message], None]
@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     meshing.add_verb(verbs)
     comparing.add_verb(verbs)
     evaluating.add_verb(verbs)
+    batching.add_verb(verbs)
     return parser
 
 
