@@ -20,7 +20,7 @@ LARGE_RESIDUAL = 1.0  # px: above it, other candidates are tried even if all pho
 NARROW = 0.6  # focal length over the longer side, above which no lens is a fisheye
 MOST_REGISTERED = 0.8  # share of the photos; a model of more registers most of them
 LENS_GAIN = 0.02  # of score, see Candidate; on photos that share a lens, a lens for each gains up to 0.005
-GROWTH = 1.2  # factor by which photos or points grow from one global adjustment to the next
+GLOBAL_ADJUSTMENT_RATIO = 1.2  # factor by which photos or points grow from one global adjustment to the next
 REFINEMENTS = 2  # at most, of a global adjustment with the wrong matches taken out
 TOLERANCE = 1e-5  # share by which an iteration must lower the squared errors
 FEW_PHOTOS = 4  # up to this number, lens distortion is not solved for
@@ -99,7 +99,7 @@ def incremental_options(matched: Matched) -> pycolmap.IncrementalPipelineOptions
     options.extract_colors = False
     # Fewer and shorter global adjustments than COLMAP's own: one more follows in the end, over all points, and the
     # cameras after it come out the same.
-    options.ba_global_frames_ratio = options.ba_global_points_ratio = GROWTH
+    options.ba_global_frames_ratio = options.ba_global_points_ratio = GLOBAL_ADJUSTMENT_RATIO
     options.ba_global_max_refinements = REFINEMENTS
     options.ba_global_function_tolerance = TOLERANCE
     free = known_lenses.freedom(matched.photos)
