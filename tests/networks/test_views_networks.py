@@ -124,6 +124,10 @@ def test_pi3_has_no_reference_view() -> None:
         straight, turned = network(images), network(images[order])
     for one, other in zip(straight, turned, strict=True):
         assert torch.allclose(one[order], other, rtol=1e-3, atol=1e-4)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        half = network(images)
+    assert all(one.dtype == torch.float32 for one in half)
+    assert ((half.points[..., 2] / straight.points[..., 2]).log().abs()).median() < 0.05
 
 
 def test_map_anything_finds_the_lens_of_its_rays() -> None:

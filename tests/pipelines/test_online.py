@@ -6,6 +6,7 @@ Their engines are tested as a whole by test_feed_forward.py.
 import gc
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from tests import oracle
 from tests.engines.stand_ins import CUT3RStandIn, MUSt3RStandIn, World
 from threer_blender.geometry.view_prediction import ViewPrediction
 from threer_blender.model.reconstruction import PhotoFromMap
-from threer_blender.networks import dust3r
+from threer_blender.networks import cut3r, dust3r, must3r, spann3r
 from threer_blender.networks.inputs import Input
+from threer_blender.networks.layers.sizes import TransformerSize
 from threer_blender.networks.spann3r import Spann3RState
 from threer_blender.networks.spatial_memory import empty
-from threer_blender.pipelines import online
+from threer_blender.pipelines import feed_forward, online
 from threer_blender.runtime.device import Device
 
 CPU = Device(torch.device("cpu"), torch.float32, "This processor", 2**40)
@@ -140,3 +142,55 @@ def test_frames_are_forgotten_once_their_views_are_there() -> None:
             gc.collect(0)
             assert sum(reference() is not None for reference in references) <= 4
         gc.collect()
+
+
+SMALL = TransformerSize(64, 4, 4)
+NETWORKS: dict[str, Any] = {
+    "cut3r": lambda: cut3r.CUT3R(
+        cut3r.CUT3RConfig(16, SMALL, SMALL, SMALL, state_heads=2, state_tokens=60, memory_tokens=8)
+    ),
+    "must3r": lambda: must3r.MUSt3R(must3r.MUSt3RConfig(16, SMALL, SMALL)),
+    "spann3r": lambda: spann3r.Spann3R(dust3r.DUSt3RConfig(16, SMALL, SMALL)),
+}
+
+
+def confidences(network: Any, images: list[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The confidence (1, H, W) of each frame, as the network itself says."""
+    if isinstance(network, cut3r.CUT3R):
+        state = network.initial()
+        for image in images:
+            prediction, state = network.step(state, image)
+            yield prediction.local.confidence
+    elif isinstance(network, must3r.MUSt3R):
+        memory = network.empty()
+        for image in images:
+            answer, memory = network(network.encode(image), memory)
+            yield answer.local.confidence
+    else:
+        state = network.start(images[0])
+        for image in images[1:]:
+            pointmap, state = network.step(state, image)
+            yield pointmap.confidence
+        yield network.last(state).confidence
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_small_networks_run_in_full_and_in_half_precision(name: str) -> None:
+    """The views of networks with random weights mean nothing; but there is one of each frame."""
+    torch.manual_seed(0)
+    network = NETWORKS[name]().eval().requires_grad_(False)
+    for parameter in network.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    random = np.random.default_rng(0)
+    frames = [Input(random.integers(0, 256, (*SIZE, 3), np.uint8), PhotoFromMap(1, 1, 0, 0)) for _ in range(4)]
+    images = [frame.normalised[None] for frame in frames]
+    answers = []
+    for device in (CPU, replace(CPU, dtype=torch.bfloat16)):
+        views = list(getattr(online, f"{name}_views")(network, frames, device))
+        assert [view.depth.shape for view in views] == [SIZE] * 4
+        with feed_forward.inference(device):
+            answers.append(list(confidences(network, images)))
+    for full, half in zip(*answers, strict=True):
+        assert full.dtype == half.dtype == torch.float32
+        assert (half / full - 1).abs().median() < 0.05
