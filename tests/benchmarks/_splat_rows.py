@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tests.benchmarks._measure import DATA, SAMPLE, metrics, true_frames
+from tests.benchmarks._measure import DATA, SAMPLE, true_frames
 from threer_blender.engines import colmap, instantsplat
+from threer_blender.evaluation import picture_measures
 from threer_blender.geometry import pointmaps
 from threer_blender.geometry.splats import training
 from threer_blender.geometry.splats.rasteriser import Splats
@@ -94,7 +95,7 @@ class Row:
     def judge(self, result: Reconstruction, folder: Path | None = None) -> dict[str, float]:
         """Mean PSNR and SSIM on the held-out photos; with a folder, the pictures too."""
         assert result.gaussians is not None
-        g, measures, scores = result.gaussians, metrics(), []
+        g, scores = result.gaussians, []
         splats = Splats(*(torch.from_numpy(a) for a in (g.means, g.scales, g.rotations, g.opacities, g.sh)))
         depth = float(np.median(result.pointmaps[0].depth(result.cameras[0])))
         for photo in self._held_out:
@@ -103,13 +104,14 @@ class Row:
             pose = torch.as_tensor(view.camera_from_world, dtype=torch.float32)
             drawn = training.draw(splats, view, pose).clamp(0, 1).numpy() * view.mask[..., None]
             reference = view.picture * view.mask[..., None]
-            scores.append((measures.psnr(drawn, reference, view.mask), measures.ssim(drawn, reference)))
+            psnr = picture_measures.psnr(drawn, reference, view.mask)
+            scores.append((psnr, picture_measures.ssim(drawn, reference)))
             if folder is not None:
                 both = Image.fromarray((255 * np.concatenate([reference, drawn], 1) + 0.5).astype(np.uint8))
                 size = (PICTURE_SCALE * both.width, PICTURE_SCALE * both.height)
                 both.resize(size, Image.Resampling.BICUBIC).save(folder / f"{self.name}-{Path(photo.name).stem}.png")
-        psnr, ssim = np.mean(scores, axis=0)
-        return {"psnr": float(psnr), "ssim": float(ssim)}
+        mean_psnr, mean_ssim = np.mean(scores, axis=0)
+        return {"psnr": float(mean_psnr), "ssim": float(mean_ssim)}
 
     def _registered(self, result: Reconstruction, photo: str) -> Camera:
         """A held-out photo's camera: its true pose, brought to the solved world by the training photos' cameras."""

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from tests import oracle
-from tests.benchmarks._measure import REPOSITORY, chosen, machine, measured, metrics, table
+from tests.benchmarks._measure import REPOSITORY, chosen, machine, measured, table
 from tests.objective import objective
+from threer_blender.evaluation import depth_measures, pose_measures
 from threer_blender.geometry.alignment import global_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import scene_graph
@@ -75,14 +76,16 @@ def scores(actual: Alignment, views: list[oracle.View]) -> dict[str, float]:
     """AUC@5, and the medians of relative focal and depth errors; unregistered photos count as 180 degrees."""
     poses: list[Any] = [None] * len(views)
     for view in actual.views:
-        poses[view.photo] = np.linalg.inv(view.world_from_camera)
-    measure = metrics()
-    errors = measure.relative_pose_errors(poses, [np.linalg.inv(view.world_from_camera) for view in views], False)
+        poses[view.photo] = view.world_from_camera
+    errors = pose_measures.relative_errors(poses, [view.world_from_camera for view in views], False)
     focal = [abs(view.focal / views[view.photo].focal - 1) for view in actual.views]
-    depth = [measure.depth_metrics(view.depth, views[view.photo].depth)["abs_rel"] for view in actual.views]
+    depth = [
+        depth_measures.scores(view.depth, views[view.photo].depth, depth_measures.MEDIAN).abs_rel
+        for view in actual.views
+    ]
     return {
         "registered": len(actual.views),
-        "auc": measure.auc(*errors, 5),
+        "auc": pose_measures.auc(*errors, 5),
         "focal": float(np.median(focal)),
         "depth": float(np.median(depth)),
     }

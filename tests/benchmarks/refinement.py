@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from tests.benchmarks._measure import DATA, SAMPLE, machine, metrics, table, true_frames
+from tests.benchmarks._measure import DATA, SAMPLE, machine, table, true_frames
+from threer_blender.evaluation import pose_measures
 from threer_blender.files.photo_files import find
 from threer_blender.geometry import rotations
 from threer_blender.geometry.adjustment import bundle_adjustment
@@ -91,9 +92,9 @@ def disturbed(cameras: Sequence[Camera]) -> list[Camera]:
 
 def errors(estimated: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, float, float]:
     """Medians: rotation and translation direction of all pairs in degrees, focal length in per cent."""
-    sides = ([camera.camera_from_world for camera in cameras] for cameras in (estimated, truth))
-    angles, translations = metrics().relative_pose_errors(*sides)
-    focal = [abs(camera.fx / true.fx - 1) for camera, true in zip(estimated, truth, strict=True)]
+    solved, true = ([camera.world_from_camera for camera in cameras] for cameras in (estimated, truth))
+    angles, translations = pose_measures.relative_errors(solved, true)
+    focal = [abs(camera.fx / other.fx - 1) for camera, other in zip(estimated, truth, strict=True)]
     return float(np.median(angles)), float(np.median(translations)), 100 * float(np.median(focal))
 
 

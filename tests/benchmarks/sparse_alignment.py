@@ -18,7 +18,8 @@ import numpy as np
 
 from tests import oracle
 from tests.benchmarks import _released_sparse
-from tests.benchmarks._measure import chosen, machine, metrics, table
+from tests.benchmarks._measure import chosen, machine, table
+from threer_blender.evaluation import pose_measures
 from threer_blender.geometry.alignment import sparse_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import scene_graph
@@ -55,13 +56,10 @@ def scores(solution: Alignment | None, views: list[oracle.View]) -> tuple[float,
     """AUC@5, median rotation error of pairs in degrees, median relative focal error."""
     poses: list[Any] = [None] * len(views)
     for view in solution.views if solution else ():
-        poses[view.photo] = np.linalg.inv(view.world_from_camera)
-    measure = metrics()
-    angles, translations = measure.relative_pose_errors(
-        poses, [np.linalg.inv(v.world_from_camera) for v in views], False
-    )
+        poses[view.photo] = view.world_from_camera
+    angles, translations = pose_measures.relative_errors(poses, [view.world_from_camera for view in views], False)
     focal = [abs(view.focal / views[view.photo].focal - 1) for view in solution.views] if solution else [np.nan]
-    return measure.auc(angles, translations, 5), float(np.median(angles)), float(np.median(focal))
+    return pose_measures.auc(angles, translations, 5), float(np.median(angles)), float(np.median(focal))
 
 
 def compared(count: int, errors: oracle.Errors, stride: int) -> list[Any]:

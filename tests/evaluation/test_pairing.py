@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from threer_blender.evaluation import pairing
 from threer_blender.evaluation.truth.truth import TrueView, Truth
 from threer_blender.model.arrays import FloatArray
 from threer_blender.model.errors import UserError
-from threer_blender.model.reconstruction import Reconstruction
+from threer_blender.model.reconstruction import Reconstruction, Shot
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,21 @@ def test_a_wrong_solve_is_no_fault_of_the_truth(exact: Reconstruction) -> None:
         for camera, other in zip(exact.cameras, exact.cameras[3:] + exact.cameras[:3], strict=True)
     ]
     assert len(pairing.pair(replace(exact, cameras=shuffled), truth(NAMES)).pairs) == len(NAMES)
+
+
+def test_frames_of_a_video_go_by_their_number(exact: Reconstruction) -> None:
+    """The truth counts from 0, the shot from its first frame, which is 1001 here. A frame without a camera counts."""
+    numbers = range(1001, 1001 + len(NAMES))
+    cameras = dict(zip(numbers, exact.cameras, strict=True))
+    del cameras[1003]
+    shot = Shot("walk.mp4", "", Fraction(24), len(NAMES) + 1, cameras, first_frame=1001, missing=(1005,))
+    views = [replace(view, name="", frame=number) for number, view in enumerate(truth(NAMES).views)]
+    paired = pairing.pair(replace(exact, shots=[shot]), Truth("test", views))
+    assert [pair.name for pair in paired.pairs] == [f"frame {number}" for number in numbers if number != 1005]
+    assert [pair.camera is None for pair in paired.pairs] == [False, False, True, False, False]
+    assert paired.pairs[1].camera is exact.cameras[1]
+    np.testing.assert_array_equal(paired.pairs[1].view.world_from_camera, VIEWS[1].world_from_camera)
+    assert paired.without_truth == ["frame 1007"]
 
 
 def test_a_video_of_another_kind(exact: Reconstruction) -> None:
