@@ -6,7 +6,7 @@ import bpy
 import pytest
 
 from tests.blender.drawn import panel
-from tests.blender.extension import choose, part
+from tests.blender.extension import choose, part, roots
 from tests.blender.filmed import COUNT, filmed, write_film
 from tests.sample_photos import SAMPLE
 from threer_blender import bundle
@@ -56,6 +56,9 @@ def test_a_result_of_a_shot_speaks_of_frames(tmp_path: Path) -> None:
     assert "clip.mp4: 6 of 6 frames" in text
     assert "registered" not in text
     assert "view_per_frame" not in text
+    (root,) = roots()
+    states = part("ui.summary").photo_states(root)
+    assert part("ui.photo_list").state_of("/films/clip.mp4", states).camera == "clip.mp4"
     bpy.ops.threer.look_through()
     assert bpy.context.scene.camera.name == "clip.mp4"
     with pytest.raises(RuntimeError, match="This is for photos"):

@@ -30,7 +30,7 @@ for obj in root.children:
         for number in ([1, 8, 16] if 'threer_frames' in obj else [1]):
             bpy.context.scene.frame_set(number)
             rows.append(list(obj.matrix_world.translation))
-        places[obj['threer_photo']] = rows
+        places[obj.name] = rows
 print(json.dumps(places))
 """
 

@@ -113,11 +113,17 @@ def photo_states(root: bpy.types.Object) -> dict[str, PhotoState]:
 
 def _photo_states(root: bpy.types.Object) -> dict[str, PhotoState]:
     without = {name: PhotoState(reason=reason) for name, reason in build.unregistered(root).items()}
-    solved = [*build.photo_cameras(root), *build.filming_cameras(root)]
-    return without | {
+    photos = {
         identity.text(camera, cameras.PHOTO): PhotoState(str(camera.name), identity.number(camera, cameras.ERROR))
-        for camera in solved
+        for camera in build.photo_cameras(root)
     }
+    shots = {  # whose error is that of the current frame
+        identity.text(each.clip, cameras.PHOTO): PhotoState(str(camera.name))
+        for camera in build.filming_cameras(root)
+        for each in camera.data.background_images
+        if each.clip is not None
+    }
+    return without | photos | shots
 
 
 def _filmed(camera: bpy.types.Object) -> FilmedShot:
