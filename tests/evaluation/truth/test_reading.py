@@ -15,9 +15,10 @@ from PIL import Image
 from tests import oracle
 from tests.evaluation import world
 from tests.oracle import View
-from threer_blender.evaluation.truth import reading
+from threer_blender.evaluation.truth import depth_files, reading
 from threer_blender.evaluation.truth.scanned import decomposed, in_polygon
 from threer_blender.evaluation.truth.truth import Truth
+from threer_blender.files.bounded import Damaged
 from threer_blender.geometry import rotations
 from threer_blender.model.arrays import Array, FloatArray
 from threer_blender.model.errors import UserError
@@ -330,6 +331,16 @@ def test_damaged_truth_is_one_sentence(name: str, tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:20] + b"\xff\x00")
     with pytest.raises(UserError, match=r"\.$"):
         reading.read(folder)
+
+
+def test_small_files_that_unpack_to_much_are_refused(tmp_path: Path) -> None:
+    folder = co3d(tmp_path)
+    (folder.parent / "frame_annotations.jgz").write_bytes(gzip.compress(b"[" + bytes(40 << 20) + b"]"))
+    with pytest.raises(UserError, match="is cut off or damaged"):
+        reading.read(folder)
+    Image.fromarray(np.ones((5000, 5000), np.uint16)).save(tmp_path / "large.png")
+    with pytest.raises(Damaged, match="claims to hold"):
+        depth_files.sixteen_bits(tmp_path / "large.png")
 
 
 def test_a_folder_without_truth(tmp_path: Path) -> None:

@@ -53,7 +53,6 @@ def read_sintel(folder: Path) -> Truth:
 # ------------------------------------------------------------------ CO3D
 
 ANNOTATIONS = "frame_annotations.jgz"
-LONGEST = 1 << 30  # bytes of the annotations of a category, unpacked
 PER_SIDE, ISOTROPIC = "ndc_norm_image_bounds", "ndc_isotropic"  # the units of CO3D's lenses
 
 
@@ -66,8 +65,13 @@ def read_co3d(folder: Path) -> Truth:
     """The frames of a sequence of CO3D. Raises Damaged."""
     resolved = folder.resolve()
     category = resolved.parent
-    text = bounded.Inflation(bounded.content(category / ANNOTATIONS)).read(LONGEST)
-    entries = checked.typed(bounded.parsed(text, LONGEST), list)
+    data = bounded.content(category / ANNOTATIONS)
+    longest = max(bounded.ALWAYS_ALLOWED, bounded.EXPANSION * len(data))
+    unpacked = bounded.Inflation(data)
+    text = unpacked.read(longest)
+    if not unpacked.ended:
+        raise Damaged(CUT)
+    entries = checked.typed(bounded.parsed(text, longest), list)
     views = []
     for entry in entries:
         if checked.typed(entry, dict).get("sequence_name") == resolved.name and entry.get("viewpoint"):

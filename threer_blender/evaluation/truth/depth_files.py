@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def sixteen_bits(path: Path) -> Array:
     with bounded.open_regular(path) as file, bounded.as_damage(), Image.open(file, formats=("PNG",)) as image:
         if image.mode not in ("I", "I;16") or image.width * image.height > MOST_PIXELS:
             raise Damaged("is no depth map: a PNG of one channel with 16 bits")
+        bounded.check(2 * image.width * image.height, os.fstat(file.fileno()).st_size)
         return np.asarray(image).astype(np.uint16)
 
 
