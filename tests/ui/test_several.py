@@ -52,7 +52,7 @@ def places(root: Any) -> Any:
     """(N, 3) the points of a result in Blender's world."""
     cloud = part("scene.several").cloud(root)
     matrix = np.array(cloud.matrix_world)
-    return part("scene.picking").positions(cloud) @ matrix[:3, :3].T + matrix[:3, 3]
+    return part("scene.picture_points").local(cloud.data) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def picks(points: Any) -> Any:
@@ -126,7 +126,7 @@ def test_merge_by_photos_follows_the_reference(both: Any) -> None:
 
 def test_merge_by_picked_pairs(both: Any) -> None:
     reference, result = both
-    local = part("scene.picking").positions(part("scene.several").cloud(reference))
+    local = part("scene.picture_points").local(part("scene.several").cloud(reference).data)
     chosen = [int(np.linalg.norm(local - point, axis=1).argmin()) for point in FLOOR]
     pairs = np.stack([places(reference)[chosen], places(result)[chosen]], axis=1).reshape(-1, 3)
     with pytest.raises(RuntimeError, match="mirrored"):

@@ -20,7 +20,21 @@ from mathutils import Matrix
 from ..files.bundle_pictures import picture_of
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction, Shot
-from . import axes, cameras, identity, layers, outliner, points, shot_errors, shots, startup, survey, tracks, world
+from . import (
+    axes,
+    cameras,
+    identity,
+    layers,
+    masks,
+    outliner,
+    points,
+    shot_errors,
+    shots,
+    startup,
+    survey,
+    tracks,
+    world,
+)
 from .changes import Changes
 from .identity import CLOUD, ROLE, ROOT, SOLVE, SPLATS
 from .splats import splats
@@ -258,6 +272,7 @@ def _with_geometry(
     if obj is None:
         obj = new_object(geometry)
     else:
+        masks.carry(obj.data, geometry)
         changes.release(obj.data)
         changes.set(obj, data=geometry)
     _adopt(changes, obj, root)

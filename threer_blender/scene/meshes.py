@@ -13,7 +13,7 @@ from ..files import bundle_folder, mesh_file
 from ..model.errors import UserError, cause, quoted
 from ..model.proxy_mesh import Mesh
 from ..model.textured_mesh import TexturedMesh
-from . import identity, proxies, world
+from . import identity, masks, proxies, world
 from .changes import Changes
 from .identity import MESH, ROLE
 
@@ -42,6 +42,9 @@ def show(root: bpy.types.Object, folder: Path) -> bpy.types.Object:
                     changes.release(getattr(node, "image", None))
             changes.set(obj, data=data)
         changes.mark(obj, **{ROLE: MESH})
+    bpy.context.view_layer.update()
+    for cloud in masks.targets(root, None)[:1]:
+        masks.onto(obj, cloud)
     return obj
 
 
@@ -143,7 +146,9 @@ def _write(path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix in (".glb", ".gltf"):
         kind = "GLB" if suffix == ".glb" else "GLTF_SEPARATE"
-        bpy.ops.export_scene.gltf(filepath=str(path), use_selection=True, export_format=kind, export_yup=True)
+        bpy.ops.export_scene.gltf(
+            filepath=str(path), use_selection=True, export_format=kind, export_yup=True, export_apply=True
+        )
     elif suffix in (".usd", ".usda", ".usdc", ".usdz"):
         bpy.ops.wm.usd_export(filepath=str(path), selected_objects_only=True, export_animation=False)
     elif suffix == ".obj":

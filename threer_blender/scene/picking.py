@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 
 from ..model.arrays import Array, FloatArray
-from . import identity, look, points
+from . import identity, look, masks, picture_points, points
 from .splats.splats import is_splats, opacities
 
 RADIUS = 14.0  # pixels around the mouse, at Blender's interface scale 1
@@ -61,21 +61,12 @@ def on_ray(perspective: FloatArray, size: tuple[int, int], mouse: Sequence[float
 def visible_points(root: bpy.types.Object) -> FloatArray:
     """(N, 3) float32 in Blender's world: the points, the splats and the vertices of meshes under `root`.
 
-    Hidden objects, points below the modifier's Confidence Threshold and splats that are hardly opaque are left out. The
-    cloud counts even where it is hidden: splats may show the same surfaces in its place, and its points are finer.
+    Hidden objects, masked points, points below the modifier's Confidence Threshold and splats that are hardly opaque
+    are left out. The cloud counts even where it is hidden: splats may show the same surfaces in its place, and its
+    points are finer.
     """
     parts = [_points_of(child) for child in root.children_recursive if _counts(child)]
     return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
-
-
-def positions(obj: bpy.types.Object) -> Array:
-    """(N, 3) float32 in the object's own coordinates: all points of an object, whether or not they are visible."""
-    attribute = obj.data.attributes.get("position")
-    if attribute is None:
-        return np.zeros((0, 3), np.float32)
-    local = np.empty((len(attribute.data), 3), np.float32)
-    attribute.data.foreach_get("vector", local.reshape(-1))
-    return local
 
 
 def _counts(obj: bpy.types.Object) -> bool:
@@ -88,7 +79,7 @@ def _counts(obj: bpy.types.Object) -> bool:
 
 def _points_of(obj: bpy.types.Object) -> FloatArray:
     """(N, 3) float32 in Blender's world: those points of an object that can be picked."""
-    local = positions(obj)
+    local = picture_points.local(obj.data)
     if is_splats(obj):
         visible = opacities(obj.data) >= OPAQUE
     elif identity.text(obj, identity.ROLE) == identity.CLOUD:
@@ -96,6 +87,8 @@ def _points_of(obj: bpy.types.Object) -> FloatArray:
     else:
         visible = np.ones(len(local), bool)
     visible = visible if len(visible) == len(local) and visible.any() else np.ones(len(local), bool)
+    if len(local):
+        visible &= ~masks.masked(obj)
     matrix = np.array(obj.matrix_world, np.float32)
     places: FloatArray = local[visible] @ matrix[:3, :3].T + matrix[:3, 3]
     return places

@@ -8,9 +8,9 @@ import numpy as np
 from ..model.errors import UserError
 from ..model.proxy_mesh import Mesh, from_depth, from_pointmaps, from_splats
 from ..model.reconstruction import Reconstruction
+from . import masks
 from .changes import Changes
 from .identity import PROXY, ROLE
-from .splats import splats
 
 HOLDOUT, SHADOWS = "HOLDOUT", "SHADOWS"  # the purposes of a proxy
 
@@ -43,7 +43,7 @@ def of_splats(obj: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
 
     `purpose` is HOLDOUT or SHADOWS. Returns a list with the mesh's object.
     """
-    return _place([(f"{obj.name} proxy", from_splats(splats.read(obj.data)))], obj, purpose)
+    return _place([(f"{obj.name} proxy", from_splats(masks.unmasked_splats(obj)))], obj, purpose)
 
 
 def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:

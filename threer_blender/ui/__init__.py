@@ -11,6 +11,7 @@ from . import (
     drawn_masks,
     engines,
     error_graph,
+    lasso,
     lenses,
     mending,
     meshes,
@@ -19,6 +20,8 @@ from . import (
     photo_list,
     picks,
     pictures,
+    points,
+    points_panel,
     preferences,
     properties,
     proxies,
@@ -27,6 +30,7 @@ from . import (
     smoothing,
     solves,
     splats,
+    splitting,
     survey,
     tracking,
     upkeep,
@@ -52,7 +56,8 @@ _parts = (
         references,
         drawn_masks,
     ),
-    *(panel, picks, survey, alignment, several, tracking, error_graph, smoothing, mending, arrival, aside),
+    *(panel, picks, survey, alignment, points, lasso, splitting, points_panel, several),
+    *(tracking, error_graph, smoothing, mending, arrival, aside),
 )
 
 

@@ -14,7 +14,7 @@ from ..exchange.content import AXES, Choice
 from ..files import sequence_files
 from ..lenses import export
 from ..model.errors import UserError, quoted
-from ..scene import cameras, interchange, redistortion, shots, world
+from ..scene import cameras, interchange, masks, redistortion, shots, world
 from . import summary, words, work
 from .buttons import AsksForFolder, OfResult, registration
 
@@ -63,12 +63,13 @@ class THREER_OT_export_cameras(AsksForFolder, OfResult, bpy.types.Operator):
         folder = summary.bundle(root)
         choice = Choice("" if self.axes == "OWN" else self.axes, self.scale, self.first_frame or None)
         smooth, sentences = shots.as_smoothed(summary.filming_cameras(root), bundle.read(folder))
-        result = world.in_scene(root, smooth)
+        unmasked, mask_sentences = masks.applied(root, smooth)
+        result = world.in_scene(root, unmasked)
         if self.format_id in exchange.IN_BLENDER:
             lines = interchange.write(result, self.format_id, self.folder, choice)
         else:
             lines = exchange.write(result, folder, self.format_id, self.folder, choice)
-        self.report({"INFO"}, "; ".join([*lines, *sentences]))
+        self.report({"INFO"}, "; ".join([*lines, *mask_sentences, *sentences]))
 
 
 class THREER_OT_comp_over_plate(OfResult, bpy.types.Operator):

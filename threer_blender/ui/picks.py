@@ -194,7 +194,7 @@ class Picker(OfResult):
 
     def _pick(self, context: bpy.types.Context, event: Any, add: Callable[..., None]) -> bool:
         """Adds what is under the mouse by `add`, a method of Picks; False over a sidebar or a header."""
-        view = _view(self._area, event.mouse_x, event.mouse_y)
+        view = view_at(self._area, event.mouse_x, event.mouse_y)
         if view is None:
             return False
         region, region_3d = view
@@ -258,7 +258,7 @@ def length(scene: bpy.types.Scene, text: str) -> float:
     return float(metres / units.scale_length)
 
 
-def _view(area: Any, x: int, y: int) -> tuple[Any, Any] | None:
+def view_at(area: Any, x: int, y: int) -> tuple[Any, Any] | None:
     """The 3D view under the mouse: its region, and the view's matrices; None over a sidebar or a header."""
     inside = [
         region

@@ -11,7 +11,7 @@ import numpy as np
 from ..model import picked_pairs
 from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
-from ..scene import heat_map, identity, picking, several
+from ..scene import heat_map, identity, picking, picture_points, several
 from ..scene import root as roots
 from . import distances, operators, summary, words, work
 from .buttons import Button
@@ -106,12 +106,11 @@ def _begin_heat_map(root: bpy.types.Object, reference: bpy.types.Object) -> str:
     if cloud is None or not len(targets):
         return "There is no heat map: it needs points in both results."
     uid, name = cloud.session_uid, cloud.name
-    world = np.array(cloud.matrix_world, np.float32)
-    points = picking.positions(cloud) @ world[:3, :3].T + world[:3, 3]
+    points = picture_points.positions(cloud)
 
     def show(measured: Array) -> None:
         obj = next((each for each in bpy.data.objects if each.session_uid == uid), None)
-        if obj is None or len(picking.positions(obj)) != len(measured):
+        if obj is None or len(picture_points.local(obj.data)) != len(measured):
             raise UserError(f"The points of {name} have changed meanwhile: compare once more.")
         finite = measured[np.isfinite(measured)]
         heat_map.show(obj, measured, max(1e-6, float(np.percentile(finite, RED_AT)) if len(finite) else 1.0))

@@ -31,6 +31,7 @@ from .scene_facts import SceneFacts
 INTERVAL = 0.25  # seconds between two polls of the queue
 VALUE_INTERVAL = 0.1  # seconds between two checks for new values that drawing asked for
 DRAWN_IN = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}  # an area in which we draw -> its region
+AT_ONCE = 500_000  # points that are computed while Blender waits
 BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read the scene in another thread
 
 
@@ -69,6 +70,7 @@ class Work:
 
 _work: Work | None = None
 _reader = ThreadPoolExecutor(1, "threer-result-reader")
+_computer = ThreadPoolExecutor(1, "threer-computer")
 
 
 def current() -> Work:
@@ -275,6 +277,28 @@ def when_free(step: Callable[[], None], name: str) -> None:
 
     if attempt() is not None:
         bpy.app.timers.register(attempt, first_interval=INTERVAL, persistent=True)
+
+
+def compute(step: Callable[[], Value], take: Callable[[Value], None], size: int, name: str) -> bool:
+    """Calls `take` with what `step` returns. Returns whether that is done already.
+
+    Where the `size`, in points, is large, a thread does the step, which must not touch Blender's data. `take` then
+    changes the scene as in `when_free`, and `name` is for undo. Without a window all is done at once.
+    """
+    if size < AT_ONCE or bpy.app.background:
+        take(step())
+        return True
+    future = _computer.submit(step)
+
+    def finished() -> float | None:
+        if _work is not None and not future.done():
+            return VALUE_INTERVAL
+        if _work is not None:
+            when_free(lambda: take(future.result()), name)
+        return None
+
+    bpy.app.timers.register(finished, first_interval=VALUE_INTERVAL, persistent=True)
+    return False
 
 
 def scene_of(uid: int) -> bpy.types.Scene | None:

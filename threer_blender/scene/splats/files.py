@@ -11,7 +11,7 @@ from mathutils import Matrix
 from ... import splat_files
 from ...model.errors import UserError
 from ...model.gaussian_transform import transformed
-from .. import axes, codecs, points
+from .. import axes, codecs, masks, points
 from ..changes import Changes
 from ..identity import ANTIALIASED
 from . import splats
@@ -41,7 +41,7 @@ def import_file(
 
 
 def export_file(obj: bpy.types.Object | None, path: str | Path) -> None:
-    """Writes all splats of an object, at their place in Blender's world, to a file with y down.
+    """Writes the splats of an object that are not masked, at their place in Blender's world, to a file with y down.
 
     Raises UserError where the object holds none, is scaled differently along its axes, or the file cannot be written.
     """
@@ -50,5 +50,5 @@ def export_file(obj: bpy.types.Object | None, path: str | Path) -> None:
     matrix = np.array(axes.BLENDER_FROM_Y_DOWN.inverted() @ obj.matrix_world)
     origin = matrix[:3, 3].copy()
     matrix[:3, 3] = 0
-    gaussians = transformed(splats.read(obj.data), matrix)
+    gaussians = transformed(masks.unmasked_splats(obj), matrix)
     splat_files.write(gaussians, path, origin=origin, antialiased=bool(obj.get(ANTIALIASED)))
