@@ -12,9 +12,9 @@ from gpu_extras.batch import batch_for_shader
 from ..model.errors import UserError
 from ..scene import masks, picture_points
 from ..scene.masks import SELECTION
-from . import picks, summary, work
+from . import picks, work
 from .buttons import HIDDEN
-from .points import OfPoints
+from .points import OfPoints, targets
 
 HINT = "Lasso: drag around points   |   Navigate as usual   |   Esc: cancel"
 STEP = 3.0  # pixels between two corners of the outline
@@ -63,7 +63,7 @@ class THREER_OT_lasso(OfPoints, bpy.types.Operator):
         if len(outline) < 3 or not all(0 < side < 1 << 15 for side in self.size):
             raise UserError("The lasso needs an outline: drag around points in the viewport.")
         matrix = np.array(self.perspective, np.float64).reshape(4, 4)
-        objects = masks.targets(summary.current_root(context.scene, context.object), context.object)
+        objects = targets(context)
         for obj in objects:
             inside = picture_points.in_lasso(picture_points.positions(obj), matrix, tuple(self.size), outline)
             before = masks.read(obj.data, SELECTION)

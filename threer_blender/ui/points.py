@@ -33,7 +33,7 @@ class OfPoints(Button):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.mode == "OBJECT" and _targets(context):
+        if context.mode == "OBJECT" and targets(context):
             return True
         cls.poll_message_set("This needs points or splats, in Object Mode")
         return False
@@ -46,9 +46,12 @@ class OfPoints(Button):
         work.current().scene_facts.forget()
 
 
-def _targets(context: bpy.types.Context) -> list[bpy.types.Object]:
-    """The objects whose points are masked."""
-    return masks.targets(summary.current_root(context.scene, context.object), context.object)
+def targets(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The objects whose points are masked, looked for once for each change of the scene."""
+    root, active = summary.current_root(context.scene, context.object), context.object
+    key = ("mask targets", *(None if each is None else each.session_uid for each in (root, active)))
+    names = work.current().scene_facts.get(key, lambda: [str(obj.name) for obj in masks.targets(root, active)])
+    return [obj for name in names if (obj := bpy.data.objects.get(name)) is not None]
 
 
 def _camera(context: bpy.types.Context) -> bpy.types.Object:
@@ -68,7 +71,7 @@ class THREER_OT_crop_box(OfPoints, bpy.types.Operator):
     outside: bpy.props.BoolProperty(name="Keep Outside", description="Hide the points in the box instead")
 
     def run(self, context: bpy.types.Context) -> None:
-        objects = _targets(context)
+        objects = targets(context)
         root = summary.current_root(context.scene, context.object)
         root = root if objects[0].parent == root else None
         visible = [picture_points.positions(obj)[~masks.masked(obj)] for obj in objects]
@@ -93,7 +96,7 @@ class THREER_OT_mask_selected(OfPoints, bpy.types.Operator):
     bl_label = "Mask Selected"
 
     def run(self, context: bpy.types.Context) -> None:
-        objects = _targets(context)
+        objects = targets(context)
         selected = {obj: _selected(obj) for obj in objects}
         flags = np.concatenate(list(selected.values()))
         if not flags.any() or flags.all():  # all are, before the first Edit Mode
@@ -134,7 +137,7 @@ class THREER_OT_isolate(OfPoints, bpy.types.Operator):
         return begin + ("that are seen from the place" if properties.by == "VISIBLE" else "of the photo") + end
 
     def run(self, context: bpy.types.Context) -> None:
-        objects, camera = _targets(context), _camera(context)
+        objects, camera = targets(context), _camera(context)
         if self.by == "VISIBLE":
             places = [picture_points.positions(obj) for obj in objects]
             counted = [~(masks.masked(obj) & ~masks.read(obj.data, PHOTOS)) for obj in objects]
@@ -215,7 +218,7 @@ class THREER_OT_floaters(OfPoints, bpy.types.Operator):
     )
 
     def run(self, context: bpy.types.Context) -> None:
-        for obj in _targets(context):
+        for obj in targets(context):
             known = _floats(obj, NEIGHBOUR_DISTANCE)
             if known is not None and identity.number(obj, NEIGHBOURS) == self.neighbours:
                 _preview(obj.session_uid, self.strength, known)
@@ -223,8 +226,8 @@ class THREER_OT_floaters(OfPoints, bpy.types.Operator):
             places = picture_points.local(obj.data)
             take: Callable[[Array], None] = partial(_take, obj.session_uid, self.strength, self.neighbours)
             distances.measure(places, None, self.neighbours, take, "Find Floaters")
-        if bpy.app.background or all(FLOATERS in masks.counts(obj) for obj in _targets(context)):
-            self.say_hidden(_targets(context), FLOATERS)
+        if bpy.app.background or all(FLOATERS in masks.counts(obj) for obj in targets(context)):
+            self.say_hidden(targets(context), FLOATERS)
 
 
 def _take(uid: int, strength: float, neighbours: int, measured: Array) -> None:
@@ -255,7 +258,7 @@ class THREER_OT_floaters_apply(OfPoints, bpy.types.Operator):
     hide: bpy.props.BoolProperty(name="Hide", default=True, options=HIDDEN)
 
     def run(self, context: bpy.types.Context) -> None:
-        objects = [obj for obj in _targets(context) if FLOATERS in masks.counts(obj)]
+        objects = [obj for obj in targets(context) if FLOATERS in masks.counts(obj)]
         if not objects:
             raise UserError("No floaters are marked: press Find Floaters first.")
         for obj in objects:
@@ -277,7 +280,7 @@ class THREER_OT_decimate(OfPoints, bpy.types.Operator):
     )
 
     def run(self, context: bpy.types.Context) -> None:
-        objects = _targets(context)
+        objects = targets(context)
         arguments = []
         for obj in objects:
             places = picture_points.positions(obj)
@@ -323,7 +326,7 @@ class THREER_OT_show_points(OfPoints, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
         others = [] if root is None else [c for c in root.children if identity.text(c, identity.ROLE) == identity.MESH]
-        for obj in [*_targets(context), *others]:
+        for obj in [*targets(context), *others]:
             masks.clear(obj, *(masks.LAYERS if self.layer == "ALL" else (self.layer,)))
             if self.layer == "ALL":
                 crop.remove(obj)

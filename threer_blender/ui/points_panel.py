@@ -8,7 +8,7 @@ import bpy
 
 from ..scene import crop, masks, points
 from ..scene.masks import FLOATERS
-from . import splitting, summary, words, work
+from . import splitting, words, work
 from .lasso import THREER_OT_lasso
 from .panel import Sidebar
 from .points import (
@@ -19,6 +19,7 @@ from .points import (
     THREER_OT_isolate,
     THREER_OT_mask_selected,
     THREER_OT_show_points,
+    targets,
 )
 
 MESH_SENTENCE = "Exported points and splats are without masked ones. Make Mesh cuts where points are masked."
@@ -34,7 +35,7 @@ class THREER_PT_points(Sidebar, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(masks.targets(summary.current_root(context.scene, context.object), context.object))
+        return bool(targets(context))
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, columns = self.layout, words.columns(context)
@@ -48,7 +49,7 @@ class THREER_PT_points(Sidebar, bpy.types.Panel):
         column.operator(THREER_OT_isolate.bl_idname, text="Points of This Photo", icon="IMAGE_DATA").by = "PHOTO"
         column.operator(THREER_OT_isolate.bl_idname, text="Seen from This Camera", icon="CAMERA_DATA").by = "VISIBLE"
         layout.operator(THREER_OT_floaters.bl_idname, icon="PARTICLES")
-        objects = masks.targets(summary.current_root(context.scene, context.object), context.object)
+        objects = targets(context)
         hidden = _counts(objects)
         if FLOATERS in hidden and any(_is_preview(obj) for obj in objects):
             box = layout.box().column()

@@ -11,7 +11,7 @@ from ..model import point_sets
 from ..model.errors import UserError
 from ..scene import build, cameras, identity, masks, parts, picture_points
 from . import summary
-from .points import OfPoints
+from .points import OfPoints, targets
 
 TOLERANCE = 0.01  # of the points' extent: the usual thickness of a plane
 
@@ -41,7 +41,7 @@ class THREER_OT_split(OfPoints, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
         made = []
-        for obj in masks.targets(root, context.object):
+        for obj in targets(context):
             visible = ~masks.masked(obj)
             if self.by == "PHOTO":
                 numbers = parts.photos(obj)
