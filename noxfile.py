@@ -196,7 +196,7 @@ def window(session: nox.Session) -> None:
         session.skip(
             "Windows for tests are made in a Debian of their own: that takes root and `apt install mmdebstrap`."
         )
-    session.install(BPY, "pip", "pytest", "numpy<2", "pillow")
+    session.install(BPY, "pip", "pytest", "numpy<2", "pillow", "av>=15")
     session.run("python", "wheels/build.py", "any")
     folders = {"THREER_ZIPS": str(Path("dist").absolute()), "THREER_WINDOW_PICTURES": str(Path("window").absolute())}
     # With THREER_DOCS_PICTURES=docs/pictures the documents' pictures are made anew.
