@@ -46,6 +46,8 @@ def draw_all() -> None:
     if part("ui.alignment").THREER_PT_alignment.poll(context):
         drawn("ui.alignment", "THREER_PT_alignment")
     drawn("ui.several", "THREER_PT_several")
+    if part("ui.points_panel").THREER_PT_points.poll(context):
+        drawn("ui.points_panel", "THREER_PT_points")
     if part("ui.tracking").THREER_PT_tracking.poll(context):
         drawn("ui.tracking", "THREER_PT_tracking")
         drawn("ui.mending", "THREER_PT_mending")

@@ -108,13 +108,12 @@ def in_lasso(
     to_clip = np.asarray(perspective, np.float32)
     inside = np.zeros(len(places), bool)
     for start in range(0, len(places), CHUNK):
-        part = places[start : start + CHUNK]
-        clip = part @ to_clip[:, :3].T + to_clip[:, 3]
+        # Columns by themselves are several times as fast as rows of two.
+        clip = to_clip[:, :3] @ places[start : start + CHUNK].T + to_clip[:, 3:]
         with np.errstate(divide="ignore", invalid="ignore"):
-            pixels = (clip[:, :2] / clip[:, 3:] + 1) / 2 * np.array(size, np.float32)
-            there = np.flatnonzero((clip[:, 3] > 0) & (pixels >= 0).all(1) & (pixels < size).all(1))
-        columns, rows = pixels[there].astype(np.int64).T
-        inside[start + there] = area[rows, columns]
+            x, y = ((clip[axis] / clip[3] + 1) * np.float32(size[axis] / 2) for axis in (0, 1))
+            there = np.flatnonzero((clip[3] > 0) & (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1]))
+        inside[start + there] = area[y[there].astype(np.int64), x[there].astype(np.int64)]
     return inside
 
 
