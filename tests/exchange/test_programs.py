@@ -11,8 +11,8 @@ import pytest
 
 from tests.exchange import example
 from tests.splats import random_gaussians
-from threer_blender.exchange import export, gltf_splats, maya, nuke_camera, point_writers
-from threer_blender.exchange.content import Choice
+from threer_blender.exchange import export, gltf_splats, maya, nuke_camera, point_writers, usd_splats
+from threer_blender.exchange.content import AXES, Choice
 from threer_blender.exchange.solves import las, ply, reading
 from threer_blender.model import gaussian_transform
 from threer_blender.model.arrays import FloatArray
@@ -247,3 +247,34 @@ def test_splats_as_gltf(tmp_path: Path) -> None:
     assert np.allclose(scene["accessors"][0]["min"], values["POSITION"].min(axis=0))
     with pytest.raises(UserError, match="no splats"):
         export.write(example.result(tmp_path), tmp_path, "gltf-splats", tmp_path / "none")
+
+
+@pytest.mark.parametrize("axes", ["y-up", "z-up", "y-down"])
+def test_splats_as_usd(tmp_path: Path, axes: str) -> None:
+    """Parsed as OpenUSD's text: every splat comes back to float32's last digit."""
+    result = replace(example.result(tmp_path), gaussians=random_gaussians(20, 2))
+    sentences = export.write(result, tmp_path, "usd-splats", tmp_path / "out", Choice(axes))
+    text = (tmp_path / "out" / usd_splats.SPLATS).read_text()
+    assert text.startswith("#usda 1.0\n(")
+    assert f'upAxis = "{"Z" if axes == "z-up" else "Y"}"' in text
+    assert any("upside down" in sentence for sentence in sentences) == (axes == "y-down")
+    values = {}
+    for name, array in re.findall(r"\] ([\w:]+) = \[(.*)\]\n", text):
+        numbers = np.array(re.findall(r"[-+.\de]+", array), np.float32)
+        values[name] = numbers.reshape(-1, array[1:].partition(")")[0].count(",") + 1 if array[0] == "(" else 1)
+    assert result.gaussians is not None
+    matrix = np.eye(4)
+    matrix[:3, :3] = AXES[axes]
+    expected = gaussian_transform.transformed(result.gaussians, matrix)
+    assert np.array_equal(values["positions"], expected.means.astype("f4"))
+    assert np.array_equal(values["scales"], expected.scales.astype("f4"))
+    assert np.array_equal(values["orientations"], expected.rotations.astype("f4"))
+    assert np.array_equal(values["opacities"][:, 0], expected.opacities.astype("f4"))
+    assert "uniform int radiance:sphericalHarmonicsDegree = 2\n" in text
+    harmonics = values["radiance:sphericalHarmonicsCoefficients"].reshape(20, 9, 3)
+    assert np.array_equal(harmonics, expected.sh.astype("f4"))
+    low, high = values["extent"]
+    assert (low < expected.means.min(axis=0)).all()
+    assert (high > expected.means.max(axis=0)).all()
+    with pytest.raises(UserError, match="no splats"):
+        export.write(example.result(tmp_path), tmp_path, "usd-splats", tmp_path / "none")

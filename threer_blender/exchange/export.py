@@ -9,7 +9,18 @@ from pathlib import Path
 from ..files import whole_folder
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
-from . import after_effects, colmap, content, gltf_splats, maya, nuke_camera, pictures, point_writers, transforms
+from . import (
+    after_effects,
+    colmap,
+    content,
+    gltf_splats,
+    maya,
+    nuke_camera,
+    pictures,
+    point_writers,
+    transforms,
+    usd_splats,
+)
 from .content import Y_DOWN, Y_UP, Z_UP, Choice, Content
 
 
@@ -41,6 +52,7 @@ FORMATS = {
     "after-effects": Format("After Effects script", "After Effects", after_effects.write, Y_DOWN, 1000.0),
     "ply": Format("PLY", "nearly all programs that show points", point_writers.ply, Z_UP, alone="points"),
     "gltf-splats": Format("glTF", "viewers that know KHR_gaussian_splatting", gltf_splats.write, Y_UP, alone="splats"),
+    "usd-splats": Format("USD", "Blender 5.3, Houdini, Omniverse and more", usd_splats.write, Y_UP, alone="splats"),
     "las": Format("LAS", "programs for scans and maps", point_writers.las, Z_UP, alone="points"),
 }
 

@@ -37,7 +37,7 @@ from . import (
 )
 from .changes import Changes
 from .identity import CLOUD, ROLE, ROOT, SOLVE, SPLATS
-from .splats import splats
+from .splats import native, splats
 
 GUESSED = 10.0  # degrees: an up direction with a larger spread is called a guess
 STALE = "threer_stale"  # on an object: whether the latest solve lacks it
@@ -273,6 +273,7 @@ def _with_geometry(
         obj = new_object(geometry)
     else:
         masks.carry(obj.data, geometry)
+        native.keep_type(obj.data, geometry)
         changes.release(obj.data)
         changes.set(obj, data=geometry)
     _adopt(changes, obj, root)

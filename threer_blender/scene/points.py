@@ -181,3 +181,12 @@ def set_input(modifier: bpy.types.Modifier, name: str, value: Any) -> None:
     else:
         modifier[identifier] = value
     modifier.id_data.update_tag()
+
+
+def copy_inputs(modifier: bpy.types.Modifier, other: bpy.types.Modifier) -> None:
+    """Gives `other` the values of the inputs of `modifier` that both have, by their names."""
+    for socket in other.node_group.interface.items_tree:
+        if socket.in_out == "INPUT" and hasattr(socket, "default_value"):
+            value = input_value(modifier, socket.name)
+            if value is not None:
+                set_input(other, socket.name, value)

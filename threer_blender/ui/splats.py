@@ -142,8 +142,12 @@ class THREER_OT_splats_to_native(_SwitchesDrawing, bpy.types.Operator):
     bl_label = "Blender's Own Splats"
     from_native = False
 
+    renders: bpy.props.BoolProperty(
+        name="In Renders Too", description="Without this, renders show splats as the reference rasteriser draws them"
+    )
+
     def run(self, context: bpy.types.Context) -> None:
-        context.view_layer.objects.active = native.to_native(context.object)
+        context.view_layer.objects.active = native.to_native(context.object, self.renders)
 
 
 class THREER_OT_splats_to_nodes(_SwitchesDrawing, bpy.types.Operator):

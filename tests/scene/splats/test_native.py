@@ -1,6 +1,8 @@
 """Our splats become Blender 5.3's own, and come back. Earlier versions get a stand-in for 5.3's PointCloud.type."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -8,10 +10,17 @@ import numpy as np
 import pytest
 from mathutils import Euler
 
+from tests.exchange import example
+from tests.reference_rasteriser import psnr, render
+from tests.scene.splats.test_splats import CAMERA, look_through, rendered
 from tests.splats import assert_same, random_gaussians
+from threer_blender.exchange import export, usd_splats
+from threer_blender.exchange.content import AXES, Choice
 from threer_blender.model.errors import UserError
+from threer_blender.model.gaussian_transform import transformed
 from threer_blender.model.reconstruction import Gaussians
-from threer_blender.scene.splats import native, splats
+from threer_blender.scene import points
+from threer_blender.scene.splats import native, nodes, splats
 
 
 @pytest.fixture
@@ -57,6 +66,7 @@ def place(gaussians: Gaussians, as_mesh: Any) -> Any:
 def test_there_and_back(as_mesh: bool) -> None:
     gaussians = random_gaussians(200)
     ours = place(gaussians, as_mesh)
+    points.set_input(ours.modifiers[0], nodes.OPACITY, 0.25)
     root = bpy.data.objects.new("root", None)
     bpy.context.scene.collection.objects.link(root)
     ours.parent, ours.rotation_euler, ours["threer_role"] = root, Euler((1, 2, 3)), "splats"
@@ -71,7 +81,9 @@ def test_there_and_back(as_mesh: bool) -> None:
     assert converted["threer_role"] == "splats"
     assert converted.parent == root
     assert np.array(converted.matrix_world) == pytest.approx(matrix_before, abs=1e-6)
-    assert not converted.modifiers
+    (modifier,) = converted.modifiers
+    assert (modifier.show_viewport, modifier.show_render) == (False, True)
+    assert points.input_value(modifier, nodes.OPACITY) == 0.25
     assert_same(splats.read(converted.data), gaussians, 0)
     documented = {"position", "scale", "rotation", "radiance:base", *(f"radiance:sh_{i}" for i in range(15))}
     assert documented <= {name for name, _ in converted.data.attributes.items()}
@@ -81,10 +93,24 @@ def test_there_and_back(as_mesh: bool) -> None:
     assert {kinds[name] for name in documented - {"radiance:base", "rotation"}} == {"FLOAT_VECTOR"}
     back = native.to_nodes(converted)
     assert not native.is_native(back)
-    assert [m.name for m in back.modifiers] == [splats.MODIFIER]
+    assert [(m.name, m.show_viewport, m.show_render) for m in back.modifiers] == [(splats.MODIFIER, True, True)]
     assert_same(splats.read(back.data), gaussians, 0)
     native.to_nodes(back)
     assert len(back.modifiers) == 1
+    everywhere = native.to_native(back, renders=True)
+    assert native.is_native_in_renders(everywhere)
+    assert not everywhere.modifiers
+    assert len(native.to_native(everywhere).modifiers) == 1
+
+
+@pytest.mark.skipif(not native.available(), reason="Blender has splats of its own from 5.3 on")
+def test_the_viewport_is_blenders_and_the_render_ours(tmp_path: Path) -> None:
+    gaussians = random_gaussians(1500)
+    obj = native.to_native(place(gaussians, as_mesh=False))
+    look_through(CAMERA)
+    visible = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    assert (visible.type, len(visible.points)) == (native.NATIVE, 1500)
+    assert psnr(rendered(tmp_path / "picture.exr"), render(gaussians, CAMERA)) > 60
 
 
 @pytest.mark.skipif(native.available(), reason="this Blender has splats of its own")
@@ -97,3 +123,17 @@ def test_without_native_splats() -> None:
 def test_what_holds_no_splats() -> None:
     with pytest.raises(UserError, match="'Cube' holds no splats"):
         native.to_native(bpy.data.objects["Cube"])
+
+
+@pytest.mark.skipif(not native.available(), reason="Blender has splats of its own from 5.3 on")
+def test_blender_reads_our_splats_from_usd(tmp_path: Path) -> None:
+    gaussians = random_gaussians(50)
+    result = replace(example.result(tmp_path), gaussians=gaussians)
+    export.write(result, tmp_path, "usd-splats", tmp_path / "out", Choice("z-up"))
+    before = set(bpy.data.objects)
+    bpy.ops.wm.usd_import(filepath=str(tmp_path / "out" / usd_splats.SPLATS))
+    (obj,) = [obj for obj in set(bpy.data.objects) - before if splats.is_splats(obj)]
+    assert native.is_native(obj)
+    z_up = np.eye(4)
+    z_up[:3, :3] = AXES["z-up"]
+    assert_same(splats.read(obj.data), transformed(gaussians, z_up), 1e-6)

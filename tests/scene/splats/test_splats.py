@@ -53,18 +53,18 @@ def look_through(camera: Camera) -> Any:
     return scene
 
 
-def rendered(path: Path, engine: str = "CYCLES") -> Any:
-    """(height, width, 3) the scene as `engine` renders it, with one sample a pixel. The file is written to `path`."""
+def rendered(path: Path, engine: str = "CYCLES", samples: int = 1) -> Any:
+    """(height, width, 3) the scene as `engine` renders it, with so many samples a pixel. The file goes to `path`."""
     scene = bpy.context.scene
     scene.render.engine = engine
     if engine == "CYCLES":
-        scene.cycles.samples = 1
+        scene.cycles.samples = samples
         scene.cycles.use_denoising = False
         scene.cycles.use_adaptive_sampling = False
         scene.cycles.pixel_filter_type = "BOX"
         scene.cycles.filter_width = 1.0
     else:
-        scene.eevee.taa_render_samples = 1
+        scene.eevee.taa_render_samples = samples
         scene.render.filter_size = 1.0
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)

@@ -30,7 +30,7 @@ def use_separate_layer(scene: bpy.types.Scene) -> None:
     view transform becomes Standard. Raises UserError where there are no splats, an object is in the Scene Collection
     itself, or the artist uses the compositor.
     """
-    ours = [obj for obj in scene.objects if splats.is_splats(obj) and not native.is_native(obj)]
+    ours = [obj for obj in scene.objects if splats.is_splats(obj) and not native.is_native_in_renders(obj)]
     if not ours:
         raise UserError("There are no splats in this scene to give a layer to; import or reconstruct some.")
     loose = next((o for o in scene.collection.objects if o not in ours and o.type in RENDERED), None)

@@ -1,6 +1,7 @@
 """[B] Blender 5.3's own splats: a type of PointCloud, with the same attributes as ours.
 
-Blender draws its own splats itself. Ours are drawn by the modifier, as the reference rasteriser draws them.
+Blender draws its own splats itself, fast in the viewport and noisily in a render. Ours are drawn by the modifier, as
+the reference rasteriser draws them. So an object may have both: Blender's type, and our modifier for renders alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 import bpy
 
 from ...model.errors import UserError, quoted
+from .. import points
 from ..changes import Changes
 from . import splats
 
@@ -23,14 +25,26 @@ def available() -> bool:
 
 
 def is_native(obj: bpy.types.Object) -> bool:
-    """Whether Blender itself draws an object's splats."""
+    """Whether Blender itself draws an object's splats in the viewport."""
     return bool(getattr(obj.data, TYPE, PLAIN) == NATIVE)
 
 
-def to_native(obj: bpy.types.Object) -> bpy.types.Object:
+def is_native_in_renders(obj: bpy.types.Object) -> bool:
+    """Whether Blender itself draws an object's splats in renders, too."""
+    return is_native(obj) and not any(modifier.show_render for modifier in _modifiers(obj))
+
+
+def keep_type(data: bpy.types.ID, replacement: bpy.types.ID) -> None:
+    """Gives the geometry that replaces `data` its type, so that Blender goes on to draw it where it did."""
+    if hasattr(data, TYPE) and hasattr(replacement, TYPE):
+        setattr(replacement, TYPE, getattr(data, TYPE))
+
+
+def to_native(obj: bpy.types.Object, renders: bool = False) -> bpy.types.Object:
     """The object with its splats turned into Blender's own. It is a new object where `obj` was a mesh.
 
-    Transform, parent, collections and custom properties stay. Raises UserError where the object holds no splats, or
+    Our modifier goes on to draw them in renders, unless Blender is to draw them in `renders`, too. Transform, parent,
+    collections, custom properties and the modifier's values stay. Raises UserError where the object holds no splats, or
     this Blender has no splats of its own.
     """
     if not available():
@@ -38,8 +52,13 @@ def to_native(obj: bpy.types.Object) -> bpy.types.Object:
     _check(obj)
     point_cloud = _as_point_cloud(obj)
     point_cloud.data.type = NATIVE
-    for modifier in [m for m in point_cloud.modifiers if m.name.startswith(splats.MODIFIER)]:
-        point_cloud.modifiers.remove(modifier)
+    if not renders and not _modifiers(point_cloud):
+        splats.show(point_cloud)
+    for modifier in _modifiers(point_cloud):
+        if renders:
+            point_cloud.modifiers.remove(modifier)
+        else:
+            modifier.show_viewport = False
     return point_cloud
 
 
@@ -48,9 +67,16 @@ def to_nodes(obj: bpy.types.Object) -> bpy.types.Object:
     _check(obj)
     if is_native(obj):
         obj.data.type = PLAIN
-    if not any(m.name.startswith(splats.MODIFIER) for m in obj.modifiers):
+    if not _modifiers(obj):
         splats.show(obj)
+    for modifier in _modifiers(obj):
+        modifier.show_viewport = modifier.show_render = True
     return obj
+
+
+def _modifiers(obj: bpy.types.Object) -> list[bpy.types.Modifier]:
+    """Those of an object's modifiers that draw our splats."""
+    return [modifier for modifier in obj.modifiers if modifier.name.startswith(splats.MODIFIER)]
 
 
 def _check(obj: bpy.types.Object) -> None:
@@ -66,7 +92,9 @@ def _as_point_cloud(obj: bpy.types.Object) -> Any:
     name = obj.name
     with Changes() as changes:
         data = splats.new_geometry(obj.data.name, splats.read(obj.data), as_mesh=False)
-        replacement = bpy.data.objects.new(name, data)
+        replacement = splats.new_object(name, data)
+        for modifier in _modifiers(obj)[:1]:
+            points.copy_inputs(modifier, _modifiers(replacement)[0])
         for property_name in ("parent", "matrix_parent_inverse", "matrix_basis", "hide_render", "hide_viewport"):
             setattr(replacement, property_name, getattr(obj, property_name))
         for key, value in obj.items():
