@@ -195,9 +195,12 @@ FAULTS = (
     ),
     Fault(
         "B12",
-        "Photos that repeat, contradict each other, do not overlap, or were taken from one spot",
+        "Photos that repeat, contradict each other, show things that look alike, do not overlap, or were taken from "
+        "one spot",
         (
             "geometry/sfm/test_cycles.py",
+            "geometry/features/test_contradictions.py",
+            "geometry/sfm/test_model_search.py",
             "geometry/sfm/test_mapping.py",
             "worker/test_bad_input.py::test_pure_rotation",
             "worker/test_bad_input.py::test_photos_without_overlap",

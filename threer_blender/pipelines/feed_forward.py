@@ -244,11 +244,10 @@ def _merged_views(
     Raises UserError where no prediction has any depth.
     """
     depths, confidences, steps = [], [], []
-    for index, photo in enumerate(photos):
-        view = prediction_of(index)
+    for view in map(prediction_of, range(len(photos))):
         valid = (view.confidence > 0) & np.isfinite(view.depth) & (view.depth > 0)
         if not valid.any():
-            report.warn("No surface is recognised in it, so its camera is a guess.", photo.name)
+            report.warn("No surface is recognised in it, so its camera is a guess.", photos[len(steps)].name)
         depths.append(view.depth[valid][::97])  # a sample of the pixels is enough for medians
         confidences.append(view.confidence[valid][::97])
         steps.append(1 / view.intrinsics[0, 0])  # between two pixels, at a depth of 1

@@ -15,6 +15,7 @@ from threer_blender.geometry.sfm.model_selection import (
     epipolar_errors,
     is_rotation,
     refuse_hopeless,
+    stays,
 )
 from threer_blender.model.arrays import FloatArray
 from threer_blender.model.errors import UserError
@@ -45,6 +46,26 @@ def test_matches_without_hope_are_refused_with_a_sentence(pairs: list[Pair], sen
 
 def test_a_few_hopeless_pairs_are_no_reason_to_refuse() -> None:
     refuse_hopeless([pair(), pair(), pair(unmoved=True)])
+
+
+def moved_by(background: int, radius: float) -> FloatArray:
+    """How far matches move (K,) in px: `background` ones by a keypoint's error alone, and 400 ones the farther, the
+    farther they are from a point; those in the corners by 1.4 `radius`."""
+    random = np.random.default_rng(0)
+    still = np.linalg.norm(random.normal(0, 0.3, (background, 2)), axis=1)
+    around = np.linalg.norm(random.uniform(-radius, radius, (400, 2)), axis=1)
+    return np.concatenate([still, around])
+
+
+@pytest.mark.parametrize("background", [100, 2000])
+def test_a_background_that_stays_shows_a_static_camera(background: int) -> None:
+    assert stays(moved_by(background, 60.0))
+
+
+@pytest.mark.parametrize("radius", [3.0, 6.0, 60.0])
+def test_a_small_picture_around_the_point_that_a_camera_looks_at_is_no_static_one(radius: float) -> None:
+    """Up to half of its matches move by less than 1.5 px."""
+    assert not stays(moved_by(0, radius))
 
 
 def test_the_highest_score_without_a_fault_is_chosen() -> None:

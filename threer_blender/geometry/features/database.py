@@ -5,9 +5,11 @@ Photo i is image i + 1 of the database. All lengths are in pixels of the photos'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -123,6 +125,20 @@ def read_verified(path: Path, photos: Sequence[Photo], sizes: Array, colors: Seq
     inliers = np.array([len(geometry.inlier_matches) for geometry in geometries], np.int64)
     kinds = np.array([geometry.config for geometry in geometries], np.int64)
     return Matched(path, photos, sizes, colors, images - 1, inliers, kinds)
+
+
+def without_pairs(matched: Matched, pairs: Set[tuple[int, int]]) -> Matched:
+    """The matches without those of some `pairs` of photos, in a database of its own, in a folder beside the other."""
+    folder = Path(tempfile.mkdtemp(dir=matched.path.parent))
+    path = Path(shutil.copyfile(matched.path, folder / matched.path.name))
+    with pycolmap.Database.open(path) as database:
+        for i, j in pairs:
+            database.delete_matches(i + 1, j + 1)
+            database.delete_two_view_geometry(i + 1, j + 1)
+    rest = np.array([tuple(pair) not in pairs for pair in matched.pairs.tolist()], bool)
+    return replace(
+        matched, path=path, pairs=matched.pairs[rest], inliers=matched.inliers[rest], kinds=matched.kinds[rest]
+    )
 
 
 def copy_name(index: int) -> str:

@@ -66,8 +66,6 @@ def extract_and_match(search: Search) -> Matched:
     sizes, colors = extract(search, path)
     pairs = choose_pairs(len(photos), search.settings, lambda: coarsest_descriptors(path, len(photos)))
     _match(path, pairs, search.report)
-    with pycolmap.Database.open(path) as database:
-        database.clear_descriptors()
     return read_verified(path, photos, sizes, colors)
 
 

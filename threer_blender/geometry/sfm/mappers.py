@@ -157,6 +157,14 @@ def _global(path: Path, matched: Matched, token: Token, progress: Callable[[], N
     return [manager.get(i) for i in range(manager.size())]
 
 
+def fill_in(model: Model, matched: Matched) -> None:
+    """Adds the points that only two photos see, which strict mapping drops, in place. The cameras stay as they are."""
+    options = incremental_options(matched)
+    options.triangulation.ignore_two_view_tracks = False
+    folder = matched.path.parent
+    pycolmap.triangulate_points(model, matched.path, folder, folder, clear_points=False, options=options)
+
+
 def continuing(model: Model) -> Candidate:
     """Relaxed mapping that continues `model`: PHOTO_POINTS points suffice to register a photo."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera, Unregistered
 from ..colmap import pycolmap
 from ..features.database import Matched, distortion_of
-from . import known_lenses, lens_trials, mappers, plausibility, surveyed, uncertainty
+from . import known_lenses, mappers, model_search, plausibility, surveyed, uncertainty
 from .model_adjustment import LensFreedom, adjust, posed_images
 from .model_selection import (
     PAIR_MATCHES,
@@ -30,8 +29,6 @@ from .model_selection import (
     Model,
     Pair,
     ScoredModel,
-    agree,
-    choose,
     read_pairs,
     refuse_hopeless,
     score_model,
@@ -80,57 +77,28 @@ def solve(matched: Matched, report: ReportStage, held: HeldSurvey | None = None)
     """
     pairs = read_pairs(matched)
     refuse_hopeless(pairs)
-    scored_models: list[ScoredModel] = []
-    best: ScoredModel | None = None
-    count, planned = len(matched.photos), len(mappers.CANDIDATES) * len(matched.photos)
-    for number, candidate in enumerate(mappers.CANDIDATES):
-        if candidate.wanted(best, matched) and _has_a_chance(candidate, best, scored_models, matched, pairs):
-            models = mappers.run(candidate, matched, partial(_progress, report, number * count, planned))
-            scored = [score_model(candidate.name, model, matched, pairs) for model in models]
-            least_score = best.score + candidate.gain if best is not None and candidate.gain else 0.0
-            scored_models += [each for each in scored if each.fault or each.score >= least_score]
-            best = choose(scored_models)
+    planned = len(mappers.CANDIDATES) * len(matched.photos)
+    best, scored_models = model_search.best_model(matched, pairs, lambda done: report(MAPPING, done, planned))
     if best is None:
         raise UserError(why_nothing(matched, pairs, scored_models))
-    report(MAPPING, planned, planned)
+
+    def go_on(_registered: float) -> None:
+        report(MAPPING, planned, planned)
+
+    best, scored_models, used = model_search.separated(best, scored_models, matched, go_on)
     (candidate,) = (each for each in mappers.CANDIDATES if each.name == best.candidate)
-    matched = replace(matched, path=candidate.database(matched))
-    best = continued(best, matched, pairs, lambda _registered: report(MAPPING, planned, planned))
-    _fill_in(best.model, matched)
+    pairs = read_pairs(used)
+    with_lenses = replace(used, path=candidate.database(used))
+    best = continued(best, with_lenses, pairs, go_on)
+    mappers.fill_in(best.model, with_lenses)
     report(MAPPING, planned, planned)
-    best = _adjusted(best, matched, pairs)
+    best = _adjusted(best, with_lenses, pairs)
+    best = replace(best, doubt=model_search.doubt(best, matched, used))
     report(MAPPING, planned, planned)
     if held is not None:
         cameras = {camera.photo: camera for camera in solution(best, [best], matched, note="", as_is=True).cameras}
         best = replace(best, model=surveyed.adjusted_to(best.model, matched, held, cameras))
     return solution(best, scored_models, matched, candidate.note, as_is=held is not None)
-
-
-def _has_a_chance(
-    candidate: mappers.Candidate,
-    best: ScoredModel | None,
-    scored_models: Sequence[ScoredModel],
-    matched: Matched,
-    pairs: Sequence[Pair],
-) -> bool:
-    """Whether a candidate may find a better model than the `best` one, as far as the models so far tell.
-
-    Other lenses are tried on the best model itself. Where they are right, that raises its score by the candidate's gain
-    or more. A model of few of the photos does not tell.
-    """
-    if best is None or len(best.registered) <= mappers.MOST_REGISTERED * len(matched.photos):
-        return True
-    if candidate.needless_where_agreed and agree(best, scored_models, len(matched.photos)):
-        return False
-    if candidate.relensed is None:
-        return True
-    trial = score_model(candidate.name, lens_trials.tried(best.model, candidate.relensed), matched, pairs)
-    return trial.score >= best.score + candidate.gain
-
-
-def _progress(report: ReportStage, before: float, planned: float, registered: float) -> None:
-    """Reports that a mapper has `registered` photos. `before` counts the photos of the mappers before it."""
-    report(MAPPING, before + registered, planned)
 
 
 # ----------------------------------------------------------------------------------------------- the best model
@@ -190,14 +158,6 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
     adjusted = score_model(best.candidate, model, matched, pairs)
     worse = adjusted.fault or adjusted.score < best.score - TIE or not adjusted.registered >= best.registered
     return best if worse else adjusted
-
-
-def _fill_in(model: Model, matched: Matched) -> None:
-    """Adds the points that only two photos see, which strict mapping drops, in place. The cameras stay as they are."""
-    options = mappers.incremental_options(matched)
-    options.triangulation.ignore_two_view_tracks = False
-    folder = matched.path.parent
-    pycolmap.triangulate_points(model, matched.path, folder, folder, clear_points=False, options=options)
 
 
 # ----------------------------------------------------------------------------------------------- the solution
@@ -351,7 +311,8 @@ def _names(indices: Iterable[int], matched: Matched) -> str:
 def _notes(best: ScoredModel, matched: Matched) -> list[str]:
     """Notes for the artist about the solution, warnings first."""
     cameras = {matched.photos[i].name: best.model.camera(best.model.image(i + 1).camera_id) for i in best.registered}
-    notes = plausibility.warnings(cameras, best.model.compute_mean_reprojection_error(), len(matched.photos))
+    notes = [best.doubt] if best.doubt else []
+    notes += plausibility.warnings(cameras, best.model.compute_mean_reprojection_error(), len(matched.photos))
     first = matched.photos[min(best.registered)]
     scale = first.width / float(matched.sizes[min(best.registered)][0])
     notes += known_lenses.remarks(best.model, matched.photos, scale)

@@ -42,6 +42,10 @@ TIE = 0.005  # of score: a smaller difference does not count
 # for a hand-held one by 3 % and more.
 UNMOVED = 1.5  # px: a match that moves less stays where it is in the picture
 UNMOVED_MATCHES = 0.1  # share of such matches above which the camera did not move between two photos
+# Share of such matches that move by less than half of UNMOVED, above which they stay. The matches of a static camera
+# move by their error of 0.3 px alone, and 0.95 and more of them stay; around a point at which a moving camera looks, in
+# a small picture, all distances are as frequent, and 0.2 to 0.73 were measured.
+UNMOVED_EXACTLY = 0.85
 ROTATION_STEP = 0.025  # of the distance to the scene: a camera that moves less counts as rotated only
 ANY_FOCAL = (0.3, 15.0)  # range of the focal length over the long side, where nothing tells it
 ROTATION_FOCALS = 200  # focal lengths in that range that are tried
@@ -83,7 +87,8 @@ class ScoredModel:
     `registered` are the indices of the photos whose cameras are believable. `score` in [0, 1] is the mean over all
     photos of how well the model explains a photo's verified matches; unregistered photos count as 0. `residual` is the
     error in pixels of the copies of the worst pairs (95th percentile of their medians), large where the model is
-    folded. `fault` says in a few words why the model as a whole is not believable, or is empty.
+    folded. `fault` says in a few words why the model as a whole is not believable, or is empty. `doubt` is a sentence
+    for the artist why it may be wrong all the same, or is empty.
     """
 
     candidate: str
@@ -92,6 +97,7 @@ class ScoredModel:
     score: float
     residual: float
     fault: str
+    doubt: str = ""
 
 
 def read_pairs(matched: Matched) -> list[Pair]:
@@ -102,15 +108,20 @@ def read_pairs(matched: Matched) -> list[Pair]:
         for i, j in matched.pairs[matched.inliers >= PAIR_MATCHES].tolist():
             geometry, raw = database.read_two_view_geometry(i + 1, j + 1), database.read_matches(i + 1, j + 1)
             distance = np.linalg.norm(points[i][raw[:, 0]] - points[j][raw[:, 1]], axis=1)
-            unmoved = (
-                tuple(matched.sizes[i]) == tuple(matched.sizes[j]) and np.mean(distance < UNMOVED) > UNMOVED_MATCHES
-            )
+            unmoved = tuple(matched.sizes[i]) == tuple(matched.sizes[j]) and stays(distance)
             rotated_only = geometry.config in HOMOGRAPHY_KINDS and is_rotation(
                 geometry.H, matched.sizes[[i, j]], [_known_focal(matched, photo) for photo in (i, j)]
             )
             matches = geometry.inlier_matches
-            pairs.append(Pair((i, j), points[i][matches[:, 0]], points[j][matches[:, 1]], bool(unmoved), rotated_only))
+            pairs.append(Pair((i, j), points[i][matches[:, 0]], points[j][matches[:, 1]], unmoved, rotated_only))
     return pairs
+
+
+def stays(distances: FloatArray) -> bool:
+    """Whether the camera did not move between two photos whose matches move by these `distances` (K,) in px."""
+    still = distances[distances < UNMOVED]
+    many = len(still) > UNMOVED_MATCHES * len(distances)
+    return many and bool(np.mean(still < UNMOVED / 2) > UNMOVED_EXACTLY)
 
 
 def _known_focal(matched: Matched, index: int) -> float | None:
@@ -154,14 +165,16 @@ def refuse_hopeless(pairs: Sequence[Pair]) -> None:
         )
     if np.mean([pair.unmoved for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(
-            "The photos were taken from one spot: the camera stood still, whatever moved in front of it, or the photos "
-            "are copies of each other; move the camera sideways between the shots and keep the scene still, or put "
-            "something plain behind what turns on a turntable."
+            "The photos show much at the same place of the picture: the camera stood still, or the photos are copies "
+            "of each other, or the camera moved on to where a pattern looks the same; move the camera sideways between "
+            "the shots, keep the scene still and show things that are there once only, or put something plain behind "
+            "what turns on a turntable."
         )
     if np.mean([pair.unmoved or pair.rotated_only for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(
-            "The photos were taken from one spot: the camera only turned or zoomed, and nothing tells depth; "
-            "move it sideways between the shots, by a tenth of the distance to the scene or more."
+            "The photos were taken from one spot: the camera only turned or zoomed; or all that matches is one flat "
+            "thing, such as a page: nothing tells depth; move the camera sideways between the shots, by a tenth of the "
+            "distance to the scene or more, and show things that stand before each other."
         )
 
 

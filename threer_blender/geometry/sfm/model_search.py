@@ -1,0 +1,181 @@
+"""[R] The search for the best model: the candidates' models, and the separation of things that look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from ..colmap import pycolmap
+from ..features import contradictions
+from ..features.database import Matched, without_pairs
+from . import lens_trials, mappers
+from .model_selection import (
+    EXPLAINED_ERROR,
+    PAIR_MATCHES,
+    Pair,
+    ScoredModel,
+    agree,
+    choose,
+    epipolar_errors,
+    read_pairs,
+    score_model,
+)
+
+# Share of the points of two photos that contradict each other, above which the two do; share of the pairs that can be
+# compared that do, above which things that look alike were taken for one; and the least number of these pairs. Of the
+# pairs of right models, 0 to 0.12 do, by plants and thin things; of those of wrong ones, 0.2 to 0.6.
+CONTRADICTED, CONTRADICTED_PAIRS, LEAST_PAIRS = 0.05, 0.16, 2
+# Photos are told apart where so many pairs do, and so large a share of the comparable pairs of a photo that is left out
+# and one that stays.
+LEAST_SEPARATED, SEPARATED_PAIRS = 4, 0.5
+# Share of the matches that a model neither explains nor excuses, above which it carries a warning. Right models have
+# less than 0.01, and 0.03 to 0.043 where a pattern is all there is; wrong ones 0.05 to 0.2.
+UNEXCUSED = 0.045
+SEPARATIONS = 4  # times, at most, that contradicting photos are separated and the rest is solved again
+
+LOOK_ALIKE = (
+    "Some photos match, or show things, as their cameras do not explain: things that look alike may have been taken "
+    "for one, or things moved, and the cameras may be wrong. Look through them before you build on them; photos that "
+    "also show what is there once only would help."
+)
+TOLD_APART = (
+    "Some photos show things that look alike, such as two sides of a box or two like houses. They were told apart by "
+    "what is around them, which may not be right everywhere: look through the cameras before you build on them."
+)
+TWO_PHOTOS = (
+    "No third photo checks these two: if they show things that look alike, such as two sides of a box, the cameras may "
+    "be wrong. A third photo from between them would tell."
+)
+
+
+def best_model(
+    matched: Matched, pairs: Sequence[Pair], progress: Callable[[float], None]
+) -> tuple[ScoredModel | None, list[ScoredModel]]:
+    """The best model of all candidates that are wanted, or None where none is believable; and all their models.
+
+    `progress(done)` counts the photos of all candidates.
+    """
+    best: ScoredModel | None = None
+    scored_models: list[ScoredModel] = []
+    for number, candidate in enumerate(mappers.CANDIDATES):
+        if candidate.wanted(best, matched) and _has_a_chance(candidate, best, scored_models, matched, pairs):
+            models = mappers.run(candidate, matched, partial(_progress, progress, number * len(matched.photos)))
+            scored = [score_model(candidate.name, model, matched, pairs) for model in models]
+            least_score = best.score + candidate.gain if best is not None and candidate.gain else 0.0
+            scored_models += [each for each in scored if each.fault or each.score >= least_score]
+            best = choose(scored_models)
+    return best, scored_models
+
+
+def _has_a_chance(
+    candidate: mappers.Candidate,
+    best: ScoredModel | None,
+    scored_models: Sequence[ScoredModel],
+    matched: Matched,
+    pairs: Sequence[Pair],
+) -> bool:
+    """Whether a candidate may find a better model than the `best` one, as far as the models so far tell.
+
+    Other lenses are tried on the best model itself. Where they are right, that raises its score by the candidate's gain
+    or more. A model of few of the photos does not tell.
+    """
+    if best is None or len(best.registered) <= mappers.MOST_REGISTERED * len(matched.photos):
+        return True
+    if candidate.needless_where_agreed and agree(best, scored_models, len(matched.photos)):
+        return False
+    if candidate.relensed is None:
+        return True
+    trial = score_model(candidate.name, lens_trials.tried(best.model, candidate.relensed), matched, pairs)
+    return trial.score >= best.score + candidate.gain
+
+
+def _progress(progress: Callable[[float], None], before: float, registered: float) -> None:
+    """Reports that a mapper has `registered` photos. `before` counts the photos of the mappers before it."""
+    progress(before + registered)
+
+
+def separated(
+    best: ScoredModel, scored_models: list[ScoredModel], matched: Matched, progress: Callable[[float], None]
+) -> tuple[ScoredModel, list[ScoredModel], Matched]:
+    """A model in which no two photos show different things at the same place; all models, and the matches in use.
+
+    Pairs of photos that contradict each other are taken out, and the rest is solved again. Where they contradict each
+    other in the new model, too, they are held together by others, and parted from them (`_parted`). If no model can be
+    made of the rest, the last one stays. If most of the photos that the new model lacks do not contradict it, the first
+    one stays.
+    """
+    first = best, scored_models, matched
+    used, wrong = matched, set[tuple[int, int]]()
+    across: list[float] = []
+    for _ in range(SEPARATIONS):
+        filled = pycolmap.Reconstruction(best.model)
+        mappers.fill_in(filled, used)
+        shares = _contradictions(replace(best, model=filled), used, wrong)
+        again = _contradicting(shares)
+        if len(again) < LEAST_SEPARATED:
+            break
+        wrong |= again
+        fewer = without_pairs(used, again & _linked(used) or _parted(used, wrong))
+        other, models = best_model(fewer, read_pairs(fewer), progress)
+        if other is None:
+            break
+        best, scored_models, used = other, models, fewer
+        across = [share for pair, share in shares.items() if len(other.registered & set(pair)) == 1]
+    if across and np.mean(np.array(across) > CONTRADICTED) < SEPARATED_PAIRS:
+        return first
+    return best, scored_models, used
+
+
+def _contradictions(best: ScoredModel, matched: Matched, more: Set[tuple[int, int]]) -> dict[tuple[int, int], float]:
+    """The shares of contradicted points of the pairs of registered photos, matched ones and some `more`. Of large sets,
+    some pairs are compared first, and all where enough of these contradict each other."""
+    pairs = sorted(pair for pair in _linked(matched) | more if best.registered >= set(pair))
+    step = 1 + len(pairs) // contradictions.MOST_PAIRS
+    shares = contradictions.contradicted(best.model, best.registered, matched, pairs[::step])
+    if step > 1 and _contradicting(shares):
+        shares = contradictions.contradicted(best.model, best.registered, matched, pairs)
+    return shares
+
+
+def _contradicting(shares: Mapping[tuple[int, int], float]) -> set[tuple[int, int]]:
+    """The pairs that contradict each other by their `shares`; none where they are so few that they tell nothing."""
+    wrong = {pair for pair, share in shares.items() if share > CONTRADICTED}
+    return wrong if len(wrong) >= max(LEAST_PAIRS, CONTRADICTED_PAIRS * len(shares)) else set()
+
+
+def _linked(matched: Matched) -> set[tuple[int, int]]:
+    """The pairs with PAIR_MATCHES or more."""
+    return {(i, j) for i, j in matched.pairs[matched.inliers >= PAIR_MATCHES].tolist()}
+
+
+def _parted(matched: Matched, wrong: Set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The matched pairs between groups of photos, in none of which a `wrong` pair is: pairs join photos to groups in
+    the order of their matches, most first."""
+    group = {photo: photo for pair in _linked(matched) | wrong for photo in pair}
+    apart = {frozenset(pair) for pair in wrong}
+    for number in np.argsort(-matched.inliers, kind="stable").tolist():
+        i, j = matched.pairs[number].tolist()
+        if matched.inliers[number] >= PAIR_MATCHES and group[i] != group[j]:
+            first, second = ([photo for photo in group if group[photo] == group[end]] for end in (i, j))
+            if not any(frozenset((a, b)) in apart for a in first for b in second):
+                group.update(dict.fromkeys(second, group[i]))
+    return {(i, j) for i, j in _linked(matched) if group[i] != group[j]}
+
+
+def doubt(best: ScoredModel, matched: Matched, used: Matched) -> str:
+    """A sentence for the artist about things that may have been taken for each other, empty where nothing hints at it.
+
+    `used` are those of the `matched` pairs that the model was made of.
+    """
+    if len(best.registered) == 2:
+        return TWO_PHOTOS
+    pairs = [pair for pair in read_pairs(used) if best.registered >= set(pair.photos)]
+    some = pairs[:: 1 + len(pairs) // contradictions.MOST_PAIRS]
+    unexplained = {pair.photos: epipolar_errors(best.model, pair) >= EXPLAINED_ERROR for pair in some}
+    unexcused = contradictions.unexcused(best.model, best.registered, used, unexplained)
+    if unexcused > UNEXCUSED or _contradicting(_contradictions(best, used, set())):
+        return LOOK_ALIKE
+    return "" if used is matched else TOLD_APART
