@@ -19,7 +19,7 @@ from threer_blender.exchange.content import AXES, Choice
 from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import transformed
 from threer_blender.model.reconstruction import Gaussians
-from threer_blender.scene import points
+from threer_blender.scene import masks, points
 from threer_blender.scene.splats import native, nodes, splats
 
 
@@ -111,6 +111,16 @@ def test_the_viewport_is_blenders_and_the_render_ours(tmp_path: Path) -> None:
     visible = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
     assert (visible.type, len(visible.points)) == (native.NATIVE, 1500)
     assert psnr(rendered(tmp_path / "picture.exr"), render(gaussians, CAMERA)) > 60
+
+
+@pytest.mark.skipif(not native.available(), reason="Blender has splats of its own from 5.3 on")
+def test_masked_splats_stay_masked() -> None:
+    ours = place(random_gaussians(100), as_mesh=True)
+    masks.write(ours, masks.SELECTION, np.arange(100) < 30)
+    converted = native.to_native(ours)
+    assert masks.read(converted.data, masks.SELECTION).sum() == 30
+    visible = converted.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    assert (visible.type, len(visible.points)) == (native.NATIVE, 70)
 
 
 @pytest.mark.skipif(native.available(), reason="this Blender has splats of its own")

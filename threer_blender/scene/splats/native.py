@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 
 from ...model.errors import UserError, quoted
-from .. import points
+from .. import crop, masks, points
 from ..changes import Changes
 from . import splats
 
@@ -95,6 +95,7 @@ def _as_point_cloud(obj: bpy.types.Object) -> Any:
         replacement = splats.new_object(name, data)
         for modifier in _modifiers(obj)[:1]:
             points.copy_inputs(modifier, _modifiers(replacement)[0])
+        _mask_alike(obj, replacement)
         for property_name in ("parent", "matrix_parent_inverse", "matrix_basis", "hide_render", "hide_viewport"):
             setattr(replacement, property_name, getattr(obj, property_name))
         for key, value in obj.items():
@@ -105,3 +106,12 @@ def _as_point_cloud(obj: bpy.types.Object) -> Any:
         changes.remove(obj)
     replacement.name = name
     return replacement
+
+
+def _mask_alike(obj: bpy.types.Object, replacement: bpy.types.Object) -> None:
+    """Hides the same points of the `replacement`, which has the points of `obj`, and crops it by the same boxes."""
+    for box in crop.boxes(obj):
+        crop.add(replacement, box, crop.keeps_outside(obj, box))
+    for layer in masks.LAYERS:
+        if masks.attribute(layer) in obj.data.attributes:
+            masks.write(replacement, layer, masks.read(obj.data, layer))
