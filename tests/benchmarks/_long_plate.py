@@ -39,7 +39,7 @@ def write(counts: Sequence[int], folder: Path) -> None:
 
 
 def _pose(number: int) -> tuple[FloatArray, FloatArray]:
-    """The rotation (3, 3) world from camera and the centre of a frame's camera; 4 to 9 pixels from frame to frame."""
+    """The rotation (3, 3) world from camera and the centre of a frame's camera; about 4 pixels a frame, at most 9."""
     centre = np.array([1.5 * np.sin(0.04 * number), 0.3 * np.sin(0.14 * number), -1 + 0.6 * np.sin(0.026 * number)])
     forwards = np.array([0.8 * np.sin(0.034 * number), 0.1, 2.5]) - centre
     forwards /= np.linalg.norm(forwards)
