@@ -1,29 +1,16 @@
-"""Films of a camera that rotates where a photo of the sample was taken, with the photo's true camera and lens."""
+"""Films of a camera that rotates where a photo of the sample was taken."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from tests.sample_photos import SAMPLE
+from tests.sample_photos import true_camera
 from threer_blender.model.arrays import Array
-from threer_blender.model.lens import Distortion
-from threer_blender.model.reconstruction import Camera
 
-TRUTH = SAMPLE[0].parents[1] / "truth.json"
 SIZE = (480, 270)
 FOCAL = 600.0  # px: the frames show the middle of the photo, so that a rotation does not leave it
-
-
-def true_camera(name: str) -> Camera:
-    """The true camera of a photo of the sample, in metres with z up."""
-    entry = next(each for each in json.loads(TRUTH.read_text())["cameras"] if each["photo"] == name)
-    lens = Distortion(entry["distortion"]["model"], tuple(entry["distortion"]["params"]))
-    numbers = (float(entry[key]) for key in ("fx", "fy", "cx", "cy"))
-    pose = np.array(entry["world_from_camera"])
-    return Camera(name, entry["width"], entry["height"], *numbers, pose, lens)
 
 
 def turned(photo: Path, count: int, degrees: float) -> Iterator[Array]:

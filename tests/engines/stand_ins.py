@@ -310,7 +310,7 @@ class MUSt3RStandIn(StandIn):
     def encode(self, images: torch.Tensor) -> dust3r.Encoded:
         return dust3r.Encoded(images, (1, 1))
 
-    def forward(self, encoded: Any, memory: Any) -> Any:
+    def forward(self, encoded: Any, memory: Any) -> Any:  # type: ignore[override]
         answered = self.truth.answers(encoded.tokens)
         local = torch.stack([camera_points(one) for one in answered])
         poses = [torch.tensor(np.linalg.inv(one.camera_from_world), dtype=torch.float32) for one in answered]

@@ -19,7 +19,7 @@ def poses(eyes: Array) -> Array:
 
 
 def under(matrix: Array, solved: Array) -> Array:
-    moved = matrix @ solved
+    moved: Array = matrix @ solved
     moved[:, :3, :3] /= np.cbrt(np.linalg.det(matrix[:3, :3]))
     return moved
 

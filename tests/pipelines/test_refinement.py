@@ -1,6 +1,5 @@
 """Any result's cameras are refined on its photos: from a network's errors to the truth, its points carried along."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +8,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.sample_photos import SAMPLE, shrunk
+from tests.sample_photos import SAMPLE, TRUTH, shrunk, true_camera
 from threer_blender import bundle, headless
 from threer_blender.cli import command_line
 from threer_blender.files.photo_files import find
 from threer_blender.geometry import rotations
 from threer_blender.geometry.adjustment.tracks import PairMatches
-from threer_blender.model import lens
 from threer_blender.model.engine import Stage
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Gaussians, PhotoFromMap, PointCloud, PointMap, Reconstruction
@@ -23,7 +21,6 @@ from threer_blender.pictures.photos import pixels, read
 from threer_blender.pipelines import refinement
 
 Float = NDArray[np.float64]
-TRUTH = {record["photo"]: record for record in json.loads((SAMPLE[0].parents[1] / "truth.json").read_text())["cameras"]}
 FACTOR = 2  # by which the sample photos are shrunk
 
 
@@ -31,12 +28,10 @@ def silent(stage: Stage, done: float, total: float) -> None:
     pass
 
 
-def true_camera(name: str) -> Camera:
-    record = TRUTH[name]
-    distortion = lens.Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
-    width, height = record["width"] // FACTOR, record["height"] // FACTOR
-    fx, fy, cx, cy = (record[key] / FACTOR for key in ("fx", "fy", "cx", "cy"))
-    return Camera(name, width, height, fx, fy, cx, cy, np.array(record["world_from_camera"]), distortion)
+def shrunk_camera(name: str) -> Camera:
+    """The true camera of a photo of the sample that is shrunk by FACTOR."""
+    full = true_camera(name)
+    return full.resized(full.width // FACTOR, full.height // FACTOR)
 
 
 def network_answer(truth: Camera, random: np.random.Generator) -> tuple[Camera, PointMap]:
@@ -77,7 +72,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
     folder = tmp_path_factory.mktemp("photos")
     photos = read(find(shrunk(SAMPLE, folder, FACTOR)).files, lambda *_: None).accepted
     random = np.random.default_rng(4)
-    answers = [network_answer(true_camera(photo.name), random) for photo in photos]
+    answers = [network_answer(shrunk_camera(photo.name), random) for photo in photos]
     some = [pointmap.points[pointmap.mask][::50] for _, pointmap in answers]
     cloud = PointCloud(
         np.concatenate(some),
@@ -128,7 +123,7 @@ def better(start: Reconstruction) -> Reconstruction:
 
 
 def test_a_networks_errors_are_undone(start: Reconstruction, better: Reconstruction) -> None:
-    truth = [true_camera(camera.photo) for camera in start.cameras]
+    truth = [shrunk_camera(camera.photo) for camera in start.cameras]
     assert np.median(rotation_errors(start.cameras, truth)) > 1
     assert rotation_errors(better.cameras, truth).max() < 0.1
     assert max(abs(camera.fx / true.fx - 1) for camera, true in zip(better.cameras, truth, strict=True)) < 0.005
@@ -167,7 +162,7 @@ def test_the_engine_refines_a_classical_result_and_reports_each_photo(
 ) -> None:
     """Distorted lenses with plates and errors, as the classical engine leaves them; a fourth photo is of noise."""
     shrunk(SAMPLE[:3], tmp_path, FACTOR)
-    truth = [true_camera(camera.photo) for camera in few(start, 4).cameras]
+    truth = [shrunk_camera(camera.photo) for camera in few(start, 4).cameras]
     noise = np.random.default_rng(0).integers(0, 255, (truth[3].height, truth[3].width, 3)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / truth[3].photo)
     photos = read(find([tmp_path]).files, lambda *_: None).accepted
@@ -231,7 +226,7 @@ def test_photos_that_share_nothing_stay_as_they_were(start: Reconstruction, tmp_
 
 @pytest.mark.parametrize(("degrees", "refused"), [(2.0, False), (60.0, True)])
 def test_pairs_are_refused_only_where_cameras_contradict_them_altogether(degrees: float, refused: bool) -> None:
-    first, second = (true_camera(path.name) for path in SAMPLE[:2])
+    first, second = (shrunk_camera(path.name) for path in SAMPLE[:2])
     points = np.random.default_rng(1).uniform(-0.3, 0.3, (200, 3))
     pixels_of = [camera.project(points) for camera in (first, second)]
     in_both = np.flatnonzero(np.isfinite(np.concatenate(pixels_of, axis=1)).all(axis=1))

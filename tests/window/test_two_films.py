@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tests.films import film
-from tests.sample_photos import SAMPLE
-from tests.turned import true_camera, turned
+from tests.sample_photos import SAMPLE, true_camera
+from tests.turned import turned
 
 from . import window as real
 from .artist import Artist

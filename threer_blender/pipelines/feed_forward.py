@@ -243,11 +243,14 @@ def _merged_views(
     Each prediction is read twice, to save memory: first for the median depth and the confidences, then for all else.
     Raises UserError where no prediction has any depth.
     """
-    depths, confidences, steps = [], [], []
-    for view in map(prediction_of, range(len(photos))):
+    depths: list[Array] = []
+    confidences: list[Array] = []
+    steps: list[float] = []
+    for index, photo in enumerate(photos):
+        view = prediction_of(index)
         valid = (view.confidence > 0) & np.isfinite(view.depth) & (view.depth > 0)
         if not valid.any():
-            report.warn("No surface is recognised in it, so its camera is a guess.", photos[len(steps)].name)
+            report.warn("No surface is recognised in it, so its camera is a guess.", photo.name)
         depths.append(view.depth[valid][::97])  # a sample of the pixels is enough for medians
         confidences.append(view.confidence[valid][::97])
         steps.append(1 / view.intrinsics[0, 0])  # between two pixels, at a depth of 1

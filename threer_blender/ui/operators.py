@@ -76,7 +76,7 @@ class THREER_OT_remove_photo(Button, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         settings = properties.settings(context.scene)
-        return 0 <= settings.photo_row < len(settings.photos)
+        return bool(0 <= settings.photo_row < len(settings.photos))
 
     def run(self, context: bpy.types.Context) -> None:
         settings = properties.settings(context.scene)
