@@ -112,7 +112,7 @@ def separated(
     across: list[float] = []
     for _ in range(SEPARATIONS):
         filled = pycolmap.Reconstruction(best.model)
-        mappers.fill_in(filled, used)
+        mappers.fill_in(filled, with_lenses(best, used))
         shares = _contradictions(replace(best, model=filled), used, wrong)
         again = _contradicting(shares)
         if len(again) < LEAST_SEPARATED:
@@ -144,6 +144,12 @@ def _contradicting(shares: Mapping[tuple[int, int], float]) -> set[tuple[int, in
     """The pairs that contradict each other by their `shares`; none where they are so few that they tell nothing."""
     wrong = {pair for pair, share in shares.items() if share > CONTRADICTED}
     return wrong if len(wrong) >= max(LEAST_PAIRS, CONTRADICTED_PAIRS * len(shares)) else set()
+
+
+def with_lenses(best: ScoredModel, matched: Matched) -> Matched:
+    """The matches in the database with the lenses that the model's candidate started from."""
+    (candidate,) = (each for each in mappers.CANDIDATES if each.name == best.candidate)
+    return replace(matched, path=candidate.database(matched))
 
 
 def _linked(matched: Matched) -> set[tuple[int, int]]:
