@@ -132,10 +132,11 @@ def test_frames_are_forgotten_once_their_views_are_there() -> None:
             references.append(weakref.ref(image))
             yield Input(image, PhotoFromMap(1, 1, 0, 0))
 
+    spann3r_network: Any = Spann3RStandIn(truth)
     streams = (
         online.cut3r_views(CUT3RStandIn(world(truth)), frames(), CPU),
         online.must3r_views(MUSt3RStandIn(world(truth)), frames(), CPU),
-        online.spann3r_views(Spann3RStandIn(truth), frames(), CPU),
+        online.spann3r_views(spann3r_network, frames(), CPU),
     )
     for views in streams:
         for _ in views:

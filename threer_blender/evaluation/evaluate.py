@@ -13,7 +13,7 @@ from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Reconstruction
 from ..model.similarity import Similarity
-from . import cameras, pairing, surfaces
+from . import cameras, held_out, pairing, surfaces
 from .outcome import Evaluation, Group, PhotoRow
 from .pairing import Pair, Pairing
 from .surfaces import JudgedDepth
@@ -62,6 +62,9 @@ def judge(result: Reconstruction, name: str, truth: Truth, folder: Path, report:
     points = _points_group(result, truth, surface, depths, similarity)
     if points is not None:
         groups["points"] = points
+    pictures = held_out.group(result, paired.not_given, folder, similarity, report)
+    if pictures is not None:
+        groups["held_out"] = pictures
     by_photo = _errors_by_photo(paired.pairs, similarity, {} if focal is None else focal[1], depths)
     facts = {
         "Result": name,
