@@ -32,8 +32,8 @@ SEED = 0
 class SharedAlignment:
     """`target_from_source` (4, 4), a similarity. `agrees` (N,) are the cameras that it was fitted to.
 
-    `open_sentence` says what the shared cameras leave open, or tell by their directions alone; "" where there is no
-    such thing.
+    `open_sentence` tells the artist what the shared cameras do not determine, such as the scale where all are in one
+    place, or determine by their directions alone. It is "" where their positions determine everything.
     """
 
     target_from_source: FloatArray
@@ -69,7 +69,7 @@ def align(source: FloatArray, target: FloatArray) -> SharedAlignment:
     least squares. Where the cameras stand on a line, their directions tell the rotation about it. Where there is one
     camera, or all are in one place, the scale is 1.
     """
-    candidates = target[:, :3, :3] @ source[:, :3, :3].transpose(0, 2, 1)
+    candidates = target[:, :3, :3] @ source[:, :3, :3].transpose(0, 2, 1)  # the rotation by each camera alone
     extent = _extent(target[:, :3, 3])
     fitted = _proposed(source, target, candidates, extent)
     weights = np.ones(len(source))
@@ -99,7 +99,7 @@ def _sentence(count: int, one_place: bool = False, on_line: bool = False) -> str
 
 
 def _extent(centres: FloatArray) -> float:
-    """The largest distance between two of the centres' bounds."""
+    """The diagonal of the box around the centres (N, 3)."""
     return float(np.linalg.norm(np.ptp(centres, axis=0)))
 
 
@@ -212,7 +212,7 @@ def differences(
         distance = float(np.linalg.norm(pose[:3, 3] - theirs.world_from_camera[:3, 3]))
         angle = float(np.degrees(np.arctan2(sine, cosine)))
         rows.append(CameraDifference(ours.photo, distance / size, angle, ours.focal / theirs.focal - 1))
-    return sorted(rows, key=lambda row: (-round(row.position, 6), -row.degrees))  # the rest is rounding
+    return sorted(rows, key=lambda row: (-round(row.position, 6), -row.degrees))  # later digits are noise
 
 
 @dataclass(frozen=True)

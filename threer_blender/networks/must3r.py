@@ -49,7 +49,7 @@ class Prediction(NamedTuple):
 
 
 class MemoryBlock(DecoderBlock):
-    """A layer of the decoder: tokens attend to their frame's, then to the memory's, which know no positions."""
+    """A layer of the decoder: tokens attend to those of their frame, and then, without positions, to the memory's."""
 
     def forward(self, tokens: Tensor, memory: Tensor, rotations: Tensor) -> Tensor:  # type: ignore[override]
         """`tokens` (n, P, width) of n frames, and what each of them may read, `memory` (n, M, width), normed."""

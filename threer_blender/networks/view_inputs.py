@@ -227,7 +227,7 @@ def _covering(photos: Sequence[Photo], size: tuple[int, int]) -> list[Recipe]:
     width, height = size
     recipes = []
     for photo in photos:
-        scale = max(width / photo.width, height / photo.height) + 1e-8
+        scale = max(width / photo.width, height / photo.height) + 1e-8  # or rounding could leave a pixel uncovered
         resized_size = (int(photo.width * scale), int(photo.height * scale))
         left, top = (resized_size[0] - width) // 2, (resized_size[1] - height) // 2
         box = (left, top, left + width, top + height)

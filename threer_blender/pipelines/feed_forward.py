@@ -41,7 +41,7 @@ from ..runtime.device import Device, choose
 from ..runtime.report import Watch
 from . import refinement
 
-# The weights are expected seconds on two cores: for loading in all, and for the others per photo.
+# The stages, with the seconds that are expected on two cores: for loading in all, for the others per photo.
 LOADING, SORTING = Stage("loading", "Loading the network", 5.0), Stage("sorting", "Comparing photos", 0.3)
 LOOKING, MERGING = Stage("looking", "Looking at all photos", 2.0), Stage("merging", "Merging", 0.3)
 

@@ -106,7 +106,10 @@ def _painted(
     reconstruction: Reconstruction, cameras: list[Camera], mesh: Mesh, of: Texels, scale: float, pixel: float,
     excluded: Excluded, report: ReportStage,
 ) -> Float32Array:  # fmt: skip
-    """(N, 3) the colours of the texels. Photos are used at the share `scale` of their size, at most whole."""
+    """(N, 3) the colours of the texels `of`. Photos are used at the share `scale` of their size, at most whole.
+
+    `pixel` is the usual size of a photo's pixel on the mesh, in world units.
+    """
     photos = {photo.name: photo for photo in reconstruction.photos}
     few = _some(of)
     colors, weights = [], []
@@ -114,6 +117,7 @@ def _painted(
         report(EXPOSURE, done, len(cameras))
         small = _picture(camera, photos[camera.photo], SMALL, excluded)
         depth = texture.depth_of(mesh, small.view)
+        # The gains ask only whether a weight is above 0.
         weights.append(texture.weights_in(small.view, small.usable, depth, few, SMALL / max(small.view.size) / pixel))
         colors.append(texture.colors_in(small.view, small.coarse, few.points))
     gains = texture.gains(np.array(colors), np.array(weights))

@@ -23,10 +23,11 @@ def pick(places: Array, perspective: FloatArray, size: tuple[int, int], mouse: S
     """The index of the point among `places` (N, 3), in Blender's world, that a click means; -1 where there is none.
 
     `perspective` (4, 4) is the region's perspective matrix: clip space from Blender's world. `mouse` and `radius` are
-    in pixels of a region of this `size` (width, height), from its lower left corner. Of the points within the radius,
-    or within a third of it where there are some, only the frontmost surface counts: those without a gap in depth
-    between them, so that a floor that is seen at a low angle is one. Of that, the point nearest to the mouse in the
-    picture is picked.
+    in pixels of a region of this `size` (width, height), from its lower left corner.
+
+    The points within a third of the radius count, or where there are none, those within the radius. Of these, only the
+    frontmost surface is kept: the points in front of the first gap in depth. So a floor that is seen at a low angle is
+    one surface, however deep. Of the points that are left, the one nearest to the mouse in the picture is picked.
     """
     to_clip = np.asarray(perspective, np.float32)
     is_perspective = bool(to_clip[3, :3].any())
@@ -62,8 +63,8 @@ def visible_points(root: bpy.types.Object) -> FloatArray:
     """(N, 3) float32 in Blender's world: the points, the splats and the vertices of meshes under `root`.
 
     Hidden objects, masked points, points below the modifier's Confidence Threshold and splats that are hardly opaque
-    are left out. The cloud counts even where it is hidden: splats may show the same surfaces in its place, and its
-    points are finer.
+    are left out; the last two only where that leaves any of the object's points. The cloud counts even where it is
+    hidden: splats may show the same surfaces in its place, and its points are finer.
     """
     parts = [_points_of(child) for child in root.children_recursive if _counts(child)]
     return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
@@ -86,6 +87,7 @@ def _points_of(obj: bpy.types.Object) -> FloatArray:
         visible = _values(obj, "confidence") >= _threshold(obj)
     else:
         visible = np.ones(len(local), bool)
+    # All points count where none would be left, or where the attribute is not of the points.
     visible = visible if len(visible) == len(local) and visible.any() else np.ones(len(local), bool)
     if len(local):
         visible &= ~masks.masked(obj)

@@ -70,7 +70,11 @@ def run(request: Import, report: MessageReport) -> Done:
 
 
 def _pictured(solve: Solve, located: Located, report: MessageReport) -> list[Pictured]:
-    """Each view with its photo, None where the photo is missing or cannot be read."""
+    """Each view with its photo, None where the photo is missing or cannot be read.
+
+    Photos are read upright. Where a view is wide and its photo is high, or the other way round, the solve is of the
+    picture as its file stores it, so the view gets the EXIF orientation; else its orientation is 1.
+    """
     files = list(dict.fromkeys(file for file in located.files if file is not None))
     chosen = photos.read(files, report.warn, lambda done: report(PHOTOS, done, 1))
     by_path = {Path(photo.path): photo for photo in chosen.accepted}

@@ -30,7 +30,9 @@ FIRST_KEYS = 8  # keys, evenly over the shot, that are tried as the first of the
 KEY_STEPS = (2, 4, 7)  # how many keys after the first one of the initial pair the second one is
 LEAST_MATCHES = 60  # of the initial pair; a solution needs as many points
 FOCALS = (0.6, 0.9, 1.3, 2.0, 3.0)  # times the longer side: focal lengths that are tried
-SPREAD = (1.0, 0.005, 0.005, 0.1)  # as in `moving.start`, but the middle two as shares of the longer side
+# Standard deviations of the logarithm of the focal length, of both coordinates of the principal point (shares of the
+# longer side), and of every distortion term.
+SPREAD = (1.0, 0.005, 0.005, 0.1)
 RANSAC_ERROR = 1e-3  # of the longer side
 USUAL_OBSERVATIONS = 4000  # of the tracks; where there are more, only a part of the points is used
 ROUNDS = 3  # of posing and adjusting all frames again: lost frames come back, and focal lengths converge slowly
@@ -124,7 +126,8 @@ def _posed_and_adjusted(
     if len(some) < LEAST_MATCHES:
         return math.inf, {}
     middle = np.array([0.0, size[0] / 2, size[1] / 2, *len(lens.start[3:]) * [0.0]])
-    lens = replace(lens, start=middle)  # the same in each round, or the lens would drift
+    # The lens is drawn to this in each round, or it would drift: the principal point in the middle, no distortion.
+    lens = replace(lens, start=middle)
     adjusted = adjust(some, len(numbers), lens, kinds.moving_freedom(numbers, True), state, check)
     costs = np.minimum((adjusted.errors / (NOISE * max(size))) ** 2, kinds.UNEXPLAINED_COST)
     missing = len(tracks.point) - len(costs)

@@ -185,7 +185,7 @@ def _compared(tracks: Tracks, frames: Array) -> Array:
 
 
 def _leading_on(tracks: Tracks, frames: Array) -> float:
-    """The median over the `frames` after the first of the number of tracks that lead to each from the one before."""
+    """The number of tracks that lead from one of the `frames` to the next: the median of all these steps."""
     some = rotating.among(tracks, frames)
     leads = (np.diff(some.point) == 0) & (np.diff(some.camera) == 1)
     return float(np.median(np.bincount(some.camera[1:][leads], minlength=len(frames))[1:])) if len(frames) > 1 else 0.0

@@ -196,7 +196,7 @@ def solve_moving(
     keys = known_lens.with_lens(keys, known)
     state, shot_lens, posed = moving.start(tracks, shot.numbers, keys, spread, check)
     tracks, state = in_frames(tracks, state, posed)
-    of_middle_rows, shutter = tracks, ""
+    of_middle_rows, shutter = tracks, ""  # the tracks as a camera without a rolling shutter would see them
     if not read_out:
         probed = Freedom(translates=True, zooms=not lens_known)
         read_out, shutter = rolling_shutter.estimated(tracks, shot.numbers, shot_lens, probed, state, check)

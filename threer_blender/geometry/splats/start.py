@@ -23,7 +23,7 @@ MARGIN = 0.15  # of the long side: how far surfaces are continued beyond a photo
 GUESS = 2  # where the depth is guessed, every GUESS-th pixel of a row and column gets a disc
 COARSE = 3  # the same beyond the photo's edges
 JUMP = 0.1  # share of the depth: neighbouring pixels whose depths differ more are not on one surface
-SLANT = 0.25  # cosine between ray and normal: on more slanted surfaces, discs get no longer along the slope
+SLANT = 0.25  # cosine between ray and normal; discs on surfaces that are more slanted are not lengthened further
 COVER = 0.6  # a disc's standard deviation over the distance of pixels: a sheet of such Gaussians has no gaps
 FLAT = 0.2  # a disc's thickness over its width
 OPACITY_TRUSTED, OPACITY_GUESSED = 0.8, 0.4
@@ -143,9 +143,9 @@ def gaussians(photos: Sequence[ThinnedMap]) -> Start:
                 continue
             point_depth, depth, confidence = _sampled(other, photo.points)
             gap = point_depth / np.where(depth > 0, depth, np.inf) - 1  # negative in front of the other's surface
-            # A trusted surface in several photos is taken from the first. A guess is replaced by a point near it: a
-            # trusted one of any photo, or one of some confidence of an earlier photo. Completed depths have none and
-            # may all be wrong, so they replace nothing; but beyond a photo's edges, any earlier photo's point does.
+            # A trusted surface that several photos show is taken from the first of them. A guess gives way to a point
+            # near it: to a trusted point of any photo, or to a point of an earlier photo. Points of confidence 0, whose
+            # depths are completed and may all be wrong, count in this only for a guess beyond its photo's edges.
             earlier = (j in order[:rank]) & ((confidence > 0) | ~photo.inside)
             same_surface = earlier & (np.abs(gap) < SAME_DEPTH)
             near_point = (earlier | (confidence >= 0.5)) & (np.abs(gap) < NEAR_GUESS)

@@ -287,7 +287,7 @@ class _Level:
 
 
 class _Pyramid:
-    """A view at its own resolution and at half of it: `levels` are the two sights, the full one first."""
+    """A view at its own resolution and at half of it: `levels` are the two, the full one first."""
 
     def __init__(self, view: View, device: torch.device) -> None:
         def tensor(array: Array) -> Tensor:

@@ -44,8 +44,9 @@ def check_consistency(
     """Fills `agreeing` (h, w) with the number of sources whose depth is consistent with the pixel's, and `confidence`
     (h, w), in the rows from `first_row` up to `last_row`.
 
-    `planes` (h, w, 3) and `cost` (h, w) are those of `patchmatch.sweep`. The confidence is about the share of such
-    pixels whose depth is right to one pixel of parallax:
+    `planes` (h, w, 3) and `cost` (h, w) are those of `patchmatch.sweep`. The confidence is about the share of the
+    pixels with such a cost, such a relief (`_relief`) and such round trips whose depth is right to one pixel of
+    parallax:
 
         (1 - 0.6 cost^2) (1 - prod (1 - q)),    q = (1 - 0.1 relief) / (1 + round_trip^2)
 

@@ -55,7 +55,11 @@ class _Side:
 
 
 class _Target(NamedTuple):
-    """Another view as the kernels need it: arrays as in _Side, and the transfers to it (12,) and back (12,)."""
+    """Another view as the kernels need it: arrays as in _Side, and the transfers to it (12,) and back (12,).
+
+    A transfer is a matrix A, row by row, and a vector b, which take a pixel p of inverse depth rho to the homogeneous
+    pixel A p + rho b (`views.transfer`). Its pixels have their centres at whole numbers.
+    """
 
     image: UInt8Array
     planes: Float32Array

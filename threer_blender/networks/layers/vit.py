@@ -19,7 +19,7 @@ from torch.nn import functional
 from .transformer import Mlp
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-AXIAL_BASE = 100.0  # ratio of the highest to the lowest frequency of `axial_rotation`
+AXIAL_BASE = 100.0  # the frequencies of `axial_rotation` fall from 1 towards 1 / AXIAL_BASE
 
 
 class Rotation(NamedTuple):
@@ -56,7 +56,7 @@ def plane_rotation(rows: int, columns: int, special: int, width: int, base: floa
     """DINOv3's Rotation for a grid of patches, and heads of `width` channels.
 
     Positions are the patches' centres, with the longer side from -1 to 1. The first `special` tokens are not rotated.
-    Each coordinate has width / 4 frequencies, from 2π down to 2π / `base`.
+    Each coordinate has width / 4 frequencies, from 2π down towards 2π / `base`.
     """
     quarter = width // 4
     frequencies = 2 * math.pi * base ** -(torch.arange(quarter, device=device) / quarter)
@@ -245,7 +245,7 @@ def normalised(images: Tensor) -> Tensor:
 
 
 def sine_cosine(positions: Tensor, dim: int, base: float) -> Tensor:
-    """(N,) positions -> (N, dim): sines, then cosines, at geometrically spaced frequencies from 1 to 1 / base.
+    """(N,) positions -> (N, dim): sines, then cosines, at frequencies that fall geometrically from 1 towards 1 / base.
 
     They are computed in double precision on the CPU, since Apple's GPUs have no doubles.
     """

@@ -20,7 +20,8 @@ from . import native, splats
 
 LAYER = "3R Splats"
 RENDERED = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "POINTCLOUD", "VOLUME", "GREASEPENCIL"}
-COMPOSITE = "threer_composite"  # on the compositor tree that we made, or before Blender 5.0 on its scene
+# The custom property that marks the compositor tree that we made, or before Blender 5.0 the scene of that tree.
+COMPOSITE = "threer_composite"
 
 
 def use_separate_layer(scene: bpy.types.Scene) -> None:
