@@ -77,6 +77,7 @@ class Index:
         for rate in self.rates:
             if self.times is not None and np.abs(self._lateness(rate)).max() < UNEVEN:
                 return exact_rate(rate)
+        # Without the times, the evenness cannot be checked: a stated rate counts where it is near the mean.
         near = [rate for rate in self.rates if self.times is None and abs(float(rate) / mean - 1) < 0.1]
         return exact_rate(near[0] if near else mean)
 

@@ -43,7 +43,7 @@ class EarlierResult:
             views.append(
                 View(
                     number,
-                    replace(camera, undistorted=""),
+                    replace(camera, undistorted=""),  # its undistorted copy lies in the earlier bundle
                     pointmap.photo_from_map,
                     inputs[number].image,
                     depth,
