@@ -18,7 +18,7 @@ WIDTH, HEIGHT, FOCAL = 800, 600, 700.0
 SETTINGS = FeatureSettings(long_side=WIDTH, features=400)
 PHOTOS = 3  # of each house
 HOUSE, GROUND = 150, 90  # features of each
-APART = 40.0  # between the houses
+DISTANCE = 40.0  # between the houses
 
 
 def houses(folder: Path, same_ground: bool = False, matched_ground: bool = True) -> tuple[Matched, list[FloatArray]]:
@@ -41,7 +41,7 @@ def houses(folder: Path, same_ground: bool = False, matched_ground: bool = True)
         local = np.concatenate([house, grounds[side]]) @ pose[:3, :3].T + pose[:3, 3]
         positions.append(local[:, :2] / local[:, 2:] * FOCAL + (WIDTH / 2, HEIGHT / 2))
         kinds.append(np.append(np.arange(HOUSE), HOUSE + side * GROUND + np.arange(GROUND)))
-        pose[:3, 3] -= pose[:3, :3] @ (APART * side, 0, 0)
+        pose[:3, 3] -= pose[:3, :3] @ (DISTANCE * side, 0, 0)
         poses.append(pose)
     pixels = [place + random.normal(0, 0.25, place.shape) for place in positions]
     return _written(folder, pixels, kinds, descriptors, matched_ground), poses

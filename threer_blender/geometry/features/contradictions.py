@@ -41,7 +41,7 @@ UNCHECKED = 0.5  # weight of an unexplained match that nothing can excuse, since
 
 @dataclass(frozen=True)
 class _View:
-    """What a registered photo shows: `features` (K, 2) in px with `descriptors` (K, 128) uint8, or zeros for none;
+    """The contents of a registered photo: `features` (K, 2) in px with `descriptors` (K, 128) uint8, or zeros for none;
     `points` (P,) are the ids of the model's points that it observes, by the features `observed` (P,), with `positions`
     (P, 3) in the world and `depths` (P,)."""
 
@@ -156,9 +156,9 @@ def _compared(first: _View, second: _View) -> BoolArray:
     places, depths = places[chosen], depths[chosen]
     contradictions = ~np.isin(first.points[chosen], second.points)
     missing = np.flatnonzero(contradictions)
-    shown = _shown(places[missing], first.descriptors[first.observed[chosen[missing]]], second)
-    contradictions[missing[shown]] = False
-    missing = missing[~shown]
+    present = _present(places[missing], first.descriptors[first.observed[chosen[missing]]], second)
+    contradictions[missing[present]] = False
+    missing = missing[~present]
     if len(missing):
         count = min(len(chosen), 1 + max(NEIGHBOURS, int(AREA * len(chosen))))
         nearest = np.argpartition(_distances(places[missing], places), count - 1, axis=1)[:, :count]
@@ -180,7 +180,7 @@ def _blame(first: _View, second: _View, features: IntArray) -> FloatArray:
     visible &= first.descriptors[features].any(1)
     blame = np.where(visible, 1.0, UNCHECKED)
     checked = np.flatnonzero(visible)
-    blame[checked[_shown(places[checked], first.descriptors[features[checked]], second)]] = 0.0
+    blame[checked[_present(places[checked], first.descriptors[features[checked]], second)]] = 0.0
     return blame
 
 
@@ -206,7 +206,7 @@ def _expected(first: _View, second: _View, positions: FloatArray) -> tuple[Float
     return places, local[:, 2], (local[:, 2] > 0) & inside & close
 
 
-def _shown(places: FloatArray, descriptors: Array, view: _View) -> BoolArray:
+def _present(places: FloatArray, descriptors: Array, view: _View) -> BoolArray:
     """(N,) whether the view has a feature like each of the `descriptors` (N, 128) at its place (N, 2)."""
     order, radius = np.argsort(view.features[:, 0]), PLACE * view.longer_side
     columns = view.features[order, 0]
@@ -217,8 +217,8 @@ def _shown(places: FloatArray, descriptors: Array, view: _View) -> BoolArray:
     near = np.linalg.norm(view.features[candidates] - places[rows], axis=1) < radius
     rows, candidates = rows[near], candidates[near]
     alike = (_units(descriptors[rows]) * _units(view.descriptors[candidates])).sum(1) > ALIKE
-    shown: BoolArray = np.bincount(rows[alike], minlength=len(places)) > 0
-    return shown
+    present: BoolArray = np.bincount(rows[alike], minlength=len(places)) > 0
+    return present
 
 
 def _units(descriptors: Array) -> FloatArray:
@@ -230,9 +230,9 @@ def _units(descriptors: Array) -> FloatArray:
 
 def _behind(places: FloatArray, depths: FloatArray, view: _View) -> BoolArray:
     """(N,) whether the view's own points beside the `places` (N, 2) all lie at the `depths` (N,) or behind."""
-    apart = _distances(places, view.features[view.observed])
-    nearest = np.argpartition(apart, min(DEPTH_POINTS, apart.shape[1]) - 1, axis=1)[:, :DEPTH_POINTS]
-    beside = np.take_along_axis(apart, nearest, axis=1) < BESIDE * view.longer_side
+    distances = _distances(places, view.features[view.observed])
+    nearest = np.argpartition(distances, min(DEPTH_POINTS, distances.shape[1]) - 1, axis=1)[:, :DEPTH_POINTS]
+    beside = np.take_along_axis(distances, nearest, axis=1) < BESIDE * view.longer_side
     hidden = beside & (view.depths[nearest] < BEHIND * depths[:, None])
     behind: BoolArray = beside.any(1) & ~hidden.any(1)
     return behind

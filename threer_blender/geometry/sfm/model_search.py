@@ -36,12 +36,12 @@ LEAST_SEPARATED, SEPARATED_PAIRS = 4, 0.5
 UNEXCUSED = 0.045
 SEPARATIONS = 4  # times, at most, that contradicting photos are separated and the rest is solved again
 
-LOOK_ALIKE = (
+CONFUSION = (
     "Some photos match, or show things, as their cameras do not explain: things that look alike may have been taken "
     "for one, or things moved, and the cameras may be wrong. Look through them before you build on them; photos that "
     "also show what is there once only would help."
 )
-TOLD_APART = (
+SEPARATED_PHOTOS = (
     "Some photos show things that look alike, such as two sides of a box or two like houses. They were told apart by "
     "what is around them, which may not be right everywhere: look through the cameras before you build on them."
 )
@@ -161,12 +161,12 @@ def _parted(matched: Matched, wrong: Set[tuple[int, int]]) -> set[tuple[int, int
     """The matched pairs between groups of photos, in none of which a `wrong` pair is: pairs join photos to groups in
     the order of their matches, most first."""
     group = {photo: photo for pair in _linked(matched) | wrong for photo in pair}
-    apart = {frozenset(pair) for pair in wrong}
+    conflicts = {frozenset(pair) for pair in wrong}
     for number in np.argsort(-matched.inliers, kind="stable").tolist():
         i, j = matched.pairs[number].tolist()
         if matched.inliers[number] >= PAIR_MATCHES and group[i] != group[j]:
             first, second = ([photo for photo in group if group[photo] == group[end]] for end in (i, j))
-            if not any(frozenset((a, b)) in apart for a in first for b in second):
+            if not any(frozenset((a, b)) in conflicts for a in first for b in second):
                 group.update(dict.fromkeys(second, group[i]))
     return {(i, j) for i, j in _linked(matched) if group[i] != group[j]}
 
@@ -183,5 +183,5 @@ def doubt(best: ScoredModel, matched: Matched, used: Matched) -> str:
     unexplained = {pair.photos: epipolar_errors(best.model, pair) >= EXPLAINED_ERROR for pair in some}
     unexcused = contradictions.unexcused(best.model, best.registered, used, unexplained)
     if unexcused > UNEXCUSED or _contradicting(_contradictions(best, used, set())):
-        return LOOK_ALIKE
-    return "" if used is matched else TOLD_APART
+        return CONFUSION
+    return "" if used is matched else SEPARATED_PHOTOS
