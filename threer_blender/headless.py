@@ -119,8 +119,8 @@ def _user_weights(engine: Engine, text: str) -> tuple[str, str]:
 def begin(request: Request, data_folder: Path | None = None) -> Job:
     """Starts a job for `request` in a Python that can do it.
 
-    `data_folder` holds compiled kernels, logs and weights; by default it is the user's. Raises UserError where no
-    Python here can do it, or where the memory is too small.
+    `data_folder` holds compiled kernels, logs and weights; by default it is the user's. Raises UserError where a
+    single photo is not enough, no Python here can do it, or the memory is too small.
     """
     data_folder = data_folder or environment.user_folder()
     if not isinstance(request, ReconstructionRequest):

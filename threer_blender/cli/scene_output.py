@@ -108,7 +108,10 @@ def _staged(staging: Staging) -> tuple[Path, Path]:
 
 
 def _put_in_place(staging: Staging, files: SceneFiles) -> None:
-    """Moves scene, bundle and picture to their final paths. Where the bundle cannot be moved, the scene goes back."""
+    """Moves scene, bundle and picture to their final paths. Where the bundle cannot be moved, the scene goes back.
+
+    An earlier scene that its bundle does not list, or that was changed since, stays as a backup; else it is dropped.
+    """
     blend, picture = _staged(staging)
     made = {files.blend: blend} | ({files.picture: picture} if files.picture else {})
     listed = _listed_beside(staging.folder)  # by the earlier bundle

@@ -35,7 +35,7 @@ def declaration(
         requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
         options=(REFINE, *SHOT),
         weights=(weights,),
-        costs={"": cost.in_parts(MOST_AT_ONCE, FEWEST_AT_ONCE)},
+        costs={"": cost.in_parts(MOST_AT_ONCE, FEWEST_AT_ONCE)},  # "", since there is no option `quality`
         can_start_splats=True,
         group=group,
         metric=metric,

@@ -34,7 +34,8 @@ def compare(before: Evaluation, after: Evaluation, tolerance: float = TOLERANCE)
     """The changes of all measures, the worst kinds first.
 
     A measure is worse where it has changed in the wrong direction by more than `tolerance`: of the range 0 to 1 for
-    shares of which more is better, else of its first value. A value that is no longer defined is worse, too.
+    shares of which more is better, else of its first value. A value that is no longer defined is GONE, and
+    one that was not defined before is NEW.
     """
     first, second = before.values(), after.values()
     changes = [Change(key, _kind(one, second.get(key), tolerance), one, second.get(key)) for key, one in first.items()]

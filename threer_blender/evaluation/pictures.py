@@ -27,8 +27,8 @@ DEPTH_COLOURS = ((250, 235, 95), (95, 200, 100), (35, 140, 140), (60, 80, 140), 
 
 @dataclass(frozen=True)
 class DepthPictures:
-    """Pictures of a photo's depth as data URIs: the photo itself ("" where it is gone), the solved and the true depth,
-    and the error."""
+    """Pictures of a photo's depth as data URIs. `photo` is the photo's name, and `picture` shows it ("" where it is
+    gone). The others show the solved and the true depth, and the error."""
 
     photo: str
     picture: str

@@ -132,6 +132,7 @@ def read_seven_scenes(folder: Path) -> Truth:
 
 
 def _millimetres(path: Path, none: int = 0) -> FloatArray:
+    """(H, W) the depth in metres from a PNG of millimetres; 0 where the number is `none` or SEVEN_NONE."""
     depth = depth_files.scaled(path, 0.001, none)
     return np.where(depth < SEVEN_NONE * 0.001, depth, 0)
 

@@ -154,6 +154,7 @@ def _streams(data: bytes, page: int, begin: int, count: int) -> list[bytes]:
         raise Damaged(CUT)
     section = _logical(data, page, begin, length)
     useful = page - 4
+    # From the section's begin to its packets, both places in the file, without the checksums between them.
     offset = (packets // page - begin // page) * useful + packets % page - begin % page
     pieces: list[list[bytes]] = [[] for _ in range(count)]
     while SECTION.size <= offset < len(section):

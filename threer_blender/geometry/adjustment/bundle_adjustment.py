@@ -126,7 +126,10 @@ def lenses(photos: Sequence[Photo], shared: bool) -> tuple[int, ...]:
 
 
 def supported(tracks: Tracks, least: Array) -> Tracks:
-    """The tracks without the cameras that have fewer than `least` (N,) observations, repeated until none has."""
+    """The tracks without the cameras that have fewer than `least` (N,) observations.
+
+    Points that one camera alone still observes go too, so more cameras may fall below: it is repeated until none does.
+    """
     while len(tracks):
         counts = np.bincount(tracks.camera, minlength=len(least))
         enough = (counts >= least)[tracks.camera]

@@ -166,6 +166,7 @@ class ShotProblem:
         others += [] if read_out is None else [read_out.priors(translates)]
         for other, targets in others:
             priors, self._targets = priors.joined(other), np.concatenate([self._targets, targets])
+        # Priors number all POSE unknowns of a frame; the solver has only the free ones.
         column = np.searchsorted(self._free, priors.slots % POSE)
         slots = priors.slots // POSE * len(self._free) + column
         # The cost is in pixels², and priors are in standard deviations: a deviation costs as much as the noise.
@@ -316,7 +317,7 @@ def tangents(points: FloatArray, flat: bool = False) -> FloatArray:
     """
     size = 3 if flat else 4
     vectors = points[:, :size]
-    # Householder's reflection that takes a unit vector to the axis -sign(x) e; its other columns are the basis.
+    # Householder's reflection takes a vector to the axis of its largest component; its other columns are the basis.
     axis = np.abs(vectors).argmax(axis=1)
     rows = np.arange(len(vectors))
     normal = vectors.copy()

@@ -45,10 +45,10 @@ class FeatureSettings:
 
     The photos' copies have a longer side of at most `long_side` pixels, and at most `features` features. A
     `first_octave` of -1 doubles the copy first, which finds two to four times the features in four times the time;
-    copies smaller than `features.SMALL_COPY` are always doubled. `affine` shapes (Mikolajczyk & Schmid 2004) match
-    across larger changes of viewpoint, but a little less exactly. With `shared_intrinsics`, photos of the same size and
-    known lens share a camera. Up to `exhaustive` photos, each is matched with each; beyond that, every photo with its
-    `neighbours` most similar ones and the next few in order.
+    where all copies searched at a time are smaller than `features.SMALL_COPY`, they are doubled in any case. `affine`
+    shapes (Mikolajczyk & Schmid 2004) match across larger changes of viewpoint, but a little less exactly. With
+    `shared_intrinsics`, photos of the same size and known lens share a camera. Up to `exhaustive` photos, each is
+    matched with each; beyond that, every photo with its `neighbours` most similar ones and the next few in order.
     """
 
     long_side: int

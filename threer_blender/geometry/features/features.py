@@ -38,7 +38,8 @@ from .database import (
 from .pair_selection import choose_pairs, coarsest_descriptors
 
 FEATURES, MATCHES = Stage("features", "Finding features"), Stage("matches", "Matching photos")
-SMALL_COPY = 800  # pixels of the longer side; smaller copies are doubled, since they have few features otherwise
+# Pixels of the longer side. Where all copies searched at a time are smaller, they are doubled: they have few features.
+SMALL_COPY = 800
 SMALLEST_SIDE = 32  # pixels of the shorter side; SIFT finds nothing in smaller copies
 MEMORY = 2.5e9  # bytes that the pyramids of photos searched at the same time may take
 PYRAMID_BYTES = {-1: 280, 0: 110}  # by first octave: bytes that SIFT takes per pixel of a copy, as measured

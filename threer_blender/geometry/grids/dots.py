@@ -107,6 +107,8 @@ def _blobs(mask: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def _labels(mask: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
     """The set pixels of a mask by row: (N,) the number of the connected area of each, its row and its column."""
+    # Each row's set pixels are runs, from `begin` to `end`. Runs that touch one in the row above belong to its area:
+    # `parent` leads from run to run, up to the one that stands for the area, its top.
     padded = np.pad(mask, ((0, 0), (1, 1))).astype(np.int8)
     change = np.diff(padded, axis=1)
     row, begin = np.nonzero(change == 1)

@@ -56,7 +56,8 @@ def laid_out(mesh: Mesh, texel: float, most: int) -> Layout:
 
 
 def _side(sizes: IntArray, most: int) -> int | None:
-    """The side of a square that the boxes (C, 2) may fit into, a power of two or a half more; None above `most`."""
+    """The smallest side of a square into which the boxes (C, 2) fit: a power of two or a half more, at most `most`.
+    None where that is too small."""
     sides = sorted(side for power in range(6, 15) for side in (1 << power, 3 << (power - 1)) if side <= most)
     return next((each for each in sides if _packed(sizes, each) is not None), None)
 
@@ -163,7 +164,7 @@ def _flat(mesh: Mesh, chart: Int32Array, normals: FloatArray) -> tuple[FloatArra
     beside = np.where(np.abs(normals[:, :1]) < 0.7, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
     right = np.cross(beside, normals)
     right /= np.maximum(np.linalg.norm(right, axis=1), 1e-30)[:, None]
-    up = np.cross(right, normals)  # y runs down on the texture
+    up = np.cross(right, normals)  # it points down as one looks at the chart, since y runs down on the texture
     places = mesh.vertices[mesh.faces].astype(np.float64)
     x, y = (np.einsum("fkc,fc->fk", places, axis[chart]) for axis in (right, up))
     best, chosen, low = np.full(count, np.inf), np.zeros((count, 2)), np.zeros((count, 2))

@@ -43,7 +43,8 @@ class PinholeView:
 class DepthView:
     """A depth map: `depth` (H, W) camera z, 0 where there is none, and how much it counts, `weight` (H, W).
 
-    `facing` (H, W) is the distance from the surface of a point that is one unit of z in front of it.
+    `facing` (H, W) is a point's distance from the surface over how far along z the point lies in front of it. It is
+    small where the surface is seen at a slant.
     """
 
     view: PinholeView

@@ -46,6 +46,7 @@ def solve_against(matched: Matched, reference: Mapping[int, Camera], report: Rep
         raise UserError(CONTRADICTS)
     held = {model.image(index + 1).camera_id for index in reference}
     new = replace(matched, photos=[photo for index, photo in enumerate(matched.photos) if index not in reference])
+    # Mapping looks at these photos alone to decide which unknowns of the lenses are free.
     candidate = mappers.against(model, held, new)
     larger = mappers.run(candidate, matched, lambda registered: report(MAPPING, registered, count))
     if not larger:

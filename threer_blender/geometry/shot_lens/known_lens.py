@@ -32,7 +32,7 @@ def first_lens(size: tuple[int, int], known: KnownLens) -> ShotLens:
     longer = max(size)
     focal = GUESSED_FOCAL * longer if known.focal is None else known.focal
     distortion = known.distortion or Distortion("RADIAL", (0.0, 0.0))
-    if distortion.model == "SIMPLE_RADIAL" and not known.held:
+    if distortion.model == "SIMPLE_RADIAL" and not known.held:  # only the start: the tracks may ask for a second term
         distortion = Distortion("RADIAL", (*distortion.params, 0.0))
     term_spread = DISTORTION_SPREAD if known.distortion is None else TERM_SPREAD
     spread = [

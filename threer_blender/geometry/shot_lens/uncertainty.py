@@ -52,6 +52,7 @@ def covariances(
         changes = np.einsum("mrk,mk->mr", rows.outer, by_frames) + rows.lens @ of_lens
         changes += np.einsum("mrk,mk->mr", rows.inner, of_points[tracks.point])
         columns.append(of_lens[list(unknowns)])
+        # What each track adds to the unknown's step: its part of the gradient times that column.
         by_track.append(np.bincount(tracks.point, (rows.residuals * changes).sum(axis=1), len(tracks)))
     influence = np.asarray(np.stack(by_track), np.float64)
     independent: FloatArray = problem.noise**2 * np.stack(columns)
