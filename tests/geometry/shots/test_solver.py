@@ -67,6 +67,14 @@ def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found() -> None:
     assert rotation_errors(solution, shot).max() < 0.02
 
 
+def test_a_change_of_the_focal_length_that_nobody_sees_is_no_zoom() -> None:
+    shot = synthetic_shots.shot(synthetic_shots.turning(), 500 * np.linspace(1, 1.0013, 24), points=3000)
+    solution = solve_turning(shot)
+    assert solution.motion == "nodal"
+    assert "no corner shifts by half a pixel" in solution.reason
+    assert np.ptp([camera.fx for camera in solution.cameras.values()]) == 0
+
+
 def test_distortion_is_solved() -> None:
     shot = synthetic_shots.shot(synthetic_shots.turning(), [450.0] * 24, distortion=Distortion("RADIAL", (-0.2, 0.03)))
     solution = solve_turning(shot)

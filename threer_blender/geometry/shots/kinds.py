@@ -38,6 +38,7 @@ WRONG_FOCAL = 1.1  # factor of the focal lengths that are tried, to see whether 
 OBSERVABLE = 9.0  # squares of the noise: the tracks determine a focal length where WRONG_FOCAL costs that much more
 LOSS_OVER_NOISE = 3.0  # the scale of the robust loss
 LEAST_ZOOM = 1.02  # of a moving camera; a smaller factor is lens breathing, or the effect of a rolling shutter
+LEAST_CORNER_SHIFT = 0.5  # px at the picture's corners; a camera that only turns and zooms by less is taken as turning
 LABELS = {"free": "a move", "nodal": "turning alone", "zoom": "turning and zooming"}
 
 
@@ -98,8 +99,11 @@ def choose(tracks: Tracks, numbers: Array, shot_lens: ShotLens, focal_known: boo
         "nodal": score(_transfer(some, pairs, fixed), noise, 2) + rotations_cost,
         "zoom": score(_transfer(some, pairs, zooming), noise, 2) + rotations_cost + zooms_cost,
     }
+    corner_shift = np.expm1(np.ptp(zooming.state.log_zooms)) * np.hypot(*shot_lens.size) / 2
+    zooms = scores["zoom"] < scores["nodal"] and bool(corner_shift > LEAST_CORNER_SHIFT)
     best = min(scores, key=lambda name: scores[name])
-    zooms = scores["zoom"] < scores["nodal"]
+    if best == "zoom" and not zooms:
+        best = "nodal"
     turning = zooming if zooms else fixed
     focal_observable = focal_known or _is_focal_observable(turning, zooms, numbers[frames], noise)
     median = {"nodal": float(np.median(fixed.errors)), "zoom": float(np.median(zooming.errors))}
@@ -128,6 +132,10 @@ def _reason(
             f"The camera only turns and zooms, by a factor of {zoom_factor:.2f}: that explains the points to "
             f"{median[best]:.2f} px, turning alone to {median['nodal']:.2f} px, and nothing is left for a move "
             f"{compared}."
+        )
+    elif scores["zoom"] < scores["nodal"]:
+        sentence += (
+            " Its focal length changes by so little that no corner shifts by half a pixel: it is taken as fixed."
         )
     if not focal_observable:
         sentence += (
