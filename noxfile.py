@@ -187,10 +187,10 @@ def dev(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def window(session: nox.Session) -> None:
-    """Use the add-on in real Blender windows, with a mouse, on a virtual screen; for root on Debian. See window/.
+    """Use the add-on in real Blender windows, with a mouse, on a virtual screen; for root on Debian.
 
     Each window lives in a Debian of its own in the system's folder for temporary files, made once: some minutes,
-    1.3 GB. `nox -s window -- -k trixie` takes one only.
+    1.3 GB. `nox -s window -- -k trixie` takes one only. Pictures of the windows are written to window/.
     """
     if platform.system() != "Linux" or os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
         session.skip(

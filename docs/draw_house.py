@@ -27,7 +27,7 @@ KINDS = {
     "R": ("#dff0dc", "the worker's process: may import PyTorch, never bpy"),
 }
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 212, 84, 18, 46, 24  # pixels: a room, between rooms, around them
-COMMON = 0.5  # share of the rooms that import a room; lines to it would say nothing
+COMMON = 0.5  # a room that more than this share of the rooms imports gets no lines, which would say nothing
 LETTERS = 36  # that fit on a line of a room
 
 

@@ -51,7 +51,7 @@ class View:
 
 @dataclass(frozen=True)
 class Errors:
-    """The errors of an oracle. Without errors, all are zero; by default, each pair still has its own unit.
+    """The errors of an oracle's answers. By default there are none, but each pair has a unit of its own (`scale`).
 
     - `noise`: the relative error of points. A part of it is smooth over the picture, as a network's is. It also tilts
       the second camera, by half as many radians on each axis (standard deviation).

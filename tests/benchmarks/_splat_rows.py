@@ -24,7 +24,7 @@ from threer_blender.pipelines import dense_points
 from threer_blender.runtime.report import MessageReport
 
 LONG_SIDE = instantsplat.QUALITIES["draft"].long_side
-SOLVED = instantsplat.START_OPTIONS["colmap"]["draft"]
+SOLVED = instantsplat.START_OPTIONS["colmap"]["draft"]  # options of the engine that solves the cameras
 PICTURE_SCALE = 3  # how much larger than the splats' own size pictures are written
 
 
@@ -50,7 +50,10 @@ class Row:
         self._held_out = [self._all[i] for i in held_out]
 
     def solve(self, together: bool) -> Reconstruction:
-        """Cameras and pointmaps of the training photos; `together`: cameras from all photos, depth from these alone."""
+        """Cameras and pointmaps of the training photos.
+
+        Where `together`, all photos determine the cameras, and the training photos alone the depth.
+        """
         if together:
             return self._with_depth(self._engine(self._all, points=False))
         return self._engine(self._training, points=True)
@@ -131,7 +134,7 @@ class Row:
         return replace(result.cameras[0], photo=photo, world_from_camera=pose_here)
 
     def turned(self, solved: Reconstruction, degrees: float) -> Reconstruction:
-        """Each camera turned about an axis of its own; what the photos saw stays."""
+        """The result with each camera rotated about an axis of its own. All else stays, pointmaps, too."""
         random, cameras = np.random.default_rng(0), []
         for camera in solved.cameras:
             axis = random.normal(size=3)

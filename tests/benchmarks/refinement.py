@@ -3,10 +3,10 @@
     nox -s benchmarks -- refinement        or: python -m tests.benchmarks.refinement SET ...
 
 Every camera is turned by 1 to 2 degrees, its focal length is off by 3 % (standard deviation), the steps between cameras
-drift by 2 %, principal point and distortion are forgotten. The references have errors of their own: in brackets is how
-far pycolmap's bundle adjustment moves when it starts at the reference, on the same tracks and solving for the same of
-the lens. Nobody who believes the photos can be expected to be nearer to it than that. The photos of `sample` are
-rendered, its cameras exact.
+drift by 2 %, principal point and distortion are forgotten. The references have errors of their own: the numbers in
+brackets say how far pycolmap's bundle adjustment moves away from the reference when it starts there, with the same
+tracks and the same unknowns of the lenses. Refinement cannot be expected to come closer to the reference than that. The
+photos of `sample` are rendered, its cameras exact.
 """
 
 import argparse
@@ -101,7 +101,8 @@ def errors(estimated: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float,
 def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: AdjustmentSettings) -> list[Camera]:
     """The cameras after pycolmap's bundle adjustment of poses, points (P, 3) and what `settings` ask of the lenses.
 
-    Lenses have one focal length, and the distortion that is asked for: a set has five photos or more.
+    The lenses are SIMPLE_RADIAL or RADIAL, with one focal length: the settings ask for one of the two where a set has
+    five photos or more, as all have here.
     """
     model = pycolmap.Reconstruction()
     lens_model, terms = settings.unknowns.distortion, lens.MODELS[settings.unknowns.distortion]

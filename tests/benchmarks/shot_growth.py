@@ -1,4 +1,4 @@
-"""Does a long shot cost more a frame? CPU-seconds and memory, of everything and of camera tracking's solver alone.
+"""Does each frame of a longer shot cost more? CPU-time and memory, of everything and of camera tracking's solver alone.
 
     nox -s benchmarks -- shot_growth
     python -m tests.benchmarks.shot_growth [--only plate] FRAMES …
@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.benchmarks import _long_plate
 from tests.benchmarks._measure import machine, measured, table
 
+# Both run after the preamble of `_measure.measured`, which imports sys, json and time and defines `end`.
 PLATE = """
 import numpy as np
 from pathlib import Path

@@ -123,7 +123,7 @@ def choose(folder: Path) -> None:
 
 
 def start(work: Any, folder: Path) -> Any:
-    """Chooses the photos in `folder`, and starts the task that a click on Reconstruct does in a window. Returns it."""
+    """Chooses the photos in `folder`, and starts the same task as a click on Reconstruct in a window. Returns it."""
     choose(folder)
     operators, properties = part("ui.operators"), part("ui.properties")
     assert operators.THREER_OT_reconstruct.poll(bpy.context)

@@ -20,6 +20,7 @@ from threer_blender.pictures import photos
 from threer_blender.pipelines import pair_solution
 from threer_blender.runtime.report import MessageReport
 
+# Two cameras that look at the middle of the room, from directions 50 degrees apart.
 FAR_VIEWS = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4, -0.1, 1.0), (0, 0.7, 0))]
 
 
@@ -44,7 +45,7 @@ def run(
     photos: list[Photo],
     answer: Callable[[int, int], PairPrediction],
 ) -> Reconstruction:
-    """The engine's result where `answer` stands for its network."""
+    """The engine's result where `answer` stands for its network. A single photo is paired with itself."""
 
     def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: MessageReport) -> Any:
         return (answer(i, j) for i, j in pair_solution.both_orders(pairs(None)) or [(0, 0)])
@@ -56,7 +57,10 @@ def run(
 def run_mast3r(
     monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answers: oracle.Oracle, **options: str
 ) -> Reconstruction:
-    """MASt3R's result where an oracle answers for its network: predictions and matches of each pair in both orders."""
+    """MASt3R's result where an oracle answers for its network: predictions and matches of each pair in both orders.
+
+    A single photo is paired with itself.
+    """
 
     def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: MessageReport) -> Iterator[Any]:
         for pair in pair_solution.both_orders(pairs(None)) or [(0, 0)]:

@@ -201,7 +201,7 @@ def vggt_omega_stand_in(known: World) -> StandIn:
 
 
 def fast3r_stand_in(known: World) -> StandIn:
-    """Each photo's local pointmap has a unit of its own. The shared pointmaps are coarser, and wrong in a corner."""
+    """Each photo's local pointmap has a unit of its own. The shared pointmaps are noisy, and wrong in a corner."""
 
     def answer(images: list[torch.Tensor]) -> list[fast3r.Prediction]:
         views = [known.views_of((image[None] + 1) / 2)[0] for image in images]
@@ -296,7 +296,7 @@ class CUT3RStandIn(StandIn):
 
 
 class MUSt3RStandIn(StandIn):
-    """MUSt3R's answers. Its memory's labels count the frames."""
+    """MUSt3R's answers. Its memory's labels count the frames; `stored` holds that number before each call."""
 
     def __init__(self, known: World) -> None:
         super().__init__(lambda _images: None)

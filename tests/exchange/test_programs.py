@@ -87,7 +87,7 @@ def test_nuke_script(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
             rotation = example.about("y", y) @ example.about("x", x) @ example.about("z", z)
             (width,) = at(values["haperture"], 0)
             focal = at(values["focal"], index)[0] / width
-            window = -at(values["win_translate"], index) / 2  # the window moves, the picture the other way
+            window = -at(values["win_translate"], index) / 2  # in half widths; the picture moves the other way
             example.assert_same_camera(camera, at(values["translate"], index), rotation, focal, (window[0], window[1]))
     assert re.search(r"x1001 \S+ x1002 \S+ x1003 \S+ x1004 ", nodes[0])
 

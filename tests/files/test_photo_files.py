@@ -72,6 +72,7 @@ def test_a_folder_without_photos_names_what_it_holds(tmp_path: Path) -> None:
 
 
 def a_result(folder: Path, beside: tuple[str, ...] = ()) -> None:
+    """Writes a result with its manifest, which also lists the files `beside` the folder as the result's."""
     put(folder, "scene.json", "arrays.safetensors", "plates/0000_a.jpg")
     entries = {name: removal.entry_of(folder.parent / name) for name in beside}
     files = {

@@ -47,7 +47,7 @@ def test_several_frames_are_one_shot_and_a_folder_has_its_shots(tmp_path: Path) 
 
 
 def test_photos_stay_photos(tmp_path: Path) -> None:
-    """Photos that a camera numbered, chosen by file or by folder. Two numbered pictures are no shot either."""
+    """Photos that a camera numbered, chosen by file or by folder. Two numbered JPEGs are no shot either."""
     names = [f"IMG_{number}.jpg" for number in range(2041, 2052)]
     files(tmp_path / "camera", names)
     assert len(photo_files.find([tmp_path / "camera"]).files) == 11

@@ -1,8 +1,8 @@
 """Damaged inputs for as long as one likes: `python -m tests.fuzz.run [KIND …] [--inputs N] [--seconds S] [--first S]`.
 
-Prints a row a kind: how many were tried, read and refused, and how many ended in another exception (or a crash), took
-over 600 MB or over 10 seconds of the processor. Bad inputs are listed with their seeds; `--inputs 1 --first S` repeats
-one of them.
+Prints a row for each kind: how many were tried, read and refused, and how many ended in another exception (or a crash),
+took over 600 MB or over 10 seconds of the processor. Bad inputs are listed with their seeds; `--inputs 1 --first S`
+repeats one of them.
 """
 
 import argparse
@@ -57,7 +57,10 @@ def tried(name: str, first: int, count: int, seconds: float) -> Counter[str]:
 
 
 def _one_process(name: str, seed: int, last: int, end: float, counts: Counter[str]) -> int:
-    """Counts what one process does until it ends or must be ended. Returns the next seed."""
+    """Counts what one process does with the seeds from `seed` to `last` - 1, until it ends or must be ended.
+
+    Returns the next seed.
+    """
     command = [sys.executable, "-m", "tests.fuzz.worker", name, str(seed), str(last)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=_root())
     lines: queue.Queue[str] = queue.Queue()

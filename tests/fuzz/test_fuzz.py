@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz import inputs, kinds, mutations, run
 
-BUDGET = 60  # inputs a kind
+BUDGET = 60  # inputs of each kind
 
 damage = st.lists(
     st.builds(
@@ -29,7 +29,7 @@ def test_a_damaged_input_is_read_or_refused(name: str, tmp_path_factory: pytest.
     examples = kind.examples()
     parts = [(index, part) for index, named in enumerate(examples) for part in named]
     if kind.packed:
-        parts += [(index, "") for index in range(len(examples))]
+        parts += [(index, "") for index in range(len(examples))]  # "": the whole file that is written
 
     @settings(max_examples=BUDGET, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
     @given(st.sampled_from(parts), damage)

@@ -87,7 +87,7 @@ def seven_scenes(folder: Path) -> Path:
 
 
 def kitti(folder: Path) -> Path:
-    """Camera 2 stands 0.06 m beside camera 0, whose poses the file has."""
+    """VIEWS are camera 2's (`second`). It stands 0.06 m beside camera 0 (`first`), whose poses the file has."""
     sequence = folder / "sequences" / "07"
     (sequence / "image_2").mkdir(parents=True)
     (folder / "poses").mkdir()

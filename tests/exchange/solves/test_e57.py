@@ -39,7 +39,7 @@ def test_more_points_than_the_file_holds(tmp_path: Path) -> None:
 
 def test_pages_of_no_size(tmp_path: Path) -> None:
     data = bytearray(SCANS.read_bytes())
-    struct.pack_into("<Q", data, 40, 4)
+    struct.pack_into("<Q", data, 40, 4)  # the size of a page: its checksum alone takes 4 bytes
     (tmp_path / "x.e57").write_bytes(data)
     with pytest.raises(UserError, match="damaged"):
         reading.read(tmp_path / "x.e57")

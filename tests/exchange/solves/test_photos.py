@@ -79,8 +79,8 @@ LEADING_OUT = [
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     """Neither to another folder nor to another computer; a photo of that name in the solve's folder is its photo.
 
-    `locate` takes "C:a.jpg" for the name of one file, not for a.jpg on drive C. The second half of the test asks for
-    a.jpg in its place.
+    To `locate`, "C:a.jpg" is the whole name of a file, not a.jpg on drive C. So the second half of the test, which
+    writes a file a.jpg, asks for "a.jpg" in that case.
     """
     elsewhere, solve = tmp_path / "server" / "a.jpg", tmp_path / "solve"
     touch(elsewhere)

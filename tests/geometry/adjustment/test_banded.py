@@ -10,7 +10,7 @@ def test_steps_are_those_of_the_dense_equations() -> None:
     random = np.random.default_rng(0)
     frames, width, lens, damping = 40, 4, 2, 1e-3
     spans = [(begin, begin + int(random.integers(2, 12))) for begin in range(0, 34, 2)]
-    # The frames that observe each point: a span without its first frame or, if it has four or more, its second.
+    # The frames that observe each point: a span of frames without one, the second of four or more, the first of fewer.
     observing = [np.delete(np.arange(a, min(b, frames)), 0 if b - a < 4 else 1) for a, b in spans]
     camera, counts = np.concatenate(observing), [len(each) for each in observing]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

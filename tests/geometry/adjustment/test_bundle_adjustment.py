@@ -85,6 +85,7 @@ def rotation_errors(cameras: Sequence[Camera], truth: Sequence[Camera]) -> Float
     actual, true = (np.array([camera.world_from_camera[:3, :3] for camera in side]) for side in (cameras, truth))
     between = [r[first].transpose(0, 2, 1) @ r[second] for r in (actual, true)]
     difference = between[0] @ between[1].transpose(0, 2, 1)
+    # The sine and the cosine of each angle, from the antisymmetric part of the rotation and from its trace.
     skew = np.linalg.norm(difference - difference.transpose(0, 2, 1), axis=(1, 2)) / np.sqrt(8)
     return np.degrees(np.arctan2(skew, (np.trace(difference, axis1=1, axis2=2) - 1) / 2))
 
@@ -165,7 +166,7 @@ def test_wrong_observations_are_dropped_and_their_camera_is_not_believed() -> No
 
 
 def test_a_thing_that_stands_twice_is_not_taken_for_one() -> None:
-    """The last two photos show the twin of what the others show, by a third of their matches."""
+    """In the last two photos, a third of the matches are on a twin of the thing that the other photos show."""
     truth = arc(10)
     tracks = without_depth(observe(truth, POINTS))
     twins = (triangulate(truth, tracks) + (0.5, 0.2, 0.1))[tracks.point]

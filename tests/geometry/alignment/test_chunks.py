@@ -120,7 +120,7 @@ def test_four_hundred_frames_come_out_as_one(tmp_path: Path) -> None:
     assert len(views) == 400
     error = capture.errors(views)
     assert np.sqrt((error**2).mean()) < 0.08  # of a way of 27 around a room of 10
-    # No seam shows: from frame to frame the camera moves as it did, and the room is as deep as it was, all along.
+    # No seam shows: steps from frame to frame and depths have the same scale, compared with the truth, all along.
     places = np.stack([view.world_from_camera[:3, 3] for view in views])
     truth = np.stack([view.world_from_camera[:3, 3] for view in capture.truth])
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1) / np.linalg.norm(np.diff(truth, axis=0), axis=1)
@@ -150,6 +150,7 @@ def test_a_false_loop_is_not_believed() -> None:
     false = chunks.ChunkEdge(0, 4, Similarity(2.0, np.diag([1.0, -1.0, -1.0]), np.array([9.0, 0.0, 0.0])), loop=True)
     assert np.linalg.norm(chunks.adjusted(5, [*steps, false])[4].translation - (4, 0, 0)) < 0.1
     true = chunks.ChunkEdge(0, 4, Similarity(1.0, np.eye(3), np.array([4.2, 0.0, 0.0])), loop=True)
+    # The loop is 0.2 longer than the steps. Each of the five edges takes a fifth of that; four lead to the last chunk.
     assert chunks.adjusted(5, [*steps, true])[4].translation[0] == pytest.approx(4.16, abs=0.05)
 
 
@@ -177,6 +178,7 @@ class Jumbled(Capture):
         return [predictions[index] for index in taken]
 
     def in_this_order(self, solution: chunks.ChunkedViews) -> list[ViewPrediction]:
+        """The predictions in the order of `truth`, where the solution is in that of `order`."""
         return [solution[index] for index in np.argsort(self.order)]
 
 

@@ -167,7 +167,7 @@ def test_pixels_have_their_centres_at_a_half(tmp_path: Path) -> None:
 def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
     """SIFT's features come first, learned ones after them, in pixels of SIFT's copies; matches of both agree.
 
-    Learned matches are of photo 0, which is unregistered, and of photo 1, which it matches.
+    Only pairs with photo 0, which is unregistered, and with photo 1, which photo 0 matches, have learned matches.
     """
     photos = [*wide.photos, *read(SAMPLE / "photos" / "IMG_2050.jpg")]
     sift = features.extract_and_match(
@@ -315,4 +315,4 @@ def test_no_learned_feature_lies_under_a_mask(tmp_path: Path, wide: Matched) -> 
             columns = database.read_keypoints(index + 1)[:, 0]
             assert columns.min() >= masked.sizes[index, 0] // 2
             right = before.read_keypoints(index + 1)[:, 0] > masked.sizes[index, 0] // 2
-            assert len(columns) > right.sum()  # what a mask leaves gets the features that it takes
+            assert len(columns) > right.sum()  # the number stays: more are detected in the rest

@@ -57,6 +57,7 @@ def test_pinholes_are_closed_and_holes_stay(mesh: Mesh) -> None:
     def borders(faces: np.ndarray) -> int:  # type: ignore[type-arg]
         return int((neighbours(faces) < 0).sum())
 
+    # The distance of each face from the top of the ball, where a hole is made.
     top = np.linalg.norm(mesh.vertices[mesh.faces].mean(axis=1) - (0, -1.4, 0), axis=1)
     pierced = Mesh(mesh.vertices, mesh.faces[(mesh.faces != mesh.faces[top.argmin(), 0]).all(axis=1)])
     assert borders(pierced.faces) > borders(mesh.faces)

@@ -31,7 +31,7 @@ def is_ball(points: Array) -> Array:
 
 
 def picture(cam: Camera, gain: float = 1.0) -> Picture:
-    """A photo of a red ball on a green floor, with an exposure."""
+    """A photo of a red ball on a green floor, with an exposure. It stands for its blurred copy, too."""
     depth, _, points = trace(cam, pixel_centres(cam.width, cam.height))
     with np.errstate(invalid="ignore"):
         image = np.where(is_ball(points)[..., None], RED, GREEN) * gain
@@ -41,6 +41,7 @@ def picture(cam: Camera, gain: float = 1.0) -> Picture:
 
 
 def weights(mesh: Mesh, cam: Camera, of: Texels) -> Array:
+    """(N,) how well a camera's photo shows each texel. Photos usually have 50 pixels per world unit."""
     taken = picture(cam)
     return texture.weights_in(taken.view, taken.usable, texture.depth_of(mesh, taken.view), of, 50.0)
 

@@ -18,6 +18,7 @@ def test_depth_is_the_worlds(lens: Distortion) -> None:
     error = off(view.points())
     assert np.quantile(error, 0.9) < 0.004
     assert error.max() < 0.1  # where neighbouring pixels are on ball and floor
+    # The least cosine between ray and normal is 0.2, and a ray with z = 1 is at most 1.5 long.
     assert ((view.facing > 0.19) & (view.facing <= 1.5)).all()
 
 

@@ -70,7 +70,7 @@ def test_automatic_joins_all_photos_with_few_pairs(count: int, ordered: bool, kn
     if count <= scene_graph.FEW:
         assert pairs == scene_graph.complete(count)
     else:
-        assert len(pairs) <= 45 + 12 * count
+        assert len(pairs) <= 45 + 12 * count  # 45 are those of ten anchors
     if ordered:
         assert {(i, i + step) for step in (1, 2, 3, 4, 8, 16) for i in range(count - step)} <= set(pairs)
 
