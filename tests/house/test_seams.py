@@ -37,7 +37,7 @@ def belongs(node: ast.expr, names: set[str]) -> bool:
 
 
 def private_names(text: str, folder: str = "") -> Iterator[str]:
-    """The private names of others that a file of `folder` (as in "tests.benchmarks") uses, but for its neighbours."""
+    """The private names of others that a file uses, but for modules of its own `folder` ("tests.benchmarks")."""
     tree = ast.parse(text)
     pairs = list(imported(tree))
     for dotted, _ in pairs:

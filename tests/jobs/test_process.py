@@ -23,6 +23,7 @@ INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_w
 
 
 def start(tmp_path: Path, **options: object) -> Job:
+    """A job of the fake worker, whose docstring lists the `options`."""
     output = tmp_path / "out" / "result"
     options |= {"staging": str(Staging(output, "a run").path), "marker": removal.TEXT}
     return Job(ReconstructionRequest([], "fake", str(output), options, run="a run"), INTERPRETER, tmp_path / "home")

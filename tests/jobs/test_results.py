@@ -46,6 +46,7 @@ def test_finished_results_wait_until_forgotten(tmp_path: Path, photos: list[str]
 
 
 def test_a_result_that_will_never_come_leaves_no_folder(tmp_path: Path, photos: list[str]) -> None:
+    """The folder of all results goes with the last of them, and stays as long as there is another one."""
     first, second = (results.new_folder(photos, "", tmp_path / "home") for _ in range(2))
     finish(first)
     results.forget(second, tmp_path / "home")

@@ -86,7 +86,8 @@ def test_known_values_of_models_that_undistort() -> None:
         -(0.8 * 1.15 + 0.02 * (1 + 2 * 0.64) + 2 * 0.01 * 0.6 * 0.8),
     ]
     assert lens.undistort(radial, point) == pytest.approx(expected)
-    stretched = Distortion("TDE_RADIAL_4", (1.0, *(0.0,) * 6, 90.0, 0.21))  # stretched by 1.1 along y, shrunk along x
+    # At 90 degrees, 0.21 stretches by √(1 + 0.21) = 1.1 along y, and shrinks as much along x.
+    stretched = Distortion("TDE_RADIAL_4", (1.0, *(0.0,) * 6, 90.0, 0.21))
     assert lens.undistort(stretched, point) == pytest.approx([0.6 / 1.1, -0.8 * 1.1])
     # r² cos 2φ = 0.36 - 0.64 and r⁴ cos 4φ = 2 · 0.28² - 1. The lens halves x, as pixels are squeezed by 2.
     terms = (0.1, 0.2, 0.3, 0.4, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06)

@@ -61,7 +61,7 @@ def save_sample(path: Path, outputs: dict[str, Array], facts: dict[str, Any], si
     fewer."""
     random = np.random.default_rng(0)
     sizes = sorted(output.size for output in outputs.values())
-    share, left = 0, size // 8
+    share, left = 0, size // 8  # a value and its index have 4 bytes each
     for done, values in enumerate(sizes):
         share = left // (len(sizes) - done)
         left -= min(share, values)
@@ -79,7 +79,7 @@ def save_sample(path: Path, outputs: dict[str, Array], facts: dict[str, Any], si
 
 
 def write_layout(path: Path, layout: dict[str, Any]) -> None:
-    """Tensors of one shape whose names differ in the first number between dots alone become one line."""
+    """Writes one line for all tensors of one shape whose names differ only in the first number between dots."""
     families: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     rows = {}
     for name, shape in layout.items():

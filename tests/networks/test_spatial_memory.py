@@ -8,6 +8,7 @@ import torch
 from threer_blender.networks.spatial_memory import MemorySettings, Reader, SpatialMemory, empty
 
 PATCHES, WIDTH = 4, 16
+# A frame's tokens are too young to be pruned until three more frames are stored.
 SETTINGS = MemorySettings(working_frames=2, most_tokens=24, young=3)
 
 

@@ -106,6 +106,7 @@ def test_a_crop_keeps_the_focal_length_of_the_whole_picture(
 def test_the_sensor_of_a_named_camera_gives_the_focal_length() -> None:
     tags = exif.lens_tags({0x010F: "FUJIFILM", 0x0110: "X-T4\0", 0x920A: 23.5})
     assert tags.camera == "FUJIFILM X-T4"
+    # The lens of 23.5 mm is as long as the sensor of an X-T4 is wide, so the focal length is the picture's width.
     assert exif.focal_for_sensor(23.5, tags, 600, 400) == pytest.approx(600)
     assert exif.lens_tags({0x010F: "Canon", 0x0110: "Canon EOS 80D"}).camera == "Canon EOS 80D"
     assert exif.focal_for_sensor(23.5, exif.lens_tags({}), 600, 400) is None

@@ -233,7 +233,7 @@ def test_a_worker_that_dies_in_the_middle_of_the_file(folder: Path) -> None:
     assert done.returncode == -signal.SIGXFSZ
     (staging,) = folder.glob(".*")  # nobody was there to remove it
     assert (staging / "new").stat().st_size == 20_000
-    os.utime(staging, (time.time() - 3600,) * 2)
+    os.utime(staging, (time.time() - 3600,) * 2)  # a new one would be left alone, as its run may go on
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path != staging} == before
     assert_whole(folder)
 

@@ -64,6 +64,7 @@ def test_time_left_is_that_of_the_corrected_plan() -> None:
 
 
 def test_time_left_counts_down_while_nothing_is_heard() -> None:
+    """A quarter is done after 4 s, so 16 s are expected in all; at 17 s those are over. Half is done after 20 s."""
     clock, sent = Clock(), list[Message]()
     report = MessageReport(sent.append, clock=clock)
     report.plan([A.weighing(1)])

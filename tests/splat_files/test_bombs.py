@@ -96,8 +96,9 @@ def test_counts_and_compression(tmp_path: Path, name: Any) -> None:
 
 def test_one_section_is_not_read_many_times(tmp_path: Path) -> None:
     """Thousands of sections all name the same splats, as none has any bytes of its own."""
-    row = 4 + 3 * 4 * 2 + 16 + 4
+    row = 4 + 3 * 4 * 2 + 16 + 4  # bytes: 4 to spare, then place and size, rotation, and colour
     count = 20_000
+    # Each section has `count` splats and room for none, so the next one begins where it does.
     section = struct.pack("<IIIIfHxxI4xIIH", count, 0, 0, 0, 1.0, 12, 0, 0, 0, 0).ljust(1024, b"\0")
     head = struct.pack("<BBxxIIIIH", 0, 1, 2000, 2000, count, count, 0).ljust(4096, b"\0")
     (tmp_path / "a.ksplat").write_bytes(head + section * 2000 + bytes(row * count))

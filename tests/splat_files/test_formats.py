@@ -38,8 +38,8 @@ def test_spz_keeps_what_its_bytes_can(tmp_path: Path, degree: int) -> None:
     assert np.abs(np.log(actual.scales / gaussians.scales)).max() <= 1 / 32 + 1e-5
     assert np.abs(actual.opacities - gaussians.opacities).max() <= 0.5 / 255 + 1e-6
     assert np.abs((actual.rotations * gaussians.rotations).sum(1)).min() > 1 - 1e-5
-    # By degree, the steps between stored values, times 128: a byte of a colour is 1 / 255 / 0.15, and the harmonics
-    # have 5 bits in degree 1 and 4 above.
+    # The steps between stored values, in units of 1 / 128. Degree 0 is a colour with steps of 1 / 255 / 0.15. Harmonics
+    # are bytes of 128 to a unit, of which degree 1 keeps the upper 5 bits and the degrees above it the upper 4.
     steps = np.concatenate([np.full(2 * d + 1, (128 / 255 / 0.15, 8, 16, 16)[d]) for d in range(degree + 1)])
     expected = np.concatenate([gaussians.sh[:, :1], gaussians.sh[:, 1:].clip(-1, 1)], axis=1)
     error = np.abs(actual.sh - expected).max(axis=(0, 2))

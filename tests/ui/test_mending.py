@@ -144,7 +144,7 @@ def test_a_mask_drawn_in_blender_becomes_the_engines_mask(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("addon")
 def test_masks_of_one_name_over_two_clips_stand_beside_each_other(tmp_path: Path) -> None:
-    """In a file that is not saved, and in one that is; there, the same mask over the same clip is written anew."""
+    """Each file has a folder for each clip. In a saved file, the same mask over the same clip goes there again."""
     mask, clips, folders = bpy.data.masks.new("Mask"), [], []
     mask.layers.new().splines.new().points.add(3)
     for name in ("a.1001.png", "b.1001.png"):

@@ -76,7 +76,7 @@ def solved(folder: Path) -> Reconstruction:
         camera = Camera(path.name, width, height, fx, fy, cx, cy, pose, lens)
         cameras.append(camera)
         with Image.open(FOLDER / entry["depth"]) as image:
-            depth = np.asarray(image, np.float64)[::STEP, ::STEP] * 0.0005
+            depth = np.asarray(image, np.float64)[::STEP, ::STEP] * 0.0005  # m: the numbers are half millimetres
         with Image.open(path) as image:
             picture = np.asarray(image.convert("RGB").resize((width, height)))
         rows, columns = np.nonzero(depth > 0)

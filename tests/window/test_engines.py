@@ -1,6 +1,6 @@
 """Whoever wants more than the first engine, in a real window: splats, the engines' list, what they need, their terms.
 
-No weights are fetched and no engine but a stand-in runs; what is clicked is the panel, and it is looked at.
+No weights are fetched, and no engine but a stand-in runs. The test clicks on the panel and keeps pictures of it.
 """
 
 import json

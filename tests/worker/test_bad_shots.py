@@ -50,6 +50,7 @@ def solved(plate: Path, output: Path, **options: Any) -> tuple[Reconstruction, l
 
 
 def test_black_and_white_frames_have_no_camera_and_part_nothing(frames: list[Array], tmp_path: Path) -> None:
+    """The frames before and after them stay one shot."""
     faulty = list(frames)
     for index, grey in ((8, 0), (9, 0), (15, 255)):
         faulty[index] = np.full_like(frames[0], grey)

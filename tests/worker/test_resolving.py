@@ -128,6 +128,7 @@ def test_another_shot_of_the_place_stays(clean: tuple[synthetic_shots.SyntheticS
 
 
 def test_a_turning_camera_keeps_its_world_and_renews_its_points(tmp_path: Path) -> None:
+    """The shot's own cameras are those of the result (`alone`). Its points lie on a dome, 5 units around the camera."""
     shot = synthetic_shots.shot(synthetic_shots.turning(FRAMES), numbers=np.arange(FIRST, FIRST + FRAMES))
     before = result_of(shot, write_plate(tmp_path / "frames"), alone=True)
     assert before.shots[0].tracks is not None

@@ -53,6 +53,7 @@ def test_a_wrong_focal_length_that_is_held_is_said(poses: Any, solve: Any) -> No
 
 
 def test_a_known_distortion_is_where_solving_starts() -> None:
+    """`start.start` are the lens' unknowns before the solve, focal length first. A `spread` of 0 holds an unknown."""
     start: ShotLens = known_lens.first_lens((640, 360), KnownLens(500.0, None, Distortion("SIMPLE_RADIAL", (-0.1,))))
     assert start.distortion(start.start) == Distortion("RADIAL", (-0.1, 0.0))
     assert (start.spread > 0).all()

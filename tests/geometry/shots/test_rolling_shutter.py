@@ -10,7 +10,7 @@ from threer_blender.geometry.shots import moving, rolling_shutter, solver
 from . import synthetic_shots
 from .test_solver import keys, rotation_errors
 
-FRAMES, READ_OUT = 24, 0.5
+FRAMES, READ_OUT = 24, 0.5  # the read-out of all rows takes half of the time from frame to frame
 
 
 def shaking(time: float) -> Any:
@@ -22,6 +22,7 @@ def shaking(time: float) -> Any:
 
 @pytest.fixture(scope="module")
 def rolled() -> synthetic_shots.SyntheticShot:
+    """The shaking camera, read row by row. `row` is -0.5 at the top and 0.5 at the bottom; the middle is in time."""
     return synthetic_shots.shot(
         [shaking(index) for index in range(FRAMES)],
         points=250,

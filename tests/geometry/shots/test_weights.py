@@ -24,7 +24,7 @@ def test_a_weight_of_two_is_the_track_twice() -> None:
         np.concatenate([tracks.point, tracks.point[heavy] + count]),
         np.concatenate([tracks.camera, tracks.camera[heavy]]),
         np.concatenate([tracks.pixels, tracks.pixels[heavy]]),
-        np.full(len(tracks.point) + int(heavy.sum()), np.nan),
+        np.full(len(tracks.point) + int(heavy.sum()), np.nan),  # depths, of which none is known
     )
     weighed = replace(tracks, weight=np.where(heavy, 2.0, 1.0))
     random = np.random.default_rng(0)

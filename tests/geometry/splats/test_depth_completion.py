@@ -26,7 +26,10 @@ def test_what_is_known_beyond_an_edge_in_the_photo_hardly_counts() -> None:
 
 
 def test_where_nothing_is_known_near_by_things_are_far() -> None:
-    """On the left is a near thing, with something far in its corner. The right has another colour; nothing is known."""
+    """On the left is a near thing, with something far in its corner. On the right, of another colour, nothing is known.
+
+    So the right counts as far.
+    """
     near = np.arange(80) < 30
     inverse, weights = np.where(near, 1.0, 0.0) * np.ones((60, 1)), np.where(near, 1.0, 0.0) * np.ones((60, 1))
     inverse[:3, :10] = 0.2

@@ -6,6 +6,8 @@ from threer_blender.geometry.stereo import consistency
 from threer_blender.geometry.stereo.patchmatch import Sources
 from threer_blender.model.arrays import Array
 
+# The other view is one unit to the right, and the focal length is 50. A pixel p with an inverse depth rho goes to
+# A p + rho b there; the nine numbers of A come first. So the pixel moves by 50 rho to the left, and back.
 FORWARD = np.array([[1.0, 0, 0, 0, 1, 0, 0, 0, 1, -50, 0, 0]])
 BACKWARD = np.array([[1.0, 0, 0, 0, 1, 0, 0, 0, 1, 50, 0, 0]])
 
