@@ -20,6 +20,7 @@ def solve_turning(shot: synthetic_shots.SyntheticShot, known: KnownLens) -> Any:
 
 
 def solve_moving(shot: synthetic_shots.SyntheticShot, known: KnownLens) -> Any:
+    """The solution from the true cameras of every fifth frame. No sentence (`""`) comes before its reason."""
     keys = {number: camera for number, camera in shot.cameras.items() if number % 5 == 1}
     return solver.solve_moving(shot.tracks, keys, "", known=known)
 
