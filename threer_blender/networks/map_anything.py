@@ -2,8 +2,8 @@
 
 Keetha et al., "MapAnything: Universal Feed-Forward Metric 3D Reconstruction" (2025), version 1.1. It has the first 24
 blocks of a DINOv2 ViT-g, and 16 more blocks whose tokens attend to all views and to their own view in turn, with one
-token for the unit. Heads are DUSt3R's dense head, an MLP for the unit, and a small convolutional head for poses. The
-branches that take known lenses, poses and depths are not used here.
+token for the scale. Heads are DUSt3R's dense head, a small convolutional head for poses, and an MLP for the scale: the
+metres of the unit in which the others predict. The branches that take known lenses, poses and depths are not used here.
 """
 
 from __future__ import annotations

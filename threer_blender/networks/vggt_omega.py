@@ -103,6 +103,7 @@ class Aggregator(nn.Module):
         """
         special = self.config.special
         patches = self.patch_embed(normalised(images))
+        # The tokens before the patches. The parameters hold one set for the first view, and one for all others.
         first = torch.cat([self.camera_token, self.register_token], dim=2)[0]
         first = torch.cat([first[:1], first[1:].expand(len(images) - 1, -1, -1)])
         tokens = torch.cat([first.to(patches.dtype), patches], dim=1)

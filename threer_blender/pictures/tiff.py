@@ -80,7 +80,7 @@ def holds_light(tags: Entries) -> bool:
 
 
 def pixels(tags: Entries, data: bytes) -> Image.Image:
-    """The picture in 8 bits: grey, RGB or CMYK, with transparent pixels on black. `tags` are those of `data`.
+    """The picture in 8 bits: grey and RGB with transparent pixels on black, CMYK on white. `tags` are those of `data`.
 
     Raises ValueError, OSError, or Pillow's errors.
     """

@@ -88,7 +88,7 @@ def is_key(view: ViewPrediction, key: ViewPrediction) -> bool:
 
 
 def overlap(view: ViewPrediction, other: ViewPrediction) -> float:
-    """The share of a view's points that the `other` view in the same frame shows, too."""
+    """The share of a view's points that the `other` view, in the same world, shows, too."""
     rows, columns = (at.ravel() for at in np.mgrid[: view.depth.shape[0] : KEY_STEP, : view.depth.shape[1] : KEY_STEP])
     usable = (view.confidence > 0) & (view.depth > 0)
     chosen = usable[rows, columns]

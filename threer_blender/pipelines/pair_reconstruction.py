@@ -60,6 +60,7 @@ def reconstruct(
     excluded = masks.excluder(options)
     prepared = [inputs.dust3r(photo, network.side).masked(photo, excluded) for photo in photos]
     choose = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
+    # The network predicts both orders of each pair; for a single photo, that photo with itself.
     plan = [*pairwise.plan(len(photos), 2 * len(choose()) or 1), *pair_solution.plan(len(photos))]
     report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +72,7 @@ def reconstruct(
         solution = pair_solution.solve(store, photos, prepared, network.trusted, report, align)
         watch.lap("alignment")
     views = earlier.views_with(solution.views, prepared)
-    if network.metric and not earlier.solved:
+    if network.metric and not earlier.solved:  # the views come in another unit: one metre is `solution.unit` of it
         views = [assembly.scaled(view, 1 / solution.unit) for view in views]
     elif not earlier.solved:
         views = assembly.at_median_depth(views, solution.trusted)

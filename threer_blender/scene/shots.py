@@ -18,8 +18,8 @@ from ..reports import smoothing
 from . import axes, cameras, identity, layers
 from .changes import Changes
 
-# COLMAP's name of a distortion model -> Blender's model, and Blender's name and sign of each parameter, in COLMAP's
-# order. Both models map normalised coordinates. Blender's y goes up, and its p1 and p2 are swapped.
+# Our name of a distortion model -> Blender's model, and Blender's name and sign of each parameter, in the order of
+# `model.lens_formulas`. Both map normalised coordinates. Blender's y goes up, and its p1 and p2 are swapped.
 LENSES: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
     "SIMPLE_RADIAL": ("POLYNOMIAL", (("k1", 1),)),
     "RADIAL": ("POLYNOMIAL", (("k1", 1), ("k2", 1))),

@@ -222,6 +222,7 @@ def _finest(meta: dict[str, Any]) -> dict[str, list[tuple[int, int | None]]]:
         levels = node.get("lods") or {}
         if levels:
             finest = levels[min(levels, key=int)]
+            # A damaged file's negative number would count from the end, hence abs.
             ranges[meta["filenames"][finest["file"]]].append((abs(finest["offset"]), abs(finest["count"])))
     if meta.get("environment"):
         ranges[meta["environment"]].append((0, None))

@@ -31,6 +31,7 @@ def may_be_the_middle(adjusted: Adjusted, frames: int, freedom: Freedom) -> bool
     shot_lens = replace(adjusted.lens, spread=spread)
     problem = ShotProblem(adjusted.tracks, frames, shot_lens, freedom, noise_of(adjusted))
     off = adjusted.state.lens[LENS_CENTRE] - size / 2
+    # Two covariances: errors independent, or common to a track. The point is elsewhere only where both say so.
     squares = [  # unknowns 1 and 2 are LENS_CENTRE
         float(off @ np.linalg.solve(covariance, off))
         for covariance in covariances(problem, adjusted.state, loss_scale_of(adjusted), (1, 2))

@@ -152,8 +152,8 @@ def _triangulate(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
 
 
 def crossings(point: IntArray, count: int, rays: FloatArray, centres: FloatArray) -> FloatArray:
-    """(count, 3) the points nearest to their rays, in robust least squares of the distances across the rays, each over
-    the point's distance from the ray's centre.
+    """(count, 3) the points nearest to their rays: robust least squares of the distances from the rays, each divided by
+    the point's distance from the camera, which makes it an angle.
 
     Unit `rays` (M, 3) start at `centres` (M, 3); `point` (M,) is the number of the point of each. Parallel rays leave
     their point's distance open: it is put at about FAR.

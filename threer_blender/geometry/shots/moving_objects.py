@@ -58,7 +58,7 @@ def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
 
 def moving_tracks(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[BoolArray, BoolArray]:
     """(P,) bool each: the tracks that no point explains, and those of them that prove that something moves, as they are
-    long and far off. `cameras` are as for `best_points`."""
+    long and have a large error. `cameras` are as for `best_points`."""
     _, error, observations = best_points(tracks, cameras)
     longer = max((max(camera.width, camera.height) for camera in cameras if camera is not None), default=0)
     usual = float(np.quantile(error[observations >= 2], 0.25)) if (observations >= 2).any() else 0.0

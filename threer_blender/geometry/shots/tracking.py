@@ -52,8 +52,8 @@ class ShotTracks:
 
 @dataclass
 class _Points:
-    """N points that are followed: their numbers `ids`, `places` (N, 2) in the last frame, `speed` (N, 2) in pixels per
-    frame, `warps` (N, 2, 2) from the first frame's patch to the last frame's, and their templates, see
+    """N points that are followed: their numbers `ids`, `places` (N, 2) in the last frame, `speed` (N, 2) in pixels,
+    their last motion, `warps` (N, 2, 2) from the first frame's patch to the last frame's, and their templates, see
     `patches.templates`."""
 
     ids: Array
@@ -199,7 +199,7 @@ def _new_points(tracker: _Tracker, picture: Array, points: _Points | None, mask:
 
 def _tracks(records: Iterable[tuple[Array, int, FloatArray]], scale: float) -> Tracks:
     """The records as Tracks in pixels of the frames as filmed, which are `scale` times as large as the followed
-    pictures; without points in fewer than LEAST_FRAMES."""
+    pictures; without points in fewer than LEAST_FRAMES. Their depths are unknown (NaN)."""
 
     def columns() -> Iterator[tuple[Array, Array, FloatArray]]:
         yield np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2))

@@ -89,6 +89,7 @@ class UpdateFormer(nn.Module):
         start = self.input_transform(self.input_norm(states))
         count, views = start.shape[:2]
         tokens = torch.cat([start, self.virual_tracks[0].expand(-1, views, -1)])
+        # The published names of cross blocks begin with the tokens that attend: in "point2virtual", points are changed.
         for block, virtual_block, from_virtual, to_virtual in zip(
             self.time_blocks,
             self.space_virtual_blocks,
@@ -132,7 +133,7 @@ class Tracker(nn.Module):
             pyramid.append(functional.avg_pool2d(pyramid[-1], 2))
         waves = _plane_waves(self.query_ref_token.shape[2], height, width, queries)
         marks = torch.cat([self.query_ref_token[0, :1], self.query_ref_token[0, 1:].expand(count - 1, -1)])
-        # Waves (M, 1, inputs) encode where in the first view a point lies; marks (N, inputs) mark the first view.
+        # The waves at the queries encode where in the first view a point lies; marks (N, inputs) mark the first view.
         context = _sampled(waves, queries[None], "border")[0][:, None] + marks
 
         places = queries.expand(count, -1, -1)
