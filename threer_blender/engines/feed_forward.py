@@ -22,9 +22,10 @@ def declaration(
     id: str, label: str, summary: str, weights: Weights, cost: Cost, *, commercial: bool, metric: bool = False,
     group: str = TOGETHER,
 ) -> Engine:  # fmt: skip
-    """The declaration of an engine that sees many photos, at once or one after the other. `cost` is that of one part.
+    """The declaration of an engine that sees many photos, at once or one after the other.
 
-    Its licence is that of its weights.
+    `cost` is without bounds on the number of photos at once; it gets those of this file. The licence is that of the
+    weights.
     """
     return Engine(
         id,

@@ -117,7 +117,7 @@ def _painted(
         report(EXPOSURE, done, len(cameras))
         small = _picture(camera, photos[camera.photo], SMALL, excluded)
         depth = texture.depth_of(mesh, small.view)
-        # The gains ask only whether a weight is above 0.
+        # The gains ask only whether a weight is above 0, so the last argument, a scale, makes no difference here.
         weights.append(texture.weights_in(small.view, small.usable, depth, few, SMALL / max(small.view.size) / pixel))
         colors.append(texture.colors_in(small.view, small.coarse, few.points))
     gains = texture.gains(np.array(colors), np.array(weights))
@@ -150,7 +150,7 @@ def _picture(camera: Camera, photo: Photo, long_side: int, excluded: Excluded) -
     """
     intrinsics, size = ideal_picture(camera, long_side)
     image = remap.ideal_picture_of(pixels(photo, 2 * long_side), camera, intrinsics, size)
-    white = np.full((size[1], size[0]), True)
+    white = np.full((size[1], size[0]), True)  # the usable pixels: those that are white in the undistorted mask
     out = excluded(photo, (camera.width, camera.height))
     if out is not None or not camera.distortion.is_identity:
         usable = np.full((camera.height, camera.width), 255, np.uint8) if out is None else 255 * (~out).astype(np.uint8)

@@ -62,9 +62,9 @@ def on_ray(perspective: FloatArray, size: tuple[int, int], mouse: Sequence[float
 def visible_points(root: bpy.types.Object) -> FloatArray:
     """(N, 3) float32 in Blender's world: the points, the splats and the vertices of meshes under `root`.
 
-    Hidden objects, masked points, points below the modifier's Confidence Threshold and splats that are hardly opaque
-    are left out; the last two only where that leaves any of the object's points. The cloud counts even where it is
-    hidden: splats may show the same surfaces in its place, and its points are finer.
+    Hidden objects, the ground, masked points, points below the modifier's Confidence Threshold and splats that are
+    hardly opaque are left out; the last two only where that leaves any of the object's points. The cloud counts even
+    where it is hidden: splats may show the same surfaces in its place, and its points are finer.
     """
     parts = [_points_of(child) for child in root.children_recursive if _counts(child)]
     return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)

@@ -100,8 +100,9 @@ def refine(
     """Cameras and points that fit the tracks.
 
     A camera with too few observations that fit stays as it was. The world stays the cameras' own: every connected group
-    of photos is aligned with its old poses, in scale too. `check()` is called between steps and may raise. Raises
-    UserError where some photos have a fisheye lens and others have not.
+    of photos is aligned with its old poses. Its scale is that of the depths that came with the observations, or without
+    any, that of the old poses. `check()` is called between steps and may raise. Raises UserError where some photos have
+    a fisheye lens and others have not.
     """
     settings = settings or AdjustmentSettings()
     offered = np.bincount(tracks.camera, minlength=len(cameras))

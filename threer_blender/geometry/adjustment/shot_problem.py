@@ -215,6 +215,7 @@ class ShotProblem:
         observations = Observations(local, by_ideal, distorted * focals, cameras, points, self._delays)
         world = World(state.rotations, state.centres, state.points, self._basis(state.points), state.speeds)
         width = int(self._free[-1]) + 1
+        # This also multiplies `residuals` by `roots`, in place.
         by_frame, by_point = shot_projection.weighted_derivatives(residuals, roots, observations, world, width)
         by_frame = by_frame[:, :, self._free] * ~self._held[self.tracks.camera, None]
         by_lens *= roots[:, None, None] * ~self._lens_held

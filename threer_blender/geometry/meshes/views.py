@@ -148,7 +148,11 @@ def _facing(z: Float32Array, view: PinholeView) -> Float32Array:
 
 
 def _step(points: FloatArray, z: Float32Array, axis: int) -> tuple[FloatArray, BoolArray]:
-    """(H, W, 3) the difference of the pixels before and after each along an axis, and where they lie on its surface."""
+    """(H, W, 3) the difference of the pixels before and after each along an axis, and (H, W) where it is known.
+
+    Only pixels on the same surface count. Where one of the two is not, the difference is that of the other and the
+    pixel itself; where both are not, it is unknown, and 0.
+    """
     total: FloatArray = np.zeros_like(points)
     there: BoolArray = np.zeros(z.shape, bool)
     ahead: list[Array] = [np.roll(z, -1, axis), np.roll(z, 1, axis)]

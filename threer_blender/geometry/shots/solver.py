@@ -36,7 +36,8 @@ LEAST_FRAMES = 6  # of each part that a cut separates
 BRIDGED = 0.02  # of the usual number of tracks from frame to frame: so few lead over a cut, by chance
 KEYS_SPREAD = 0.3  # standard deviation of the logarithm of a focal length that an engine solved
 # Standard deviations of an engine's cameras where the focal length does not change: rotations in radians, centres in
-# median depths, the logarithm of the focal length, each distortion term.
+# median depths (`moving.start` scales the world so that this depth is 1), the logarithm of the focal length, each
+# distortion term.
 ROTATION_SPREAD, POSITION_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01, 0.02
 FARTHEST = 1e4  # units of the keys' world: the distance of its origin at which points at infinity are put
 

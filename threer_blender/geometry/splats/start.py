@@ -92,6 +92,7 @@ def thinned_map(
 
     margin = round(MARGIN * max(confidence.shape))
     border = ((margin, margin), (margin, margin))
+    # Pixel number `margin`, the first one of the photo itself, has its centre where the first chosen pixel has it.
     thinned = PhotoFromMap(
         full.scale_x * step,
         full.scale_y * step,
@@ -144,8 +145,8 @@ def gaussians(photos: Sequence[ThinnedMap]) -> Start:
             point_depth, depth, confidence = _sampled(other, photo.points)
             gap = point_depth / np.where(depth > 0, depth, np.inf) - 1  # negative in front of the other's surface
             # A trusted surface that several photos show is taken from the first of them. A guess gives way to a point
-            # near it: to a trusted point of any photo, or to a point of an earlier photo. Points of confidence 0, whose
-            # depths are completed and may all be wrong, count in this only for a guess beyond its photo's edges.
+            # near it: to a trusted point of any photo, or to a point of an earlier photo. But to an earlier photo's
+            # points of confidence 0, whose depths may all be wrong, only guesses beyond this photo's edges give way.
             earlier = (j in order[:rank]) & ((confidence > 0) | ~photo.inside)
             same_surface = earlier & (np.abs(gap) < SAME_DEPTH)
             near_point = (earlier | (confidence >= 0.5)) & (np.abs(gap) < NEAR_GUESS)

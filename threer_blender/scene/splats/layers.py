@@ -27,9 +27,9 @@ COMPOSITE = "threer_composite"
 def use_separate_layer(scene: bpy.types.Scene) -> None:
     """Has the scene's splats rendered on a view layer of their own, and CG put over them. Only on request.
 
-    The splats move to a collection of their own, which the other layers exclude. The film becomes transparent, and the
-    view transform becomes Standard. Raises UserError where there are no splats, an object is in the Scene Collection
-    itself, or the artist uses the compositor.
+    The splats move to a collection of their own, which the other layers exclude. Splats that Blender itself draws in
+    renders stay where they are. The film becomes transparent, and the view transform becomes Standard. Raises UserError
+    where there are no splats, an object is in the Scene Collection itself, or the artist uses the compositor.
     """
     ours = [obj for obj in scene.objects if splats.is_splats(obj) and not native.is_native_in_renders(obj)]
     if not ours:
