@@ -139,6 +139,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
             relative = os.path.relpath(entry.path, folder)
         except ValueError:  # another drive on Windows
             relative = ""
+        # A photo's `lens` is what the artist knew before the solve; results do not record it.
         values = {name: value for name, value in asdict(entry).items() if name != "lens"}
         return {**values, "relative_path": relative}
 

@@ -1,4 +1,4 @@
-"""[S] The verbs beside `reconstruct`, `import` and `resolve`: info, reports, exports, lenses, weights, environment."""
+"""[S] Verbs that need few lines each: info, reports, exports, lenses and grids, weights, the private environment."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """[S] The files of weights that engines use: address, size, hash, and licence.
 
-Most are on Hugging Face. An address that does not end in a file's name has it as its fragment, which no server gets.
-Where the size (0) and the hash ("") of a file are unknown, its address names no revision. The
-entries look alike, but each states facts that are compared with the page of its file.
+Most are on Hugging Face. An address that does not end in a file's name has it as its fragment, which no server gets;
+only that of a file which the user fetches by hand is the page to fetch it from. Where the size (0) and the hash ("") of
+a file are unknown, its address names no revision. The entries look alike, but are written out in full, so that each can
+be checked against the page of its file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""[R] Pairs the photos of a result with their true views, and tells a truth that has other axes. numpy only."""
+"""[R] Pairs the photos of a result with their true views, and recognises a truth with wrong axes. numpy only."""
 
 from __future__ import annotations
 

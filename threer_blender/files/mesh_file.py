@@ -22,7 +22,7 @@ LARGEST = 2**32 - 1  # bytes of a binary glTF
 LONGEST_TEXT = 1 << 16  # bytes of the JSON part
 HEADER, CHUNK = struct.Struct("<4sII"), struct.Struct("<I4s")
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
-FLOAT, UNSIGNED, VERTEX_BUFFER, INDEX_BUFFER = 5126, 5125, 34962, 34963
+FLOAT, UNSIGNED, VERTEX_BUFFER, INDEX_BUFFER = 5126, 5125, 34962, 34963  # glTF's numbers of types and buffers' targets
 AGAIN = "is damaged; make the mesh again"
 
 
@@ -81,6 +81,7 @@ def _scene(points: Array, corners: int, sizes: list[int], texture: int, matrix: 
             }
         ],
         "textures": [{"source": 0, "sampler": 0}],
+        # Linear, from mipmaps where the texture is small in the picture; no repetition beyond its edges.
         "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}],
         "images": [{"bufferView": 3, "mimeType": "image/jpeg"}],
         "accessors": [

@@ -51,7 +51,8 @@ class PointMarks:
 
 @dataclass(frozen=True)
 class SurveyFit:
-    """`matrix` (4, 4) is the similarity survey from solve. `agrees` (N,) says which points it was fitted to.
+    """`matrix` (4, 4) is the similarity from the solve's world to the survey. `agrees` (N,) says which points it was
+    fitted to.
 
     `residuals` (N,) are distances in survey units, and `triangulated` (N, 3) the points in survey coordinates, both NaN
     where a point could not be triangulated.

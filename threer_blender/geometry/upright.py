@@ -95,7 +95,9 @@ def _level(ups: FloatArray, rights: FloatArray) -> tuple[FloatArray, float]:
         up, values = level_up(tilt, mean)
     rolls = np.degrees(np.arcsin(np.clip(rights @ up, -1, 1)))
     roll = max(3.0, 1.4826 * float(np.median(np.abs(rolls))))  # degrees; nobody holds a camera straighter
-    turned = max(1e-6, float(values[1]) - MEAN_UP_WEIGHT)  # 1/2 where the cameras look to all sides, 0 where to one
+    # The second eigenvalue of `level_up` tells how well the x axes determine the pitch. Without the weight of the mean,
+    # it is 1/2 where the cameras look to all sides, 0 where to one. Below 0.15, the spread grows.
+    turned = max(1e-6, float(values[1]) - MEAN_UP_WEIGHT)
     return up, float(roll / np.sqrt(max(1.0, len(rights) * turned)) + LARGEST_SPREAD * max(0.0, 1 - turned / 0.15) ** 2)
 
 

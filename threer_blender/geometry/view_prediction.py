@@ -81,8 +81,11 @@ def from_shared_points(shared: Array, confidence: Array, focal: float) -> ViewPr
 
 
 def with_focal(view: ViewPrediction, focal: float) -> ViewPrediction:
-    """The view with another focal length in pixels, and the pose by PnP that fits its points then. The points stay,
-    but for their distance from their pixels' rays. Where PnP fails, the pose stays, and points move."""
+    """The view with another focal length in pixels, and the pose by PnP that fits its points then.
+
+    The points move a little, across the new camera's axis, onto the rays of their pixels. Where PnP fails, the pose
+    stays, and the points move as the rays do.
+    """
     rows, columns = np.indices(view.depth.shape).reshape(2, -1)
     points = view.points(rows, columns).reshape(*view.depth.shape, 3)
     usable = (view.depth > 0) & np.isfinite(view.depth)

@@ -1,8 +1,11 @@
 """[R] Truth as one JSON file of ours: `cameras.json` of sets of real photos, and `truth.json` of rendered ones.
 
 cameras.json: "frames", each with "file", "w", "h", "K" (3, 3) and "dist" (k1 k2 p1 p2 k3) in pixels whose first one has
-its centre at (0, 0), "w2c" (4, 4), and perhaps "depth", a PNG whose numbers are depths times "depth_scale". With a
-"video", the frames are the video's. truth.json: the fields of our Camera.
+its centre at (0, 0), "w2c" (4, 4), and perhaps "depth", a PNG whose numbers times "depth_scale" are depths. With a
+"video", the frames are the video's. "metric" says whether lengths have a "unit", and "gt_kind" what the truth is.
+
+truth.json: "cameras", each with the fields of our Camera and perhaps "depth", a PNG whose numbers times the file's
+"metres_per_unit" are metres; or the "frames" of a shot, each with its "number", which share size and distortion.
 """
 
 from __future__ import annotations

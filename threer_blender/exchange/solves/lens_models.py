@@ -178,7 +178,7 @@ def with_model(lens: Lens, model: str, k: dict[str, float]) -> Lens:
         return replace(lens, distortion=brown((k["k1"], k["k2"], k["k3"]), k["p1"], k["p2"]))
     formula, ours = FITTED[model]
     if model == "FOV":  # its formula magnifies at the centre, and ours do not
-        scale = 2 * np.tan(k["omega"] / 2) / k["omega"] if k["omega"] else 0.0
+        scale = 2 * np.tan(k["omega"] / 2) / k["omega"] if k["omega"] else 0.0  # `fitted` refuses an omega of 0
         lens = replace(lens, focal_x=lens.focal_x * scale, focal_y=lens.focal_y * scale)
     return fitted(lens, model, lambda points: formula(k, points), ours)
 

@@ -216,6 +216,7 @@ def _reduce(
 ) -> tuple[Array, Array]:
     """Adds the observations to the equations, with their points eliminated. Of the blocks on the diagonal, it fills the
     upper half only. `mixed` holds the products of a point with its frames' unknowns, `solved` these times the inverse.
+    `point_inverse` fills the point's gradient, too.
 
     Returns the inverses of the points' damped blocks (P, 3, 3), and the points' gradients (P, 3).
     """

@@ -107,7 +107,8 @@ def zoom_held(frame: int) -> banded.Priors:
 
 
 def split_long(tracks: Tracks) -> Tracks:
-    """The tracks, those that span more than LONGEST frames split into several points."""
+    """The tracks, those that span more than LONGEST frames split into several points. A piece needs two observations,
+    or it is dropped."""
     if not len(tracks):
         return tracks
     begins = np.searchsorted(tracks.point, np.arange(len(tracks)))

@@ -321,6 +321,7 @@ def _alignment(
                 float(refined.before[index]) if np.isfinite(refined.before[index]) else None,
             )
         )
+    # `units`: the median depth by which the first photo's canonical map divided each of its predictions.
     with_unit = [n for n in sorted(used_predictions) if n in canonicals[store.edges[n].first].units]
     poses = {view.photo: view.world_from_camera for view in aligned}
     first = [store.edges[number].first for number in with_unit]

@@ -7,6 +7,9 @@ them, and the other shows something else at the same place. Missing matches as e
 
 A right model does not explain all matches either. Where a pattern repeats, features are matched with their neighbours.
 But then the other photo shows the same feature at its right place, too, which excuses the match.
+
+Pictures are the photos' smaller copies in which features were searched for, and px are theirs (`features`). Photo i is
+image i + 1 of the model and of the database.
 """
 
 from __future__ import annotations
@@ -23,10 +26,11 @@ from .database import Matched
 # Angle between the rays of two photos to a point in degrees, and factor between its distances, up to which both photos
 # find its feature. SIFT fails at 30 degrees.
 ANGLE, RANGE = 20.0, 1.5
-MARGIN = 8.0  # px of the copies at the edge of a picture, where no feature is searched for
+MARGIN = 8.0  # px at the edge of a picture, where no feature is searched for
 # Share of a picture's longer side around a point's place, in which its feature must lie: 6 px of 480; models err less.
 PLACE = 1 / 80
-ALIKE = float(np.cos(0.5))  # of unit descriptors: those of one feature are closer; other ones, by chance, reach 0.6
+# Product of two unit descriptors, 0.88, above which they are of one feature. Others reach 0.6 by chance.
+ALIKE = float(np.cos(0.5))
 BESIDE = 1 / 12  # of the longer side: the other photo's own points so near tell the depth that it shows at a place
 BEHIND = 0.9  # of a point's depth: another photo's point that is nearer hides it
 DEPTH_POINTS = 3  # points of a photo beside a place that tell the depth there

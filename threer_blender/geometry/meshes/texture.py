@@ -26,7 +26,7 @@ DARKEST, BRIGHTEST = 8, 247  # values that tell exposure; beyond them a photo ma
 MOST_GAIN = 2.5  # of a photo, and its inverse the least
 UNLIKE = 0.1  # in logarithms: a colour of a point that differs so much from the others counts half
 ROUNDS = 10  # of the gains' equations, with the points' trust from the round before
-DRAWN = 1.0  # points with the mean gain that each photo shows besides its own
+DRAWN = 1.0  # how strongly each photo's gain is drawn to 1: as by so many more points that need no gain
 COVER_MARGIN, DEPTH_MARGIN = 1e-9, 1e-6  # shares by which a pixel's centre may lie outside a triangle that covers it
 STEEPEST = 0.2  # least cosine that a surface's slope is computed with
 
@@ -163,6 +163,12 @@ def _weigh(
     first: int, last: int, points: Float32Array, normals: Float32Array,
     photo: tuple[FloatArray, BoolArray, Float32Array], pixel: float, scale: float, out: Float32Array,
 ) -> None:  # fmt: skip
+    """Fills `out` for the texels in range(first, last), as `weights_in` says.
+
+    `photo` is the view's `numbers` (fx, fy, cx, cy, then the rows of camera_from_world), `usable` and `depth`. `pixel`
+    is the width of a pixel of `depth` at the distance 1. The weight is the squared cosine between ray and normal, times
+    the squared resolution over `scale`, times what is left beside the picture's border and beside edges.
+    """
     camera, usable, depth = photo
     height, width = usable.shape
     rows, columns = depth.shape
@@ -184,6 +190,7 @@ def _weigh(
         if cosine <= 0.05:
             continue
         slope = np.sqrt(1 - min(1.0, cosine) ** 2) / max(cosine, STEEPEST)
+        # A surface nearer than this hides the texel. The margin of three pixels and more is for its own slope.
         nearest = z - z * pixel * (3 + 3 * slope)
         column, row = int(x * columns / width), int(y * rows / height)
         hidden, unsure = False, False
@@ -211,6 +218,7 @@ def colors_in(view: PinholeView, image: UInt8Array, points: Float32Array) -> Flo
 def _interpolate(
     first: int, last: int, points: Float32Array, camera: FloatArray, image: UInt8Array, out: Float32Array
 ) -> None:
+    """Fills `out` for the points in range(first, last), as `colors_in` says; `camera` is the view's `numbers`."""
     height, width = image.shape[:2]
     for i in range(first, last):
         px, py, pz = points[i]

@@ -50,6 +50,7 @@ def fused(views: Sequence[DepthView], size: float, report: Report) -> Volume:
         keys = _keys_around(views, size, report)
         if len(keys) <= MOST_BLOCKS:
             break
+        # Around a surface, the number of blocks falls with the square of the size: a power below 1/2 is a careful step.
         size *= max(COARSER, (len(keys) / MOST_BLOCKS) ** 0.4)
     corners = _corners(keys)
     sums, weights = (np.zeros((len(keys), CELLS), np.float32) for _ in range(2))

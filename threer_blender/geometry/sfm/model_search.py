@@ -24,12 +24,13 @@ from .model_selection import (
     score_model,
 )
 
-# Share of the points of two photos that contradict each other, above which the two do; share of the pairs that can be
-# compared that do, above which things that look alike were taken for one; and the least number of these pairs. Of the
-# pairs of right models, 0 to 0.12 do, by plants and thin things; of those of wrong ones, 0.2 to 0.6.
+# CONTRADICTED: the share of two photos' compared points above which the photos contradict each other.
+# CONTRADICTED_PAIRS and LEAST_PAIRS: the share of the compared pairs, and the number of pairs, from which on
+# contradictions mean that things which look alike were taken for one. That share is 0 to 0.12 in right models, from
+# plants and thin things, and 0.2 to 0.6 in wrong ones.
 CONTRADICTED, CONTRADICTED_PAIRS, LEAST_PAIRS = 0.05, 0.16, 2
-# Photos are told apart where so many pairs do, and so large a share of the comparable pairs of a photo that is left out
-# and one that stays.
+# Photos are separated from LEAST_SEPARATED contradicting pairs on. Of the compared pairs of a photo that the new model
+# leaves out and one that it registers, the share SEPARATED_PAIRS must contradict each other.
 LEAST_SEPARATED, SEPARATED_PAIRS = 4, 0.5
 # Share of the matches that a model neither explains nor excuses, above which it carries a warning. Right models have
 # less than 0.01, and 0.03 to 0.043 where a pattern is all there is; wrong ones 0.05 to 0.2.
@@ -102,10 +103,11 @@ def separated(
 ) -> tuple[ScoredModel, list[ScoredModel], Matched]:
     """A model in which no two photos show different things at the same place; all models, and the matches in use.
 
-    Pairs of photos that contradict each other are taken out, and the rest is solved again. Where they contradict each
-    other in the new model, too, they are held together by others, and parted from them (`_parted`). If no model can be
-    made of the rest, the last one stays. If most of the photos that the new model lacks do not contradict it, the first
-    one stays.
+    Matched pairs of photos that contradict each other are taken out, and the rest is solved again. Where only pairs
+    without matches contradict each other, other photos hold them together: then the photos are divided into groups
+    without contradictions, and all pairs between these are taken out (`_parted`). If no model can be made of the rest,
+    the last one stays. If the photos that the last model leaves out mostly do not contradict those that it registers,
+    the first one stays.
     """
     first = best, scored_models, matched
     used, wrong = matched, set[tuple[int, int]]()
