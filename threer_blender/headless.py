@@ -129,7 +129,7 @@ def begin(request: Request, data_folder: Path | None = None) -> Job:
     files = photo_files.find(request.photos).files
     frames = sum(len(sequence_files.frames(file)) for file in files if sequence_files.is_pattern(file))
     photos = sum(not sequence_files.is_pattern(file) for file in files)
-    if refusal := alone(engine, files, request.options):
+    if refusal := single_photo_refusal(engine, files, request.options):
         raise UserError(refusal)
     expected = doctor.estimate(engine, request.options, photos, frames)
     if expected is not None and expected.refusal:
@@ -137,7 +137,7 @@ def begin(request: Request, data_folder: Path | None = None) -> Job:
     return Job(request, environment.choose(engine.needed(request.options), data_folder), data_folder)
 
 
-def alone(engine: Engine, files: Sequence[Path], options: Mapping[str, Any]) -> str:
+def single_photo_refusal(engine: Engine, files: Sequence[Path], options: Mapping[str, Any]) -> str:
     """The sentence why a single photo is not enough for a run of `engine`; "" where it is, or where `files` are more.
 
     A photo that is solved against an earlier result is not alone.

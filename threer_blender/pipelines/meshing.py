@@ -70,11 +70,13 @@ def textured_mesh(
     sizes = [size for camera in cameras if (size := _pixel_size(camera, mesh)) is not None]
     if not sizes:
         raise UserError(NOTHING_VISIBLE)
-    pixel = float(np.median(sizes))
-    layout = charts.laid_out(mesh, pixel, settings.texture)
-    of = texture.texels(mesh, layout)
-    painted = _painted(reconstruction, cameras, mesh, of, FINER * pixel / layout.texel, pixel, excluded, report)
-    image = texture.filled(painted, of.numbers, layout.side)
+    pixel_size = float(np.median(sizes))
+    layout = charts.laid_out(mesh, pixel_size, settings.texture)
+    texels = texture.texels(mesh, layout)
+    painted = _painted(
+        reconstruction, cameras, mesh, texels, FINER * pixel_size / layout.texel, pixel_size, excluded, report
+    )
+    image = texture.filled(painted, texels.numbers, layout.side)
     return TexturedMesh(mesh.vertices, mesh.faces, (layout.corners / layout.side).astype(np.float32), _jpeg(image))
 
 
@@ -103,33 +105,34 @@ def _pixel_size(camera: Camera, mesh: Mesh) -> float | None:
 
 
 def _painted(
-    reconstruction: Reconstruction, cameras: list[Camera], mesh: Mesh, of: Texels, scale: float, pixel: float,
+    reconstruction: Reconstruction, cameras: list[Camera], mesh: Mesh, texels: Texels, scale: float, pixel_size: float,
     excluded: Excluded, report: ReportStage,
 ) -> Float32Array:  # fmt: skip
-    """(N, 3) the colours of the texels `of`. Photos are used at the share `scale` of their size, at most whole.
+    """(N, 3) the colours of the `texels`. Photos are used at the share `scale` of their size, at most whole.
 
-    `pixel` is the usual size of a photo's pixel on the mesh, in world units.
+    `pixel_size` is the usual size of a photo's pixel on the mesh, in world units.
     """
     photos = {photo.name: photo for photo in reconstruction.photos}
-    few = _some(of)
+    few = _some(texels)
     colors, weights = [], []
     for done, camera in enumerate(cameras):
         report(EXPOSURE, done, len(cameras))
         small = _picture(camera, photos[camera.photo], SMALL, excluded)
         depth = texture.depth_of(mesh, small.view)
-        # The gains ask only whether a weight is above 0, so the last argument, a scale, makes no difference here.
-        weights.append(texture.weights_in(small.view, small.usable, depth, few, SMALL / max(small.view.size) / pixel))
+        share = SMALL / max(camera.width, camera.height)
+        weights.append(texture.weights_in(small.view, small.usable, depth, few, share / pixel_size))
         colors.append(texture.colors_in(small.view, small.coarse, few.points))
     gains = texture.gains(np.array(colors), np.array(weights))
-    blend = texture.Blend(len(of.numbers))
+    blend = texture.Blend(len(texels.numbers))
     for done, (camera, gain) in enumerate(zip(cameras, gains, strict=True)):
         report(TEXTURING, done, len(cameras))
         long_side = max(SMALL, round(min(1.0, scale) * max(camera.width, camera.height)))
         picture = _picture(camera, photos[camera.photo], long_side, excluded)
         depth = texture.depth_of(mesh, picture.view.scaled(OCCLUSION))
-        blend.add(
-            picture, of, texture.weights_in(picture.view, picture.usable, depth, of, min(1.0, scale) / pixel), gain
+        weights_of_texels = texture.weights_in(
+            picture.view, picture.usable, depth, texels, min(1.0, scale) / pixel_size
         )
+        blend.add(picture, texels, weights_of_texels, gain)
     painted, there = blend.colors()
     if not there.any():
         raise UserError(NOTHING_VISIBLE)
@@ -137,10 +140,10 @@ def _painted(
     return painted
 
 
-def _some(of: Texels) -> Texels:
+def _some(texels: Texels) -> Texels:
     """About texture.SAMPLES of the texels, evenly chosen."""
-    step = max(1, len(of.numbers) // texture.SAMPLES)
-    return Texels(of.numbers[::step], of.points[::step], of.normals[::step])
+    step = max(1, len(texels.numbers) // texture.SAMPLES)
+    return Texels(texels.numbers[::step], texels.points[::step], texels.normals[::step])
 
 
 def _picture(camera: Camera, photo: Photo, long_side: int, excluded: Excluded) -> Picture:

@@ -94,7 +94,7 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
         upkeep.draw_need(layout, engine, state, columns)
         return
     entries = properties.settings(scene).photos
-    if len(entries) == 1 and (refusal := headless.alone(engine, [Path(entries[0].path)], options)):
+    if len(entries) == 1 and (refusal := headless.single_photo_refusal(engine, [Path(entries[0].path)], options)):
         words.sentence(layout, refusal, columns, "ERROR")
         return
     row = layout.row()

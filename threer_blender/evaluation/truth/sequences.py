@@ -125,13 +125,13 @@ def read_seven_scenes(folder: Path) -> Truth:
         if not np.isfinite(matrix).all():
             continue
         path = folder / f"{stem}.depth.png"
-        depth = partial(_millimetres, path, SEVEN_NONE) if path.is_file() else None
+        depth = partial(_depth_from_millimetres, path, SEVEN_NONE) if path.is_file() else None
         views.append(TrueView(f"{stem}.color.png", pose(matrix[:3, :3], matrix[:3, 3]), lens, depth))
     note = "7-Scenes' depth is its depth camera's, a few pixels off the photos; its lens is the nominal one."
     return Truth("7-Scenes", views, METRES, notes=[note])
 
 
-def _millimetres(path: Path, none: int = 0) -> FloatArray:
+def _depth_from_millimetres(path: Path, none: int = 0) -> FloatArray:
     """(H, W) the depth in metres from a PNG of millimetres; 0 where the number is `none` or SEVEN_NONE."""
     depth = depth_files.scaled(path, 0.001, none)
     return np.where(depth < SEVEN_NONE * 0.001, depth, 0)
@@ -204,6 +204,6 @@ def read_scannet(folder: Path) -> Truth:
         if not np.isfinite(matrix).all():
             continue
         path = folder / "depth" / f"{file.stem}.png"
-        depth = partial(_millimetres, path) if path.is_file() else None
+        depth = partial(_depth_from_millimetres, path) if path.is_file() else None
         views.append(TrueView(f"color/{file.stem}.jpg", pose(matrix[:3, :3], matrix[:3, 3]), lens, depth))
     return Truth("ScanNet", views, METRES)

@@ -164,9 +164,9 @@ def _flat(mesh: Mesh, chart: Int32Array, normals: FloatArray) -> tuple[FloatArra
     beside = np.where(np.abs(normals[:, :1]) < 0.7, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
     right = np.cross(beside, normals)
     right /= np.maximum(np.linalg.norm(right, axis=1), 1e-30)[:, None]
-    up = np.cross(right, normals)  # it points down as one looks at the chart, since y runs down on the texture
+    down = np.cross(right, normals)  # as one looks at the chart, since y runs down on the texture
     places = mesh.vertices[mesh.faces].astype(np.float64)
-    x, y = (np.einsum("fkc,fc->fk", places, axis[chart]) for axis in (right, up))
+    x, y = (np.einsum("fkc,fc->fk", places, axis[chart]) for axis in (right, down))
     best, chosen, low = np.full(count, np.inf), np.zeros((count, 2)), np.zeros((count, 2))
     sizes = np.zeros((count, 2))
     for angle in np.arange(ANGLES) * (np.pi / 2 / ANGLES):
