@@ -69,6 +69,23 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
     assert set(after.cloud.photo.tolist()) == set(range(6))
 
 
+def write_earlier(photos: list[Photo], engine: str, folder: Path) -> None:
+    """Writes a result in which each of the photos, of 64 x 64 pixels, has a camera and a pointmap."""
+    cameras = [Camera(photo.name, 64, 64, 50, 50, 32, 32, np.eye(4)) for photo in photos]
+    points, confidence, mask = np.ones((4, 4, 3), np.float32), np.ones((4, 4), np.float32), np.ones((4, 4), bool)
+    maps = [PointMap(camera.photo, points, confidence, mask, PhotoFromMap(16, 16, 0, 0)) for camera in cameras]
+    bundle.write(Reconstruction(engine, "", photos, cameras, maps), folder)
+
+
+def test_two_solved_photos_of_the_same_content_are_two(tmp_path: Path) -> None:
+    first, second, new = chosen(tmp_path, *[(64, 64)] * 3)
+    write_earlier([first, replace(second, sha256=first.sha256)], "dust3r", tmp_path / "result")
+    earlier = adding.read_earlier(str(tmp_path / "result"), dust3r.ENGINE, [replace(first, path="moved"), new])
+    assert [photo.name for photo in earlier.photos] == [first.name, second.name, new.name]
+    assert [earlier.photos[number].name for number in earlier.solved] == [c.photo for c in earlier.result.cameras]
+    assert earlier.photos[0].path == "moved"
+
+
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
@@ -80,20 +97,9 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
 )
 def test_photos_that_cannot_be_added(tmp_path: Path, fault: str, sentence: str) -> None:
     photos = chosen(tmp_path, *[(64, 64)] * 3)
-    cameras = [Camera(photo.name, 64, 64, 50, 50, 32, 32, np.eye(4)) for photo in photos[:2]]
-    maps = [
-        PointMap(
-            camera.photo,
-            np.ones((4, 4, 3), np.float32),
-            np.ones((4, 4), np.float32),
-            np.ones((4, 4), bool),
-            PhotoFromMap(16, 16, 0, 0),
-        )
-        for camera in cameras
-    ]
     made_by = "vggt" if fault == "another engine's" else "dust3r"
     if fault != "no result":
-        bundle.write(Reconstruction(made_by, "", photos[:2], cameras, maps), tmp_path / "result")
+        write_earlier(photos[:2], made_by, tmp_path / "result")
     new = {"nothing new": photos[:2], "a name twice": [replace(photos[2], name=photos[0].name)]}.get(fault, photos)
     with pytest.raises(UserError, match=sentence):
         adding.read_earlier(str(tmp_path / "result"), dust3r.ENGINE, new)

@@ -83,19 +83,17 @@ def read_earlier(folder: str, engine: Engine, chosen: Sequence[Photo]) -> Earlie
     if result.engine != engine.id or len(result.pointmaps) != len(result.cameras):
         raise UserError(f"Photos can only be added to a result of {engine.label}; choose such a folder, or none.")
     by_name = {photo.name: photo for photo in result.photos}
-    solved_photos = {by_name[camera.photo].sha256: by_name[camera.photo] for camera in result.cameras}
-    solved_photos |= {
-        photo.sha256: replace(solved_photos[photo.sha256], path=photo.path)
-        for photo in chosen
-        if photo.sha256 in solved_photos
-    }
-    new = [photo for photo in chosen if photo.sha256 not in solved_photos]
+    paths = {photo.sha256: photo.path for photo in chosen}
+    solved = [by_name[camera.photo] for camera in result.cameras]
+    solved = [replace(photo, path=paths.get(photo.sha256, photo.path)) for photo in solved]
+    contents = {photo.sha256 for photo in solved}
+    new = [photo for photo in chosen if photo.sha256 not in contents]
     if not new:
         raise UserError("All of these photos have a camera in that result; choose photos to add to it.")
-    taken = {photo.name for photo in solved_photos.values()}
+    taken = {photo.name for photo in solved}
     for photo in new:
         if photo.name in taken:
             raise UserError(
                 f"That result has another photo that is called {quoted(photo.name)}; rename one of the two."
             )
-    return EarlierResult(result, [*solved_photos.values(), *new])
+    return EarlierResult(result, [*solved, *new])
