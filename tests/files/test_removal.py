@@ -191,7 +191,7 @@ def test_one_module_deletes_and_one_renames_over() -> None:
                 continue
             verb, owner = node.func.attr, ast.unparse(node.func.value)
             replaces = verb == "replace" and len(node.args) == 1 and not node.keywords  # str.replace takes two
-            if owner.endswith(".objects"):  # Blender's objects of a collection, which are no files
+            if owner.endswith((".objects", ".modifiers")):  # Blender's collections, which hold no files
                 continue
             if verb in verbs or replaces or (verb == "remove" and owner == "os"):
                 deletes.setdefault(name, []).append(f"{node.lineno} {owner}.{verb}")
