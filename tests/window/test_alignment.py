@@ -27,7 +27,7 @@ STEP = 2  # of the depth pictures' pixels
 # Places on the cloth, in the sample's world.
 GROUND = [(-0.24, -0.152, CLOTH), (-0.26, 0.187, CLOTH), (-0.01, -0.3, CLOTH)]
 LINE = [(-0.29, -0.301, CLOTH), (-0.013, -0.301, CLOTH)]
-VIEWPORT, DIALOG = (0, 55, 1316, 820), (5, 198, 508, 562)  # parts of the screen for the documents
+VIEWPORT, DIALOG = (0, 55, 1316, 820), (8, 200, 506, 620)  # parts of the screen for the documents
 ROOT = "next(o for o in bpy.data.objects if o.get('threer_role') == 'root')"
 READY = "[o for o in bpy.data.objects if o.get('threer_role') == 'ground']"
 TILT = f"""

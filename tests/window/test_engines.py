@@ -70,7 +70,7 @@ def choose_an_engine(artist: Artist) -> None:
     x, y = artist.row(ENGINE, across=0.6)
     artist.until(KNOWN, 120)
     artist.open(x, y, "12 engines")
-    artist.publish("12 engines", "../../tests/window/pictures/engines.jpg", (915, 75, 1500, 720))
+    artist.publish("12 engines", "../../tests/window/pictures/engines.jpg", (915, 75, 1500, 820))
     wanted = "vggt_commercial"
     group = next(number for number, group in enumerate(groups(artist)) if wanted in group)
     place = listed(artist).index(wanted) * NEXT_ENGINE + group * NEXT_GROUP

@@ -18,7 +18,7 @@ __all__ = ["filming"]  # a fixture
 
 # Heights above the sidebar's bottom, in widgets, where it is scrolled to its end and Mend by Hand is folded: of the
 # row of frame 4, and of the button Error Graph.
-ROW_OF_4, GRAPH = 17.0, 10.75
+ROW_OF_4, GRAPH = 18.3, 12.05
 GRAPHS = "[a for a in bpy.context.window.screen.areas if a.type == 'GRAPH_EDITOR']"
 FILM = "overlay.mp4"
 STEP, SIDE = 0.02, 1.6  # of a bird's eye view of the ground: units of a pixel, and half of its width
@@ -41,6 +41,7 @@ def test_a_shot_is_judged(filming: Artist) -> None:
     filming.keep("51 frame 4")
     filming.click(left + 0.45 * width, top + height - GRAPH * UNIT, GRAPHS)
     filming.keep("52 graph")
+    filming.publish("52 graph", "error_graph.jpg", (0, 28, 1316, 815), 1030)
     window.ask(f"bpy.ops.threer.overlay_film(filepath='{real.SHARED}/{FILM}')", 600)
     assert window.ask("print(work().error)") == ""
     pictures = read(window.shared / FILM)

@@ -7,7 +7,7 @@ from .artist import UNIT, Artist
 RECONSTRUCT = 8.6  # where the button stands on the panel, in widgets below the sidebar's top
 # Heights above the sidebar's bottom, in widgets, where it is scrolled to its end: of the button Solve Again while the
 # box Mend by Hand is open, and of that box's heading while it is closed.
-SOLVE_AGAIN, MEND = 3.75, 3.25
+SOLVE_AGAIN, MEND = 5.05, 4.55
 FRAMES = 30
 FILM = "clip.mp4"
 CAMERA = "next(o for o in bpy.data.objects if o.get('threer_frames'))"
