@@ -245,5 +245,5 @@ def _behind(places: FloatArray, depths: FloatArray, view: _View) -> BoolArray:
 def _distances(first: FloatArray, second: FloatArray) -> FloatArray:
     """(N, M) distances between pixels (N, 2) and (M, 2)."""
     x, y = (first[:, None, axis] - second[None, :, axis] for axis in (0, 1))
-    distances: FloatArray = np.hypot(x, y)
+    distances: FloatArray = np.sqrt(x * x + y * y)  # a third of the time of hypot
     return distances

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from .model_selection import (
     read_pairs,
     score_model,
 )
+
+Item = TypeVar("Item")
 
 # CONTRADICTED: the share of two photos' compared points above which the photos contradict each other.
 # CONTRADICTED_PAIRS and LEAST_PAIRS: the share of the compared pairs, and the number of pairs, from which on
@@ -134,12 +137,22 @@ def separated(
 def _contradictions(best: ScoredModel, matched: Matched, more: Set[tuple[int, int]]) -> dict[tuple[int, int], float]:
     """The shares of contradicted points of the pairs of registered photos, matched ones and some `more`. Of large sets,
     some pairs are compared first, and all where enough of these contradict each other."""
-    pairs = sorted(pair for pair in _linked(matched) | more if best.registered >= set(pair))
-    step = 1 + len(pairs) // contradictions.MOST_PAIRS
-    shares = contradictions.contradicted(best.model, best.registered, matched, pairs[::step])
-    if step > 1 and _contradicting(shares):
+    pairs = _registered_pairs(best, matched, more)
+    some = _some(pairs)
+    shares = contradictions.contradicted(best.model, best.registered, matched, some)
+    if len(some) < len(pairs) and _contradicting(shares):
         shares = contradictions.contradicted(best.model, best.registered, matched, pairs)
     return shares
+
+
+def _registered_pairs(best: ScoredModel, matched: Matched, more: Set[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The matched pairs and some `more`, of which both photos are registered."""
+    return sorted(pair for pair in _linked(matched) | more if best.registered >= set(pair))
+
+
+def _some(pairs: Sequence[Item]) -> Sequence[Item]:
+    """At most contradictions.MOST_PAIRS of the pairs, evenly chosen."""
+    return pairs[:: 1 + len(pairs) // contradictions.MOST_PAIRS]
 
 
 def _contradicting(shares: Mapping[tuple[int, int], float]) -> set[tuple[int, int]]:
@@ -181,9 +194,10 @@ def doubt(best: ScoredModel, matched: Matched, used: Matched) -> str:
     if len(best.registered) == 2:
         return TWO_PHOTOS
     pairs = [pair for pair in read_pairs(used) if best.registered >= set(pair.photos)]
-    some = pairs[:: 1 + len(pairs) // contradictions.MOST_PAIRS]
-    unexplained = {pair.photos: epipolar_errors(best.model, pair) >= EXPLAINED_ERROR for pair in some}
+    unexplained = {pair.photos: epipolar_errors(best.model, pair) >= EXPLAINED_ERROR for pair in _some(pairs)}
     unexcused = contradictions.unexcused(best.model, best.registered, used, unexplained)
-    if unexcused > UNEXCUSED or _contradicting(_contradictions(best, used, set())):
+    compared = _some(_registered_pairs(best, used, set()))
+    shares = contradictions.contradicted(best.model, best.registered, used, compared)
+    if unexcused > UNEXCUSED or _contradicting(shares):
         return CONFUSION
     return "" if used is matched else SEPARATED_PHOTOS
