@@ -87,7 +87,7 @@ def test_differences_name_the_worst_camera_first() -> None:
     assert (worst.degrees, second.degrees) == pytest.approx((0, 2.0), abs=1e-6)
     assert second.position == pytest.approx(0, abs=1e-9)
     assert worst.focal == pytest.approx(0.1)
-    assert comparison.table().splitlines()[1].split("\t") == ["photo 7", "0.3000", "0.0000", "+10.0000"]
+    assert comparison.table().splitlines()[1].split("\t") == ["photo 7", "0.300", "0.000", "+10.00"]
 
 
 def test_photos_of_one_result_alone_are_counted() -> None:

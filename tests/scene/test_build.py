@@ -57,6 +57,13 @@ def test_root_says_what_it_is(reconstruction: Reconstruction, tmp_path: Path) ->
     ]
 
 
+def test_a_solve_that_was_not_leveled_does_not_say_that_the_artist_did_it(
+    reconstruction: Reconstruction, tmp_path: Path
+) -> None:
+    root = build.build(replace(reconstruction, upright=None), tmp_path)
+    assert root[build.UPRIGHT].startswith("Up is as the solve has it")
+
+
 def test_backgrounds_show_photos_or_plates(reconstruction: Reconstruction, tmp_path: Path) -> None:
     plate = tmp_path / "bundle" / "plates" / "landscape.png"
     plate.parent.mkdir(parents=True)

@@ -244,7 +244,7 @@ class SolveComparison:
     def table(self) -> str:
         """The differences as text, a line for each camera, columns divided by tabs."""
         lines = ["photo\tposition %\tdegrees\tfocal %"]
-        lines += [f"{c.photo}\t{100 * c.position:.4f}\t{c.degrees:.4f}\t{100 * c.focal:+.4f}" for c in self.cameras]
+        lines += [f"{c.photo}\t{100 * c.position:.3f}\t{c.degrees:.3f}\t{100 * c.focal:+.2f}" for c in self.cameras]
         return "\n".join(lines) + "\n"
 
 

@@ -289,10 +289,10 @@ def _adopt(changes: Changes, child: bpy.types.Object, root: bpy.types.Object) ->
 
 
 def upright_sentence(reconstruction: Reconstruction) -> str:
-    """A sentence on the evidence for the up direction, its exactness, and the evidence against it; "" without any."""
+    """A sentence on the evidence for the up direction, its exactness, and the evidence against it."""
     upright = reconstruction.upright
     if upright is None:
-        return ""
+        return "Up is as the solve has it; the tool Ground changes it."
     by, against = ", ".join(upright.agreeing), ", ".join(upright.disagreeing)
     exact = f"to about {upright.spread:.0f}°" if upright.spread >= 1.5 else "to about 1°"
     exact = "which is a guess" if upright.spread > GUESSED else exact

@@ -57,6 +57,7 @@ class THREER_PT_points(Sidebar, bpy.types.Panel):
             row = box.row(align=True)
             row.operator(THREER_OT_floaters_apply.bl_idname, icon="CHECKMARK").hide = True
             row.operator(THREER_OT_floaters_apply.bl_idname, text="Cancel", icon="X").hide = False
+            hidden = {layer: count for layer, count in hidden.items() if layer != FLOATERS}
         layout.operator(THREER_OT_decimate.bl_idname, icon="MOD_DECIM")
         splitting.draw(layout)
         _draw_masks(layout, objects, hidden, columns)
