@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import pytest
 
-from tests.blender.extension import part, roots
+from tests.blender.extension import ADDON, part, roots
 from threer_blender import bundle
 from threer_blender.model.reconstruction import Reconstruction
 
@@ -34,3 +34,17 @@ def test_other_cameras_step_aside_and_come_back(reconstruction: Reconstruction, 
     assert not any(each.hide_get() for each in (startup, *solved[:2], *solved[3:]))
     assert solved[2].hide_get()  # as the artist left it
     assert not any(aside.MARK in each for each in (startup, *solved))
+
+
+@pytest.mark.usefixtures("addon")
+def test_they_come_back_in_every_layer_and_when_the_addon_goes(reconstruction: Reconstruction, tmp_path: Path) -> None:
+    bpy.ops.threer.import_result(directory=str(bundle.write(reconstruction, tmp_path / "result")))
+    (root,) = roots()
+    solved = part("scene.build").solved_cameras(root)
+    aside, scene = part("ui.aside"), bpy.context.scene
+    layers = [bpy.context.view_layer, scene.view_layers.new("second")]
+    for layer in layers:
+        aside.hide_others(scene, layer, solved[0])
+    assert all(solved[1].hide_get(view_layer=layer) for layer in layers)
+    bpy.ops.preferences.addon_disable(module=ADDON)
+    assert not any(solved[1].hide_get(view_layer=layer) for layer in layers)

@@ -35,7 +35,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     def predict(frames: Iterable[Input]) -> Iterator[ViewPrediction]:
         return must3r_views(network, frames, device)
 
-    return Network(view_inputs.inputs_by(view_inputs.video_512), predict, metric=True, one_lens=True)
+    return Network(view_inputs.inputs_by(view_inputs.video_512), predict, metric=ENGINE.metric, one_lens=True)
 
 
 reconstruct = reconstruct_by(ENGINE, _load)

@@ -146,7 +146,11 @@ def _search_many(
     count: int,
     mean: FloatArray,
 ) -> None:
-    """Fills `mean` for the queries in range(first, last): the mean distance to the `count` nearest points."""
+    """Fills `mean` for the queries in range(first, last): the mean distance to the `count` nearest points.
+
+    It walks as the search for the nearest one does, in a kernel of its own: that one keeps a number where this keeps a
+    list.
+    """
     lows, highs, bounds = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST)
     squares = np.empty(count)  # the least so far, in ascending order
     for q in range(first, last):

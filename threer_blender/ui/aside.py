@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import bpy
 
-MARK = "threer_aside"  # on a camera that is hidden for as long as a viewport looks through another one
+from ..scene import identity
+
+MARK = "threer_aside"  # on a camera that is hidden while a viewport looks through another: its view layers, as lines
 INTERVAL = 0.5  # seconds between two looks at the viewports
 
 
@@ -15,19 +17,22 @@ def hide_others(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, chosen: bpy.
     """Hides all visible cameras of a view layer but the `chosen` one, until no viewport looks through a camera."""
     for camera in [obj for obj in scene.objects if obj.type == "CAMERA" and obj.library is None]:
         if camera == chosen:
-            _show(camera, layer)
+            _show(camera)
         elif camera.visible_get(view_layer=layer):
             camera.hide_set(True, view_layer=layer)
-            camera[MARK] = True
+            camera[MARK] = "\n".join(filter(None, [identity.text(camera, MARK), layer.name]))
     _watch()
 
 
-def _show(camera: bpy.types.Object, layer: bpy.types.ViewLayer) -> None:
-    """Shows a camera that had stepped aside, and takes its mark off."""
+def _show(camera: bpy.types.Object) -> None:
+    """Shows a camera in the view layers in which it had stepped aside, and takes its mark off."""
+    names = identity.text(camera, MARK).splitlines()
     if MARK in camera:
         del camera[MARK]
-        if camera.name in layer.objects:
-            camera.hide_set(False, view_layer=layer)
+    for scene in bpy.data.scenes:
+        for layer in scene.view_layers:
+            if layer.name in names and camera.name in layer.objects:
+                camera.hide_set(False, view_layer=layer)
 
 
 def come_back() -> float | None:
@@ -39,9 +44,8 @@ def come_back() -> float | None:
         return None
     if any(_is_in_camera(window) for window in windows):
         return INTERVAL
-    for window in windows:
-        for camera in aside:
-            _show(camera, window.view_layer)
+    for camera in aside:
+        _show(camera)
     return None
 
 
@@ -73,3 +77,5 @@ def unregister() -> None:
         getattr(bpy.app.handlers, name).remove(_watch)
     if bpy.app.timers.is_registered(come_back):
         bpy.app.timers.unregister(come_back)
+    for camera in [obj for obj in bpy.data.objects if MARK in obj]:
+        _show(camera)

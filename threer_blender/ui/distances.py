@@ -14,7 +14,6 @@ from ..jobs.messages import MeasurePoints
 from ..model.arrays import Array
 from . import work
 
-FOLDER = "measurements"  # in the data folder, for what is handed to the worker and back
 Take = Callable[[Array], None]  # takes the distances (N,)
 
 
@@ -24,11 +23,8 @@ def measure(points: Array, targets: Array | None, neighbours: int, take: Take, n
     Neighbours are among `targets` (M, 3), or where that is None, the other points. `take` changes the scene; `name` is
     for undo. Without a window it waits. Raises UserError where it fails then, and OSError.
     """
-    parent = work.current().data_folder / FOLDER
-    if not any(isinstance(task.request, MeasurePoints) for task in work.current().queue.tasks):
-        removal.discard(parent)  # of measurements that failed
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent))
+    folder = Path(tempfile.mkdtemp(dir=bpy.app.tempdir))  # it goes with Blender where the measurement fails
+    removal.mark(folder)
     point_file.write(points, folder / "points")
     if targets is not None:
         point_file.write(targets, folder / "targets")
