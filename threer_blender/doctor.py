@@ -104,8 +104,8 @@ def estimate(
     cost = engine.cost(options)
     if cost is None:
         return None
-    photos += min(MOST_KEY_FRAMES, math.ceil(frames * KEY_FRAME_SHARE))
-    beside = sum(weights.size for weights in engine.weights) + shot_cost.memory(frames)
+    photos += _key_frames(frames)
+    beside = _beside(engine, frames)
     memory, least_memory = cost.memory_of(photos) + beside, cost.least_memory_of(photos) + beside
     graphics = hardware.graphics_cards() if "torch" in engine.requires else ()
     # Where a card has too little memory, the processor does the work.
@@ -121,6 +121,21 @@ def estimate(
         )
     seconds = cost.seconds_of(photos) + shot_cost.seconds(frames, pixels)
     return Estimate(max(least_memory, min(memory, available)), seconds, refusal)
+
+
+def forecast_memory(engine: Engine, options: Mapping[str, Any], photos: int, frames: int = 0) -> float | None:
+    """Bytes that such a run takes where memory is plentiful. None where the engine declares no cost."""
+    cost = engine.cost(options)
+    return None if cost is None else cost.memory_of(photos + _key_frames(frames)) + _beside(engine, frames)
+
+
+def _key_frames(frames: int) -> int:
+    return min(MOST_KEY_FRAMES, math.ceil(frames * KEY_FRAME_SHARE))
+
+
+def _beside(engine: Engine, frames: int) -> float:
+    """Bytes that a run takes beside its photos: the weights, and the frames of shots."""
+    return sum(weights.size for weights in engine.weights) + shot_cost.memory(frames)
 
 
 def offered(engine: Engine, data_folder: Path) -> list[Option]:

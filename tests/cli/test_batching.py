@@ -13,79 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.listed_shots import COMMAND_LINE, ROOT, make
 from threer_blender import bundle
-from threer_blender.cli import command_line, shot_lists
+from threer_blender.cli import command_line
+from threer_blender.farm import shot_lists
 from threer_blender.files import bundle_folder
 from threer_blender.model.errors import UserError
 
-ROOT = Path(__file__).parents[2]
 SHOTS = 3
 KILLS = 2
-# Solves nothing: it writes a bundle with a camera for each photo, and a line into solved.txt. It fails where a photo
-# holds a sentence in place of a picture, and ends when its parent is gone.
-WORKER = f"""
-import json, os, sys, threading, time
-from pathlib import Path
-request = json.loads(sys.stdin.readline())
-threading.Thread(target=lambda: (sys.stdin.read(), os._exit(4)), daemon=True).start()
-for name in [name for name in sys.modules if name.partition(".")[0] == "threer_blender"]:
-    del sys.modules[name]
-sys.path.insert(0, {str(ROOT)!r})
-import numpy as np
-from threer_blender import bundle
-from threer_blender.model.reconstruction import Camera, Photo, Reconstruction, Unregistered
-
-files = [file for chosen in map(Path, request["photos"]) for file in sorted(chosen.iterdir())]
-sentence = next((file.read_text() for file in files if file.stat().st_size > 8), "")
-if sentence:
-    print(json.dumps({{"type": "failed", "text": sentence, "kind": "user"}}), flush=True)
-    os._exit(1)
-time.sleep(0.1)
-photos = [Photo(file.name, str(file), 64, 48, "0" * 64) for file in files]
-cameras = [Camera(p.name, 64, 48, 50.0, 50.0, 32.0, 24.0, np.eye(4), reprojection_error=0.25) for p in photos]
-last = [Unregistered("last.jpg", "It is dark.", "Take another.")]
-output = bundle.write(Reconstruction("colmap", "test", photos, cameras, unregistered=last), request["output"],
-                      run=request["run"])
-with open(Path(request["output"]).parent.parent / "solved.txt", "a") as log:
-    log.write(Path(request["output"]).name + "\\n")
-print(json.dumps({{"type": "done", "bundle": str(output), "registered": len(cameras), "chosen": len(cameras) + 1,
-                  "points": 0}}), flush=True)
-os._exit(0)
-"""
-BATCH = """
-import sys
-from pathlib import Path
-from threer_blender.cli import command_line
-from threer_blender.host import environment
-from threer_blender.host.environment import Interpreter
-
-folder = Path(sys.argv[1])
-interpreter = Interpreter(Path(sys.executable), (folder / "fake",))
-environment.this_python = lambda *_: interpreter
-environment.choose = lambda *_: interpreter
-sys.exit(command_line.main(["batch", sys.argv[2]], folder / "home"))
-"""
-
-
-def make(folder: Path, count: int = SHOTS) -> Path:
-    """A folder with the stand-in for the worker and a list of `count` shots, which is returned."""
-    package = folder / "fake" / "threer_blender" / "worker"
-    package.mkdir(parents=True)
-    (package / "__main__.py").write_text(WORKER)
-    lines = ['output = "results"', "[options]", 'quality = "preview"']
-    for number in range(count):
-        photos = folder / "photos" / f"shot {number}"
-        photos.mkdir(parents=True)
-        for name in ("a.jpg", "b.jpg"):
-            (photos / name).write_bytes(f"{number}{name}".encode())
-        lines += ["[[shot]]", f'name = "shot {number}"', f'photos = "photos/shot {number}"']
-    (folder / "shots.toml").write_text("\n".join(lines) + "\n")
-    return folder / "shots.toml"
 
 
 def start(folder: Path, shots: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", BATCH, str(folder), str(shots)]
+    command = [sys.executable, "-c", COMMAND_LINE, str(folder), "batch", str(shots)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -105,7 +46,7 @@ def solved(folder: Path) -> list[str]:
 
 
 def test_a_second_run_solves_only_what_has_changed(tmp_path: Path) -> None:
-    shots = make(tmp_path, 3)
+    shots = make(tmp_path)
     (tmp_path / "photos" / "shot 1" / "b.jpg").write_text("This shot is too dark; light it.")
     assert run(tmp_path, shots) == command_line.EXIT_USER
     assert [row["state"] for row in record(tmp_path).values()] == ["done", "failed", "done"]
@@ -183,3 +124,19 @@ def test_no_list(tmp_path: Path) -> None:
         shot_lists.read(tmp_path / "gone.toml")
     with pytest.raises(UserError, match="holds no shots"):
         shot_lists.read(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can handle")
+def test_sigterm_stops_a_task_cleanly(tmp_path: Path) -> None:
+    shots = make(tmp_path)
+    worker = tmp_path / "fake" / "threer_blender" / "worker" / "__main__.py"
+    worker.write_text(worker.read_text().replace("time.sleep(0.1)", "time.sleep(100)"))
+    process = start(tmp_path, shots)
+    while not (tmp_path / "results" / ".rows").is_dir():
+        time.sleep(0.05)
+    time.sleep(0.5)  # the worker is asleep now
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == command_line.EXIT_CANCELLED
+    assert "SIGTERM" in errors
+    assert [path.name for path in (tmp_path / "results").iterdir()] == [".rows"]

@@ -136,3 +136,25 @@ def test_where_the_scene_fails_neither_is_replaced_and_the_result_is_kept(
     assert len(bundle.read(retained).cameras) == 3
     assert before.items() <= everything(project).items()
     assert not list(project.glob(".*"))
+
+
+def test_the_scene_of_a_result_that_has_none(project: Path) -> None:
+    folder, blend = project / "walk", project / "walk.blend"
+    photos = [str(path) for path in sorted((project.parent / "photos").glob("*.png"))]
+    assert command_line.main(["reconstruct", *photos, "--output", str(folder)]) == command_line.EXIT_OK
+    for _ in range(2):  # the second one replaces the first
+        assert command_line.main(["scene", str(folder), "--output", str(blend)]) == command_line.EXIT_OK
+        assert sorted(path.name for path in project.iterdir()) == ["walk", "walk.blend"]
+        assert bundle_folder.names_beside(folder) == ["walk.blend"]
+        bpy.ops.wm.open_mainfile(filepath=str(blend))
+        (root,) = [obj for obj in bpy.context.scene.objects if obj.get("threer_role") == "root"]
+        assert root["threer_bundle"] == "//walk"
+        images = [child.data.background_images[0].image for child in root.children if child.type == "CAMERA"]
+        assert len(images) == 3
+        assert all(Path(bpy.path.abspath(image.filepath)).is_file() for image in images)
+    blend.write_bytes(b"an artist's own")
+    assert command_line.main(["scene", str(folder), "--output", str(blend)]) == command_line.EXIT_USER
+    assert blend.read_bytes() == b"an artist's own"
+    assert command_line.main(["scene", str(folder), "--output", str(blend), "--overwrite"]) == command_line.EXIT_OK
+    assert (project / "walk.blend1").read_bytes() == b"an artist's own"
+    assert command_line.main(["scene", str(project), "--output", str(blend)]) == command_line.EXIT_USER

@@ -66,7 +66,10 @@ ELSEWHERE = {
     # All benchmarks by the same tests: one set of cameras, written as each benchmark does
     "evaluation/truth/*.py": "evaluation/truth/test_reading.py",
     "worker/evaluating.py": "cli/test_evaluating.py",
-    "cli/shot_lists.py": "cli/test_batching.py",
+    "farm/shot_lists.py": "cli/test_batching.py",
+    "farm/tasks.py": "cli/test_batching.py",
+    "farm/progress.py": "farm/test_open_job.py",
+    "farm/job.py": "farm/test_open_job.py",
     "reports/contact_sheet.py": "cli/test_batching.py",
     "reports/shot_page.py": "reports/test_shot_report.py",
     # Modules that another module's test tests

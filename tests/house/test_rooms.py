@@ -15,6 +15,7 @@ ROOMS = (
     "ui",
     "__main__",
     "cli",
+    "farm",
     "headless",
     "doctor",
     "worker",

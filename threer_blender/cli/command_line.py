@@ -6,16 +6,20 @@ Importable without bpy. Only some things need Blender, such as `--output scene.b
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 from .. import __version__, headless
-from ..files import photo_files
+from ..files import bundle_folder, photo_files
 from ..host import environment
 from ..jobs.messages import Bundled, Done, Failed, Message, Notice, Progress, to_line
 from ..model.errors import Cancelled, UserError, quoted, system_refusal
@@ -27,6 +31,7 @@ from .scene_output import SceneFiles
 
 Say = Callable[[Message], None]
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
+SCENE = ".blend"
 
 
 def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None) -> int:
@@ -46,7 +51,8 @@ def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None
     except SystemExit as end:  # raised by argparse; it must not end Blender
         return int(end.code or 0)
     try:
-        status: int | None = parsed.run(parsed)  # most verbs return nothing
+        with _stopped_by_sigterm():
+            status: int | None = parsed.run(parsed)  # most verbs return nothing
         return status or EXIT_OK
     except UserError as error:
         return _end(parsed, Failed(str(error), "user"), EXIT_USER)
@@ -56,6 +62,23 @@ def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None
         return _end(parsed, Failed(system_refusal(error), "user"), EXIT_USER)
     except RuntimeError as error:
         return _end(parsed, Failed(str(error), "bug"), EXIT_FAILED)
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Within, SIGTERM raises Cancelled, so that the worker ends and tidies up. Schedulers send it before they kill."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise Cancelled("Stopped by SIGTERM.")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,24 +114,34 @@ def parser() -> argparse.ArgumentParser:
     _add_output(bring_in)
     bring_in.set_defaults(run=_import)
 
+    scene = verbs.add_parser("scene", help="build the Blender scene of a result that was made without one")
+    scene.add_argument("result", metavar="FOLDER", help="the bundle of a result")
+    scene.add_argument("--output", required=True, metavar="SCENE", help="a .blend")
+    _add_scene_files(scene)
+    scene.set_defaults(run=_scene)
+
     upkeep.add_verbs(verbs)
     resolving.add_verb(verbs)
     meshing.add_verb(verbs)
     comparing.add_verb(verbs)
     evaluating.add_verb(verbs)
-    batching.add_verb(verbs)
+    batching.add_verbs(verbs)
     return parser
 
 
 def _add_output(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--output", required=True, metavar="PATH", help="scene.blend, or a folder for the bundle")
+    _add_scene_files(verb)
+    verb.add_argument("--json", action="store_true", help="print one JSON message a line on stdout")
+
+
+def _add_scene_files(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--picture", metavar="PNG", help="with scene.blend: photo, render and a new view beside it")
     verb.add_argument(
         "--overwrite",
         action="store_true",
         help="replace a scene.blend or PNG that no earlier run wrote, or that has changed; the scene stays as .blend1",
     )
-    verb.add_argument("--json", action="store_true", help="print one JSON message a line on stdout")
 
 
 def _reconstruct(parsed: argparse.Namespace) -> None:
@@ -142,12 +175,9 @@ def _write_output(
     `costs` are printed before the worker starts. The worker finds the same ones; those are not printed again.
     """
     output = Path(parsed.output).absolute()
-    is_scene = output.suffix.lower() == ".blend"
-    if is_scene and find_spec("bpy") is None:
-        raise UserError(
-            "Writing a .blend needs Blender: run `blender -b --command threer_blender …` or `pip install bpy`, "
-            "or give a folder as --output."
-        )
+    is_scene = output.suffix.lower() == SCENE
+    if is_scene:
+        _check_blender(", or give a folder as --output")
     if (parsed.picture or parsed.overwrite) and not is_scene:
         raise UserError("--picture and --overwrite are about a scene: give a .blend as --output.")
     folder = output.with_suffix(".3r") if is_scene else output
@@ -171,6 +201,27 @@ def _write_output(
         else:
             done, text = describe(headless.result(headless.begin(request, data_folder), say))
         out.write(to_line(done) if parsed.json else text)
+
+
+def _scene(parsed: argparse.Namespace) -> None:
+    output, folder = Path(parsed.output).absolute(), Path(parsed.result).absolute()
+    if output.suffix.lower() != SCENE:
+        raise UserError(f"{quoted(output)} is no .blend; give the name of one as --output.")
+    if not bundle_folder.is_bundle(folder):
+        raise UserError(f"{quoted(folder)} holds no result; give the folder of one.")
+    _check_blender()
+    files = SceneFiles(output, Path(parsed.picture).absolute() if parsed.picture else None, parsed.overwrite)
+    with scene_output.protected_stdout() as out:
+        scene_output.write_scene(folder, files, parsed.on_message)
+        out.write(f"written: {output}\n")
+
+
+def _check_blender(or_else: str = "") -> None:
+    if find_spec("bpy") is None:
+        raise UserError(
+            "Writing a .blend needs Blender: run `blender -b --command threer_blender …` or `pip install bpy`"
+            f"{or_else}."
+        )
 
 
 def _done(reconstruction: Reconstruction, folder: Path) -> Done:

@@ -76,6 +76,42 @@ def write(
     return described
 
 
+def write_scene(folder: Path, files: SceneFiles, say: Callable[[Message], None]) -> None:
+    """Builds the scene of the result in the bundle `folder`, which stays as it is, and puts the files in place.
+
+    An earlier scene that the bundle does not list, or that was changed since, stays as a backup. Raises UserError where
+    there is no result, or a file cannot be written; then earlier files stay as they were.
+    """
+    from ..scene import files as scene_files
+    from ..scene import picture as pictures
+
+    files.check(folder)
+    reconstruction = bundle.read(folder)
+    try:
+        with contextlib.ExitStack() as in_place:
+            picture = in_place.enter_context(whole_file.replacing(files.picture)) if files.picture else None
+            blend = in_place.enter_context(whole_file.replacing(files.blend))
+            say(Progress("Building the scene", 1.0))
+            root = scene_files.save_new(reconstruction, folder, blend, (folder, files.blend))
+            if picture is not None:
+                say(Progress("Rendering the picture", 1.0))
+                pictures.write(root, picture)
+            if files.blend.exists() and not _is_listed(files.blend, folder, _listed_beside(folder)):
+                shutil.copyfile(files.blend, _backup(files.blend))
+        made = [path for path in (files.blend, files.picture) if path is not None]
+        _list_more(folder, {path: removal.entry_of(path) for path in made})
+    except OSError as error:
+        raise output_error(files.blend.parent, error) from error
+
+
+def _list_more(folder: Path, beside: Mapping[Path, Entry]) -> None:
+    """Adds files beside the bundle `folder` to those in its manifest."""
+    manifest = bundle_folder.read_manifest(folder)
+    assert manifest is not None
+    names = {_listed_name(path, folder): entry for path, entry in beside.items()}
+    bundle_folder.write_manifest(folder, replace(manifest, beside={**manifest.beside, **names}))
+
+
 def _build_scene(
     staging: Staging,
     files: SceneFiles,

@@ -23,6 +23,7 @@ from ..model.errors import UserError, quoted
 from .environment import user_folder
 
 FOLDER = "weights"  # in the data folder
+WEIGHTS_VARIABLE = "THREER_WEIGHTS"  # the environment variable that names another folder; the worker inherits it
 NOTES = ".threer"  # our folder in the store, for notes, downloads and locks
 # Endings of the files in that folder.
 USER_FILE = ".own"  # the note with the path of the user's own file
@@ -240,7 +241,7 @@ class Store:
 
 def default(data_folder: Path | None = None) -> Store:
     """The store in the folder that THREER_WEIGHTS names, else in `data_folder`, which is the user's own by default."""
-    named = os.environ.get("THREER_WEIGHTS")
+    named = os.environ.get(WEIGHTS_VARIABLE)
     return Store(Path(named) if named else (data_folder or user_folder()) / FOLDER)
 
 

@@ -16,6 +16,11 @@ def sentences(files: Iterable[Path]) -> list[str]:
     return [text for file in files if (text := shot_cost.sentence(file.name, *_frames(file)))]
 
 
+def frames(file: Path) -> int:
+    """How many frames a video or an image sequence claims to have; 0 where the file is a photo, or does not say."""
+    return _frames(file)[0]
+
+
 def _frames(file: Path) -> tuple[int, int]:
     """How many frames a file claims to have, and the pixels of each; 0 frames where it is no shot, or does not say."""
     if sequence_files.is_pattern(file):

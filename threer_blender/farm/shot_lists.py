@@ -1,12 +1,12 @@
-"""[S] Lists of shots to reconstruct one after the other: a TOML file, or a folder of shots."""
+"""[S] Lists of shots to reconstruct: a TOML file, or a folder of shots."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..engines import registry
 from ..files import bounded, digest, photo_files, sequence_files
 from ..files.photo_files import PICTURES, VIDEO_SUFFIXES
 from ..model.errors import UserError, quoted
+from .path_mapping import PathRule, mapped
 
 RESULTS = "3R results"  # the default folder of the results
 LONGEST = 1 << 20  # bytes of a list
@@ -53,13 +54,17 @@ class ShotList:
     output: Path
 
 
-def read(path: Path) -> ShotList:
+def read(path: Path, output: Path | None = None, rules: Sequence[PathRule] = ()) -> ShotList:
     """The list in a TOML file; of a folder, its subfolders and its videos are the shots.
 
-    Raises UserError where there is no list, or something in it is not understood.
+    `output` is the folder of the results where it is not the list's own. `rules` tell where absolute paths of the list
+    lie on this machine. Raises UserError where there is no list, or something in it is not understood.
     """
-    if path.is_dir():
-        return _of_folder(path.absolute())
+    listed = _of_folder(path.absolute()) if path.is_dir() else _of_file(path, rules)
+    return listed if output is None else replace(listed, output=output.absolute())
+
+
+def _of_file(path: Path, rules: Sequence[PathRule]) -> ShotList:
     try:
         with bounded.as_refusal(quoted(path)):
             text = bounded.content(path, LONGEST).decode("utf-8")
@@ -73,20 +78,24 @@ def read(path: Path) -> ShotList:
     entries = data.get("shot", [])
     if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)):
         raise UserError(f"{quoted(path)} names no shot; write one [[shot]] with name and photos for each.")
-    shots = [_listed(entry, data, base, path) for entry in entries]
+    shots = [_listed(entry, data, base, path, rules) for entry in entries]
     return _checked(shots, base / _text(data.get("output", RESULTS), path), path)
 
 
-def _listed(entry: Mapping[str, Any], shared: Mapping[str, Any], base: Path, path: Path) -> ListedShot:
+def _listed(
+    entry: Mapping[str, Any], shared: Mapping[str, Any], base: Path, path: Path, rules: Sequence[PathRule]
+) -> ListedShot:
     _check_names(entry, OF_SHOT, path)
     photos = entry.get("photos", [])
     photos = [photos] if isinstance(photos, str) else photos
     if not isinstance(photos, list) or not photos:
         raise UserError(f'A shot in {quoted(path)} names no photos; write photos = "folder" or a list of files.')
     options = {**shared.get("options", {}), **entry.get("options", {})}
-    engine = _text(entry.get("engine", shared.get("engine", headless.DEFAULT_ENGINE)), path)
     return ListedShot(
-        _text(entry.get("name", ""), path), tuple(base / _text(each, path) for each in photos), engine, options
+        _text(entry.get("name", ""), path),
+        tuple(base / mapped(_text(each, path), rules) for each in photos),
+        _text(entry.get("engine", shared.get("engine", headless.DEFAULT_ENGINE)), path),
+        {name: mapped(value, rules) if isinstance(value, str) else value for name, value in options.items()},
     )
 
 
