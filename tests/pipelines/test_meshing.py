@@ -19,10 +19,12 @@ from tests.blender.world import BALL_CENTRE, CAMERAS, ball_color, floor_color, r
 from tests.geometry.meshes.ball import off
 from threer_blender import bundle, headless
 from threer_blender.files import bundle_folder, digest, mesh_file
+from threer_blender.geometry.meshes.charts import face_normals
 from threer_blender.jobs.messages import Failed, MakeMesh, Message, Progress
 from threer_blender.model.engine import Stage
 from threer_blender.model.errors import Cancelled, UserError
-from threer_blender.model.reconstruction import Photo, Reconstruction, Upright
+from threer_blender.model.proxy_mesh import Mesh
+from threer_blender.model.reconstruction import Photo, PointCloud, Reconstruction, Upright
 from threer_blender.model.textured_mesh import TexturedMesh
 from threer_blender.pipelines.meshing import MeshSettings, textured_mesh
 from threer_blender.runtime.report import MessageReport
@@ -88,9 +90,52 @@ def test_the_mesh_is_the_world_in_its_colors(mesh: TexturedMesh) -> None:
     assert np.median(error) < 0.05
 
 
-def test_without_depth_there_is_no_mesh(coarse: Reconstruction) -> None:
-    with pytest.raises(UserError, match="no depth maps to make a mesh of"):
-        textured_mesh(replace(coarse, pointmaps=[]), SETTINGS, hide_nothing, silent)
+def of_points(result: Reconstruction) -> Reconstruction:
+    """The same result as points alone, as another program's."""
+    there = [(each.points[each.mask], result.camera(each.photo)) for each in result.pointmaps]
+    points = np.concatenate([points for points, _ in there])
+    towards = np.concatenate([camera.world_from_camera[:3, 3] - points for points, camera in there if camera])
+    count = len(points)
+    cloud = PointCloud(
+        points, (towards / np.linalg.norm(towards, axis=1, keepdims=True)).astype(np.float32),
+        np.tile(np.array([[200, 40, 90]], np.uint8), (count, 1)), np.ones(count, np.float32),
+        np.zeros(count, np.int32),
+    )  # fmt: skip
+    return replace(result, pointmaps=[], cloud=cloud)
+
+
+def test_points_alone_become_a_mesh_in_the_colors_of_the_photos(known: Reconstruction) -> None:
+    mesh = textured_mesh(of_points(known), SETTINGS, hide_nothing, silent)
+    assert 4000 < len(mesh.faces) <= SETTINGS.faces
+    middles = mesh.vertices[mesh.faces].mean(axis=1)
+    areas = np.linalg.norm(face_normals(Mesh(mesh.vertices, mesh.faces)), axis=1)
+    assert areas[off(middles) < 0.02].sum() > 0.97 * areas.sum()
+    floor = np.flatnonzero(
+        (np.linalg.norm(middles, axis=1) < 1.5)
+        & (np.abs(middles[:, 1]) < 0.02)
+        & (np.linalg.norm(middles - BALL_CENTRE, axis=1) > 1)
+    )
+    inside = (np.abs(middles[floor][:, [0, 2]] * 2 % 1 - 0.5) < 0.3).all(axis=1)
+    error = np.abs(colors_at(mesh, floor[inside]) - floor_color(middles[floor[inside]]))
+    assert np.median(error) < 0.06
+
+
+def test_points_without_photos_give_their_own_color(coarse: Reconstruction) -> None:
+    result = of_points(coarse)
+    gone = [replace(photo, path=f"{photo.path}.gone") for photo in result.photos]
+    mesh = textured_mesh(replace(result, photos=gone), MeshSettings(2000, 256), hide_nothing, silent)
+    assert np.abs(colors_at(mesh, range(len(mesh.faces))) * 255 - (200, 40, 90)).max() < 8
+
+
+def test_without_depth_and_points_there_is_no_mesh(coarse: Reconstruction) -> None:
+    with pytest.raises(UserError, match="no depth maps and no points to make a mesh of"):
+        textured_mesh(replace(coarse, pointmaps=[], cloud=None), SETTINGS, hide_nothing, silent)
+    few = replace(of_points(coarse), pointmaps=[])
+    assert few.cloud is not None
+    lone = replace(few.cloud, **{name: getattr(few.cloud, name)[:9] for name in
+                                 ("positions", "normals", "colors", "confidence", "photo")})  # fmt: skip
+    with pytest.raises(UserError, match="too few or lie too far apart"):
+        textured_mesh(replace(few, cloud=lone), SETTINGS, hide_nothing, silent)
 
 
 def test_a_photo_that_shows_nothing_of_the_mesh_does_no_harm(coarse: Reconstruction) -> None:

@@ -1,17 +1,18 @@
-"""[R] One textured mesh of a result: its depth maps become a surface, and its photos the texture."""
+"""[R] One textured mesh of a result: its depth maps, else its points, become a surface, and its photos the texture."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ..geometry import remap
+from ..geometry import kd_tree, remap
 from ..geometry.features.database import Excluded
-from ..geometry.meshes import charts, simplification, texture, volume
+from ..geometry.meshes import charts, simplification, surfels, texture, volume
 from ..geometry.meshes.texture import Picture, Texels
 from ..geometry.meshes.views import DepthView, PinholeView, depth_view
 from ..geometry.pointmaps import ideal_picture
@@ -19,7 +20,7 @@ from ..model.arrays import BoolArray, Float32Array, UInt8Array
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
 from ..model.proxy_mesh import Mesh
-from ..model.reconstruction import Camera, Photo, Reconstruction
+from ..model.reconstruction import Camera, Photo, PointCloud, Reconstruction
 from ..model.textured_mesh import TexturedMesh
 from ..pictures.photos import pixels
 
@@ -35,6 +36,8 @@ BLUR = 0.01  # standard deviation of the coarse band's blur, as a share of the l
 FINER = 1.5  # pixels of a photo for each texel, at least, where the photo has them
 SAMPLES = 5000  # vertices, about, by which a photo's distance from the mesh is measured
 JPEG_QUALITY = 95
+NO_SURFACE = "No surface came out: the photos show too little of the same things from several sides."
+NO_SURFACE_OF_POINTS = "No surface came out: the points are too few or lie too far apart."
 NOTHING_VISIBLE = "No photo shows the surface: the result's cameras and its depth contradict each other."
 
 
@@ -51,33 +54,82 @@ def textured_mesh(
 ) -> TexturedMesh:
     """The mesh of a result. It has holes where no photo shows the surface.
 
+    Without depth maps it is the surface of the result's points, in their colours where no photo is there.
     `excluded(photo, size)` is the mask of a photo, True at pixels that are not used; None without one. Raises UserError
-    where there is no depth or a photo is gone, and what `report` raises.
+    where there are neither depth maps nor points, or where a photo whose depth is used is gone, and what `report`
+    raises.
     """
     views = depth_views(reconstruction)
-    if not views:
-        raise UserError("There are no depth maps to make a mesh of: reconstruct with an engine that has dense depth.")
-    mesh = surface(views, lambda done, total: report(SURFACE, done, total))
+    cameras = [camera for camera in reconstruction.cameras if not camera.distortion.is_panorama]
+    cloud = None
+    if views:
+        mesh = surface(views, lambda done, total: report(SURFACE, done, total))
+    else:
+        cloud = _usable_cloud(reconstruction)
+        mesh = surface_of_points(cloud, report)
+        cameras = _pictured(reconstruction, cameras)
     report(SIMPLIFYING, 0, 1)
     mesh = simplification.proper(simplification.simplified(mesh, settings.faces))
     mesh = simplification.without_small_parts(mesh)
     if not len(mesh.faces):
-        raise UserError("No surface came out: the photos show too little of the same things from several sides.")
+        raise UserError(NO_SURFACE_OF_POINTS if cloud else NO_SURFACE)
     report(UNWRAPPING, 0, 1)
-    cameras = [camera for camera in reconstruction.cameras if not camera.distortion.is_panorama]
-    if not cameras:
-        raise UserError("A mesh is painted from ordinary photos, and this result has panoramas alone.")
-    sizes = [size for camera in cameras if (size := _pixel_size(camera, mesh)) is not None]
-    if not sizes:
-        raise UserError(NOTHING_VISIBLE)
-    pixel_size = float(np.median(sizes))
+    pixel_size = _texel_size(cameras, cloud, mesh)
     layout = charts.laid_out(mesh, pixel_size, settings.texture)
     texels = texture.texels(mesh, layout)
-    painted = _painted(
-        reconstruction, cameras, mesh, texels, FINER * pixel_size / layout.texel, pixel_size, excluded, report
-    )
+    scale = FINER * pixel_size / layout.texel
+    painted, there = _painted(reconstruction, cameras, mesh, texels, scale, pixel_size, excluded, report)
+    if cloud is not None:
+        painted[~there] = _colors_of(cloud, texels.points[~there])
+    elif not there.any():
+        raise UserError(NOTHING_VISIBLE)
+    else:
+        painted[~there] = painted[there].mean(axis=0)
     image = texture.filled(painted, texels.numbers, layout.side)
     return TexturedMesh(mesh.vertices, mesh.faces, (layout.corners / layout.side).astype(np.float32), _jpeg(image))
+
+
+def _usable_cloud(reconstruction: Reconstruction) -> PointCloud:
+    cloud = reconstruction.cloud
+    if cloud is None or not len(cloud):
+        raise UserError(
+            "There are no depth maps and no points to make a mesh of: reconstruct with an engine that has dense depth."
+        )
+    return cloud
+
+
+def _pictured(reconstruction: Reconstruction, cameras: list[Camera]) -> list[Camera]:
+    """The cameras whose photos are there."""
+    paths = {photo.name: Path(photo.path) for photo in reconstruction.photos}
+    return [camera for camera in cameras if paths[camera.photo].is_absolute() and paths[camera.photo].is_file()]
+
+
+def _texel_size(cameras: list[Camera], cloud: PointCloud | None, mesh: Mesh) -> float:
+    """The usual size in world units of a photo's pixel on the mesh; where no photo shows it, of the points' spacing."""
+    sizes = [size for camera in cameras if (size := _pixel_size(camera, mesh)) is not None]
+    if sizes:
+        return float(np.median(sizes))
+    if cloud is not None:
+        return surfels.spacing(cloud.positions) / 2
+    raise UserError(NOTHING_VISIBLE)
+
+
+def _colors_of(cloud: PointCloud, places: Float32Array) -> Float32Array:
+    """(N, 3) the colours of the points nearest to `places` (N, 3)."""
+    if not len(places):
+        return np.empty((0, 3), np.float32)
+    colors: Float32Array = cloud.colors[kd_tree.Tree(cloud.positions).nearest(places)[0]].astype(np.float32)
+    return colors
+
+
+def surface_of_points(cloud: PointCloud, report: ReportStage) -> Mesh:
+    """The surface of points. Raises what `report` raises."""
+    report(SURFACE, 0, 3)
+    parts = surfels.surfels(cloud)
+    report(SURFACE, 1, 3)
+    distances = surfels.distances(parts)
+    report(SURFACE, 2, 3)
+    return simplification.without_pinholes(simplification.without_small_parts(volume.surface(distances)))
 
 
 def depth_views(reconstruction: Reconstruction) -> list[DepthView]:
@@ -107,13 +159,18 @@ def _pixel_size(camera: Camera, mesh: Mesh) -> float | None:
 def _painted(
     reconstruction: Reconstruction, cameras: list[Camera], mesh: Mesh, texels: Texels, scale: float, pixel_size: float,
     excluded: Excluded, report: ReportStage,
-) -> Float32Array:  # fmt: skip
-    """(N, 3) the colours of the `texels`. Photos are used at the share `scale` of their size, at most whole.
+) -> tuple[Float32Array, BoolArray]:  # fmt: skip
+    """(N, 3) the colours of the `texels`, and which of them (N,) a photo shows.
+
+    Photos are used at the share `scale` of their size, at most whole.
 
     `pixel_size` is the usual size of a photo's pixel on the mesh, in world units.
     """
     photos = {photo.name: photo for photo in reconstruction.photos}
     few = _some(texels)
+    blend = texture.Blend(len(texels.numbers))
+    if not cameras:
+        return blend.colors()
     colors, weights = [], []
     for done, camera in enumerate(cameras):
         report(EXPOSURE, done, len(cameras))
@@ -123,7 +180,6 @@ def _painted(
         weights.append(texture.weights_in(small.view, small.usable, depth, few, share / pixel_size))
         colors.append(texture.colors_in(small.view, small.coarse, few.points))
     gains = texture.gains(np.array(colors), np.array(weights))
-    blend = texture.Blend(len(texels.numbers))
     for done, (camera, gain) in enumerate(zip(cameras, gains, strict=True)):
         report(TEXTURING, done, len(cameras))
         long_side = max(SMALL, round(min(1.0, scale) * max(camera.width, camera.height)))
@@ -133,11 +189,7 @@ def _painted(
             picture.view, picture.usable, depth, texels, min(1.0, scale) / pixel_size
         )
         blend.add(picture, texels, weights_of_texels, gain)
-    painted, there = blend.colors()
-    if not there.any():
-        raise UserError(NOTHING_VISIBLE)
-    painted[~there] = painted[there].mean(axis=0)
-    return painted
+    return blend.colors()
 
 
 def _some(texels: Texels) -> Texels:

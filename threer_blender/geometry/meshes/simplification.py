@@ -14,7 +14,7 @@ from ..colmap import pycolmap
 from ..kernels import compiled
 
 SMALLEST = 100  # faces of a loose part; smaller ones are noise
-SMALLEST_SHARE = 5e-4  # of all faces
+SMALLEST_SHARE = 2e-3  # of all faces
 PINHOLE = 16  # edges around a hole, up to which it is closed
 HEAD = (
     "ply\nformat binary_little_endian 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\n"

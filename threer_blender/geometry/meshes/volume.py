@@ -52,7 +52,7 @@ def fused(views: Sequence[DepthView], size: float, report: Report) -> Volume:
             break
         # Around a surface, the number of blocks falls with the square of the size: a power below 1/2 is a careful step.
         size *= max(COARSER, (len(keys) / MOST_BLOCKS) ** 0.4)
-    corners = _corners(keys)
+    corners = corners_of(keys)
     sums, weights = (np.zeros((len(keys), CELLS), np.float32) for _ in range(2))
     for done, each in enumerate(views):
         report(len(views) + done, 2 * len(views))
@@ -71,19 +71,21 @@ def _keys_around(views: Sequence[DepthView], size: float, report: Report) -> Int
         reach = TRUNCATION / SIDE
         near = [keys]
         for shift in np.ndindex(2, 2, 2):
-            near.append(np.unique(_key(np.floor(blocks + reach * (2 * np.array(shift) - 1)).astype(np.int64))))
+            near.append(np.unique(key_of(np.floor(blocks + reach * (2 * np.array(shift) - 1)).astype(np.int64))))
         keys = np.unique(np.concatenate(near))
         if len(keys) > 8 * MOST_BLOCKS:
             return keys
     return keys
 
 
-def _key(blocks: IntArray) -> IntArray:
+def key_of(blocks: IntArray) -> IntArray:
+    """(…,) a key of blocks (…, 3), which sorts as they do."""
     shifted = blocks + FARTHEST
     return (shifted[..., 0] << 40) | (shifted[..., 1] << 20) | shifted[..., 2]
 
 
-def _corners(keys: IntArray) -> IntArray:
+def corners_of(keys: IntArray) -> IntArray:
+    """(B, 3) the blocks of keys (B,)."""
     return np.stack([keys >> 40, (keys >> 20) & 0xFFFFF, keys & 0xFFFFF], axis=-1) - FARTHEST
 
 
@@ -145,7 +147,7 @@ def surface(volume: Volume) -> Mesh:
         return Mesh(np.empty((0, 3), np.float32), np.empty((0, 3), np.int32))
     ahead = np.empty((len(volume.keys), 8), np.int64)
     for number, shift in enumerate(np.ndindex(2, 2, 2)):
-        wanted = _key(volume.corners + np.array(shift))
+        wanted = key_of(volume.corners + np.array(shift))
         place = np.searchsorted(volume.keys, wanted).clip(0, len(volume.keys) - 1)
         ahead[:, number] = np.where(volume.keys[place] == wanted, place, -1)
     with np.errstate(invalid="ignore", divide="ignore"):
