@@ -15,7 +15,7 @@ from threer_blender import addon, bundle
 from threer_blender.cli import command_line
 from threer_blender.files import bundle_folder, digest, mesh_file
 from threer_blender.model.errors import UserError
-from threer_blender.scene import build, meshes
+from threer_blender.scene import build, masks, meshes, picture_points
 from threer_blender.ui import work
 
 
@@ -130,3 +130,50 @@ def test_the_command_refuses_before_it_works(result: Path, tmp_path: Path, capsy
     assert "is there already" in capsys.readouterr().err
     assert command_line.main(["mesh", str(tmp_path)], tmp_path / "data") == command_line.EXIT_USER
     assert "holds no result" in capsys.readouterr().err
+
+
+def hide_the_right_half(result: Path) -> bpy.types.Object:
+    """The scene of the result, with the points of positive x masked. Returns its root."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    root = build.build(bundle.read(result), result)
+    (cloud,) = masks.targets(root, None)
+    masks.write(cloud, masks.SELECTION, picture_points.local(cloud.data)[:, 0] > 0)
+    return root
+
+
+@pytest.mark.usefixtures("enabled")
+def test_masks_of_the_scene_count_for_the_file_and_for_exports(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hide_the_right_half(result)
+    assert bpy.ops.threer.make_mesh(faces=3000, texture="1024") == {"FINISHED"}
+    assert mesh_file.read(result / bundle_folder.MESH).vertices[:, 0].max() < 0.2
+    blend = tmp_path / "scene.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    known = bundle.read(result).cloud
+    assert known is not None
+    arguments = ["export", str(result), "--format", "ply", "--output", str(tmp_path / "all")]
+    assert command_line.main(arguments, tmp_path / "data") == command_line.EXIT_OK
+    assert f"{len(known):,} points" in capsys.readouterr().out
+    arguments = [*arguments[:-1], str(tmp_path / "some"), "--masks", str(blend)]
+    assert command_line.main(arguments, tmp_path / "data") == command_line.EXIT_OK
+    said = capsys.readouterr().out
+    assert f"{(known.positions[:, 0] <= 0).sum():,} points" in said
+    assert f"without {(known.positions[:, 0] > 0).sum():,} masked points" in said
+
+
+@pytest.mark.usefixtures("enabled")
+def test_masks_of_a_saved_scene_count_for_the_command(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hide_the_right_half(result)
+    blend = tmp_path / "scene.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    arguments = ["mesh", str(result), "--faces", "3000", "--texture", "512", "--masks", str(blend)]
+    assert command_line.main(arguments, kernels.share(tmp_path / "data")) == command_line.EXIT_OK
+    assert mesh_file.read(result / bundle_folder.MESH).vertices[:, 0].max() < 0.2
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    assert command_line.main(arguments, tmp_path / "data") != command_line.EXIT_OK
+    assert "holds no scene of the result" in capsys.readouterr().err

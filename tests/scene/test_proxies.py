@@ -16,7 +16,7 @@ from threer_blender.model import proxy_mesh
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Gaussians, Photo, Reconstruction
-from threer_blender.scene import build, cameras, identity, proxies
+from threer_blender.scene import build, cameras, identity, masks, picture_points, proxies
 from threer_blender.scene.splats import splats
 
 
@@ -127,6 +127,19 @@ def test_proxies_stand_under_the_root_and_replace_earlier_ones(reconstruction: R
     assert [child for child in root.children if child.get(identity.ROLE) == identity.PROXY] == [one]
     assert len([mesh for mesh in bpy.data.meshes if mesh.name.endswith(("depth", "proxy"))]) == 1
     assert one.data.validate() is False
+
+
+def test_masks_of_points_cut_proxies_of_photos(reconstruction: Reconstruction, tmp_path: Path) -> None:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    root = build.build(reconstruction, tmp_path)
+    (cloud,) = masks.targets(root, None)
+    masks.write(cloud, masks.SELECTION, picture_points.local(cloud.data)[:, 0] > 0)
+    for make in (proxies.of_photos, proxies.fused):
+        for obj in make(root, reconstruction, proxies.HOLDOUT):
+            shown = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+            places = np.array([vertex.co for vertex in shown.vertices]).reshape(-1, 3)
+            assert len(places) > 20
+            assert (places[:, 0] > 0.2).mean() < 0.02 < (picture_points.local(obj.data)[:, 0] > 0.2).mean()
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ def add_verb(verbs: Any) -> None:
     )
     verb.add_argument("--output", metavar="NEW", help="a new folder, for a copy of the mesh for other programs")
     verb.add_argument("--format", default=GLB, choices=FORMATS, help="of that copy; default: %(default)s")
+    verb.add_argument("--masks", metavar="SCENE.BLEND", help="leave out what is masked in this scene")
     verb.set_defaults(run=_mesh)
 
 
@@ -40,7 +43,12 @@ def _mesh(parsed: argparse.Namespace) -> None:
     if output is not None:
         _check(output, parsed.format)
     request = headless.mesh_request(parsed.result, parsed.faces, parsed.texture)
-    sentence = headless.run(request, parsed.data_folder or environment.user_folder(), parsed.on_message)
+    with contextlib.ExitStack() as until_made:
+        if parsed.masks:
+            _needs_blender("Reading masks of a scene")
+            file = scene_output.masked_points(Path(request.bundle), Path(parsed.masks).absolute())
+            request = replace(request, masked=until_made.enter_context(file))
+        sentence = headless.run(request, parsed.data_folder or environment.user_folder(), parsed.on_message)
     sys.stdout.write(f"{sentence}\n")
     if output is None:
         return
@@ -57,11 +65,15 @@ def _mesh(parsed: argparse.Namespace) -> None:
     sys.stdout.write(f"written: {new.place}\n")
 
 
+def _needs_blender(task: str, otherwise: str = "") -> None:
+    """Raises UserError outside of Blender."""
+    if find_spec("bpy") is None:
+        raise UserError(f"{task} needs Blender: run `blender -b --command threer_blender …`{otherwise}.")
+
+
 def _check(output: Path, format_id: str) -> None:
     """Raises UserError where the folder cannot be written. Called before the work begins."""
-    if format_id != GLB and find_spec("bpy") is None:
-        raise UserError(
-            f"Writing {format_id} needs Blender: run `blender -b --command threer_blender …`, or choose {GLB}."
-        )
+    if format_id != GLB:
+        _needs_blender(f"Writing {format_id}", f", or choose {GLB}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{quoted(output)} is there already; name a new folder.")

@@ -7,13 +7,14 @@ import itertools
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO, TypeVar
 
 from .. import bundle, headless
-from ..files import bundle_folder, removal, whole_file
+from ..files import bundle_folder, point_file, removal, whole_file
 from ..files.bundle_folder import Staging, output_error
 from ..files.removal import Entry
 from ..jobs.messages import Bundled, Done, Message, Notice, Progress
@@ -102,6 +103,31 @@ def write_scene(folder: Path, files: SceneFiles, say: Callable[[Message], None])
         _list_more(folder, {path: removal.entry_of(path) for path in made})
     except OSError as error:
         raise output_error(files.blend.parent, error) from error
+
+
+def unmasked(reconstruction: Reconstruction, folder: Path, blend: Path) -> tuple[Reconstruction, list[str]]:
+    """The result of the bundle `folder` without the points that are masked in its scene, the file `blend`, and
+    sentences about it. Raises UserError where the file holds no scene of it."""
+    from ..scene import masks, stored_masks
+
+    with protected_stdout():
+        return masks.applied(stored_masks.root_in(blend, folder), reconstruction)
+
+
+@contextlib.contextmanager
+def masked_points(folder: Path, blend: Path) -> Iterator[str]:
+    """A file of the points of the bundle `folder` that are masked in its scene `blend`, as `MakeMesh` takes it; ""
+    where none are. It goes afterwards. Raises UserError where the file holds no scene of the result."""
+    from ..scene import masks, stored_masks
+
+    with protected_stdout():
+        masked = masks.around_surfaces(stored_masks.root_in(blend, folder))
+    if masked is None:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        point_file.write(masked, Path(temporary, "masked"))
+        yield str(Path(temporary, "masked"))
 
 
 def _list_more(folder: Path, beside: Mapping[Path, Entry]) -> None:

@@ -56,6 +56,7 @@ def add_verbs(verbs: Any) -> None:
     export.add_argument(
         "--first-frame", type=int, metavar="FRAME", help="number of a shot's first frame; default: the plate's"
     )
+    export.add_argument("--masks", metavar="SCENE.BLEND", help="leave out the points that are masked in this scene")
     report = "how well a result's shots stick, frame by frame: an HTML page and JSON"
     _of_result(verbs, "report", report, "HTML", _report, "the page; its numbers go beside it as JSON")
 
@@ -151,19 +152,22 @@ def _export(parsed: argparse.Namespace) -> None:
     result = Path(parsed.result).absolute()
     choice = Choice(parsed.axes, parsed.scale, parsed.first_frame)
     output = Path(parsed.output).absolute()
-    if parsed.format not in exchange.IN_BLENDER:
-        lines = exchange.write(bundle.read(result), result, parsed.format, output, choice)
+    in_blender = parsed.format in exchange.IN_BLENDER
+    if (in_blender or parsed.masks) and find_spec("bpy") is None:
+        reason = f"Writing {exchange.IN_BLENDER[parsed.format].label}" if in_blender else "Reading masks of a scene"
+        raise UserError(f"{reason} needs Blender: run `blender -b --command threer_blender …` or `pip install bpy`.")
+    reconstruction, lines = bundle.read(result), []
+    if parsed.masks:
+        reconstruction, lines = scene_output.unmasked(reconstruction, result, Path(parsed.masks).absolute())
+    if not in_blender:
+        lines = [*exchange.write(reconstruction, result, parsed.format, output, choice), *lines]
         sys.stdout.write("\n".join(lines) + "\n")
         return
-    if find_spec("bpy") is None:
-        raise UserError(
-            f"Writing {exchange.IN_BLENDER[parsed.format].label} needs Blender: run `blender -b --command "
-            "threer_blender …` or `pip install bpy`."
-        )
     from ..scene import interchange
 
     with scene_output.protected_stdout() as out:
-        out.write("\n".join(interchange.write(bundle.read(result), parsed.format, output, choice)) + "\n")
+        lines = [*interchange.write(reconstruction, parsed.format, output, choice), *lines]
+        out.write("\n".join(lines) + "\n")
 
 
 def _grid(parsed: argparse.Namespace) -> None:

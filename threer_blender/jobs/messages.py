@@ -139,13 +139,17 @@ class SolveAgain:
 @dataclass(frozen=True)
 class MakeMesh:
     """Make one textured mesh of the result `bundle` (a folder), with at most about `faces` faces and a texture of at
-    most `texture` texels a side. Put it into the bundle. `run` is as in `ReconstructionRequest`."""
+    most `texture` texels a side. Put it into the bundle. `run` is as in `ReconstructionRequest`.
+
+    `masked` is a file of points as `files.point_file` writes it: x, y, z, and 1 where the mesh shall have no surface,
+    else 0. "" for a whole mesh."""
 
     noun: ClassVar = "mesh"
 
     bundle: str
     faces: int
     texture: int
+    masked: str = ""
     run: str = field(default_factory=new_run)
     version: str = __version__
 

@@ -16,7 +16,7 @@ from ..geometry.meshes import charts, simplification, surfels, texture, volume
 from ..geometry.meshes.texture import Picture, Texels
 from ..geometry.meshes.views import DepthView, PinholeView, depth_view
 from ..geometry.pointmaps import ideal_picture
-from ..model.arrays import BoolArray, Float32Array, UInt8Array
+from ..model.arrays import Array, BoolArray, Float32Array, UInt8Array
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
 from ..model.proxy_mesh import Mesh
@@ -50,12 +50,17 @@ class MeshSettings:
 
 
 def textured_mesh(
-    reconstruction: Reconstruction, settings: MeshSettings, excluded: Excluded, report: ReportStage
+    reconstruction: Reconstruction,
+    settings: MeshSettings,
+    excluded: Excluded,
+    report: ReportStage,
+    masked: Array | None = None,
 ) -> TexturedMesh:
     """The mesh of a result. It has holes where no photo shows the surface.
 
     Without depth maps it is the surface of the result's points, in their colours where no photo is there.
-    `excluded(photo, size)` is the mask of a photo, True at pixels that are not used; None without one. Raises UserError
+    `excluded(photo, size)` is the mask of a photo, True at pixels that are not used; None without one. `masked` (N, 4)
+    are points and 1 for those around which there shall be no surface, else 0. Raises UserError
     where there are neither depth maps nor points, or where a photo whose depth is used is gone, and what `report`
     raises.
     """
@@ -68,6 +73,8 @@ def textured_mesh(
         cloud = _usable_cloud(reconstruction)
         mesh = surface_of_points(cloud, report)
         cameras = _pictured(reconstruction, cameras)
+    if masked is not None:
+        mesh = _cut(mesh, masked)
     report(SIMPLIFYING, 0, 1)
     mesh = simplification.proper(simplification.simplified(mesh, settings.faces))
     mesh = simplification.without_small_parts(mesh)
@@ -87,6 +94,17 @@ def textured_mesh(
         painted[~there] = painted[there].mean(axis=0)
     image = texture.filled(painted, texels.numbers, layout.side)
     return TexturedMesh(mesh.vertices, mesh.faces, (layout.corners / layout.side).astype(np.float32), _jpeg(image))
+
+
+def _cut(mesh: Mesh, masked: Array) -> Mesh:
+    """The mesh without the faces next to masked points, as `textured_mesh` says."""
+    if not len(mesh.faces):
+        return mesh
+    away = masked[kd_tree.Tree(masked[:, :3]).nearest(mesh.vertices)[0], 3] > 0
+    rest = simplification.used(mesh.vertices, mesh.faces[~away[mesh.faces].any(axis=1)])
+    if not len(rest.faces):
+        raise UserError("All points of the surface are masked: show some of them.")
+    return rest
 
 
 def _usable_cloud(reconstruction: Reconstruction) -> PointCloud:

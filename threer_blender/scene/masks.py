@@ -5,6 +5,7 @@ Each reason to hide a point is a layer of its own: a boolean attribute, and a sw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from ..model import point_sets
 from ..model.arrays import Array, BoolArray
 from ..model.errors import UserError
 from ..model.reconstruction import Gaussians, PointCloud, Reconstruction
-from . import crop, identity, look, picture_points, points
+from . import crop, identity, look, picture_points, points, world
 from .node_fields import Field, Formulas
 from .splats import splats
 
@@ -28,6 +29,7 @@ PREVIEW = "Preview"  # switch of the modifier: floaters are red instead of hidde
 RED = (0.8, 0.0, 0.02, 1.0)
 BOOLEAN = points.Kind("BOOLEAN", "value", np.bool_)
 CARRIED_RADII = 4.0  # times the median radius of the points: within such a cube, other points take over the mask
+GROWTH = (1, 2, 4, 8, 16, 32)  # times such a cube, from which a vertex of a mesh takes over the mask
 CUBES = 400  # along the longest side, where points have no radius
 Points = TypeVar("Points", PointCloud, Gaussians)
 
@@ -96,12 +98,12 @@ def clear(obj: bpy.types.Object, *layers: str) -> None:
     obj.data.update_tag()
 
 
-def masked(obj: bpy.types.Object) -> BoolArray:
-    """(N,) the points that masks and crop boxes hide, as their modifiers are set for the viewport."""
+def masked(obj: bpy.types.Object, layers: Sequence[str] = LAYERS) -> BoolArray:
+    """(N,) the points that these layers and crop boxes hide, as their modifiers are set for the viewport."""
     hidden = np.zeros(len(obj.data.attributes["position"].data), bool)
     modifier = of(obj)
     if modifier is not None and modifier.show_viewport:
-        for layer in LAYERS:
+        for layer in layers:
             is_preview = layer == FLOATERS and points.input_value(modifier, PREVIEW)
             if points.input_value(modifier, layer) and not is_preview:
                 hidden |= read(obj.data, layer)
@@ -111,6 +113,19 @@ def masked(obj: bpy.types.Object) -> BoolArray:
         for box in boxes:
             hidden |= crop.cuts(box, obj, places)
     return hidden
+
+
+def around_surfaces(root: bpy.types.Object) -> Array | None:
+    """(N, 4) float32 the points of a result in its bundle's world, and 1 for those that are hidden, 0 for the others.
+
+    Only masks that count for other points too, and crop boxes. None where they hide nothing.
+    """
+    rows = []
+    for child in targets(root, None):
+        places = world.points_in_bundle(root, picture_points.local(child.data))
+        rows.append(np.concatenate([places, masked(child, CARRIED)[:, None]], axis=1).astype(np.float32))
+    together = np.concatenate(rows) if rows else np.zeros((0, 4), np.float32)
+    return together if together[:, 3].any() else None
 
 
 def counts(obj: bpy.types.Object) -> dict[str, int]:
@@ -179,10 +194,17 @@ def onto(mesh: bpy.types.Object, obj: bpy.types.Object) -> None:
     layers = [layer for layer in CARRIED if attribute(layer) in obj.data.attributes]
     if not layers:
         return
-    before = picture_points.local(obj.data)
-    neighbourhoods = _Neighbourhoods(before, picture_points.local(mesh.data), _side(obj.data, before))
+    before, vertices = picture_points.local(obj.data), picture_points.local(mesh.data)
+    side = _side(obj.data, before)
+    hidden = {layer: np.zeros(len(vertices), bool) for layer in layers}
+    rest = np.arange(len(vertices))  # vertices without points in their cube, which go by a larger one
+    for growth in GROWTH:
+        neighbourhoods = _Neighbourhoods(before, vertices[rest], growth * side)
+        for layer in layers:
+            hidden[layer][rest] = neighbourhoods.majority(read(obj.data, layer))
+        rest = rest[~neighbourhoods.is_old]
     for layer in layers:
-        write(mesh, layer, neighbourhoods.majority(read(obj.data, layer)))
+        write(mesh, layer, hidden[layer])
 
 
 def _side(data: Any, places: Array) -> float:
@@ -197,20 +219,20 @@ def _side(data: Any, places: Array) -> float:
 
 
 class _Neighbourhoods:
-    """Cubes in which old and new points are."""
+    """Cubes in which old and new points are. `is_old` (M,) are the new points whose cube holds old ones."""
 
     def __init__(self, old: Array, new: Array, side: float) -> None:
         self._cubes, self._index = np.unique(point_sets.cubes(old, side), return_inverse=True)
         cubes = point_sets.cubes(new, side)
         self._nearest = np.searchsorted(self._cubes, cubes).clip(0, max(0, len(self._cubes) - 1))
-        self._is_old = self._cubes[self._nearest] == cubes if len(self._cubes) else np.zeros(len(new), bool)
+        self.is_old = self._cubes[self._nearest] == cubes if len(self._cubes) else np.zeros(len(new), bool)
 
     def majority(self, mask: BoolArray) -> BoolArray:
         """(M,) for each new point, whether `mask` (N,) is true for most old points of its cube."""
         share = np.bincount(self._index.ravel(), mask, len(self._cubes)) / np.bincount(self._index.ravel())
         if not len(share):
-            return self._is_old
-        most: BoolArray = self._is_old & (share[self._nearest] > 0.5)
+            return self.is_old
+        most: BoolArray = self.is_old & (share[self._nearest] > 0.5)
         return most
 
 

@@ -27,7 +27,7 @@ def of_photos(root: bpy.types.Object, reconstruction: Reconstruction, purpose: s
             meshes.append((f"{pointmap.photo} depth", from_depth(pointmap, camera)))
     if not meshes:
         raise UserError("There are no depth maps to make meshes of: reconstruct with an engine that has dense depth.")
-    return _place(meshes, root, purpose)
+    return _masked(_place(meshes, root, purpose), root)
 
 
 def fused(root: bpy.types.Object, reconstruction: Reconstruction, purpose: str) -> list[bpy.types.Object]:
@@ -35,7 +35,7 @@ def fused(root: bpy.types.Object, reconstruction: Reconstruction, purpose: str) 
 
     `purpose` is HOLDOUT or SHADOWS. Raises UserError without depth.
     """
-    return _place([(f"{root.name} proxy", from_pointmaps(reconstruction))], root, purpose)
+    return _masked(_place([(f"{root.name} proxy", from_pointmaps(reconstruction))], root, purpose), root)
 
 
 def of_splats(obj: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
@@ -44,6 +44,14 @@ def of_splats(obj: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
     `purpose` is HOLDOUT or SHADOWS. Returns a list with the mesh's object.
     """
     return _place([(f"{obj.name} proxy", from_splats(masks.unmasked_splats(obj)))], obj, purpose)
+
+
+def _masked(made: list[bpy.types.Object], root: bpy.types.Object) -> list[bpy.types.Object]:
+    """Cuts the proxies where most points of the result are masked, and at its crop boxes. Returns them."""
+    for cloud in masks.targets(root, None)[:1]:
+        for obj in made:
+            masks.onto(obj, cloud)
+    return made
 
 
 def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
@@ -63,6 +71,7 @@ def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: st
             for collection in parent.users_collection:
                 collection.objects.link(obj)
             made.append(obj)
+    bpy.context.view_layer.update()
     return made
 
 

@@ -43,6 +43,15 @@ def points_under(root: bpy.types.Object, points: Array) -> Array:
     return moved
 
 
+def points_in_bundle(root: bpy.types.Object, points: Array) -> Array:
+    """Points (N, 3) of the root's world, in the world of its bundle: the inverse of `points_under`."""
+    if WORLD not in root:
+        return points
+    matrix = np.linalg.inv(np.array(root[WORLD], np.float64).reshape(4, 4))
+    moved: Array = (points @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
+    return moved
+
+
 def in_scene(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruction:
     """The Reconstruction of the root's bundle as it stands in the scene: with the artist's alignment, but y down.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,10 @@ from typing import Any
 import bpy
 
 from .. import headless
-from ..files import bundle_folder, whole_folder
+from ..files import bundle_folder, point_file, whole_folder
 from ..model.errors import UserError
 from ..model.textured_mesh import LEAST_FACES, MOST_FACES
-from ..scene import build, identity, meshes
+from ..scene import build, identity, masks, meshes
 from . import summary, work
 from .buttons import AsksForFolder, OfResult, registration
 
@@ -76,6 +78,11 @@ class THREER_OT_make_mesh(OfResult, bpy.types.Operator):
         assert root is not None  # as poll says
         folder, uid = summary.bundle(root), root.session_uid
         request = headless.mesh_request(folder, self.faces, int(self.texture))
+        masked = masks.around_surfaces(root)
+        if masked is not None:
+            place = Path(tempfile.mkdtemp(dir=bpy.app.tempdir)) / "masked"  # it goes with Blender
+            point_file.write(masked, place)
+            request = replace(request, masked=str(place))
         task = work.add(request, then=lambda: work.when_free(lambda: _deliver(uid, folder), "Make Mesh"))
         if bpy.app.background:  # where timers never run
             work.finish(task)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import bundle
-from ..files import bundle_folder, mesh_file
+from ..files import bundle_folder, mesh_file, point_file
 from ..jobs.messages import Finished, MakeMesh
 from ..model import textured_mesh
 from ..model.arrays import BoolArray, FloatArray
@@ -44,7 +44,9 @@ def run(request: MakeMesh, report: MessageReport) -> Finished:
         bundle_folder.check_mesh(folder, manifest)
         staging.make()
         settings = MeshSettings(request.faces, request.texture)
-        mesh = meshing.textured_mesh(reconstruction, settings, partial(_excluded, _masks(reconstruction)), report)
+        masked = point_file.read(Path(request.masked), 4) if request.masked else None
+        excluded = partial(_excluded, _masks(reconstruction))
+        mesh = meshing.textured_mesh(reconstruction, settings, excluded, report, masked)
         report(SAVING, 0, 1)
         mesh_file.write(mesh, staging.new, y_up_from_world(reconstruction))
         report(SAVING, 1, 2)
