@@ -9,7 +9,7 @@ import bpy
 
 from .. import splat_files
 from ..model.errors import UserError, quoted
-from ..scene.splats import files, layers, look, native, splats
+from ..scene.splats import applying, files, layers, look, native, splats
 from . import work
 from .buttons import HIDDEN, Asks, AsksForFiles, Button, Drop, entry, registration
 from .operators import show_colors
@@ -161,6 +161,21 @@ class THREER_OT_splats_to_nodes(_SwitchesDrawing, bpy.types.Operator):
         native.to_nodes(context.object)
 
 
+class THREER_OT_apply_splats(Button, bpy.types.Operator):
+    """Apply location, rotation and scale to the active object's splats. Blender's own Apply forgets their shapes"""
+
+    bl_idname = "threer.apply_splats"
+    bl_label = "Transforms to Splats"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return splats.is_splats(context.object)
+
+    def run(self, context: bpy.types.Context) -> None:
+        applying.apply_transform(context.object)
+
+
 class THREER_FH_splats(Drop, bpy.types.FileHandler):
     """Splat files dropped onto a viewport."""
 
@@ -173,6 +188,12 @@ class THREER_FH_splats(Drop, bpy.types.FileHandler):
 def _named(ends: Iterable[str]) -> str:
     """The entry of a menu for files with these endings."""
     return f"Gaussian Splats ({', '.join(ends)})"
+
+
+def _draw_apply(menu: Any, context: bpy.types.Context) -> None:
+    if splats.is_splats(context.object):
+        menu.layout.separator()
+        menu.layout.operator(THREER_OT_apply_splats.bl_idname, icon="OUTLINER_OB_POINTCLOUD")
 
 
 def _draw_convert(menu: Any, _context: bpy.types.Context) -> None:
@@ -189,11 +210,13 @@ register, unregister = registration(
         THREER_OT_set_up_splats,
         THREER_OT_splats_to_native,
         THREER_OT_splats_to_nodes,
+        THREER_OT_apply_splats,
         THREER_FH_splats,
     ),
     {
         "TOPBAR_MT_file_import": entry(THREER_OT_import_splats, _named(ENDINGS)),
         "TOPBAR_MT_file_export": entry(THREER_OT_export_splats, _named(splat_files.endings(written=True))),
         "VIEW3D_MT_object_convert": _draw_convert,
+        "VIEW3D_MT_object_apply": _draw_apply,
     },
 )

@@ -14,13 +14,14 @@ from tests.exchange import example
 from tests.reference_rasteriser import psnr, render
 from tests.scene.splats.test_splats import CAMERA, look_through, rendered
 from tests.splats import assert_same, random_gaussians
+from threer_blender import splat_files
 from threer_blender.exchange import export, usd_splats
 from threer_blender.exchange.content import AXES, Choice
 from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import transformed
 from threer_blender.model.reconstruction import Gaussians
 from threer_blender.scene import masks, points
-from threer_blender.scene.splats import native, nodes, splats
+from threer_blender.scene.splats import files, native, nodes, splats
 
 
 @pytest.fixture
@@ -147,3 +148,11 @@ def test_blender_reads_our_splats_from_usd(tmp_path: Path) -> None:
     z_up = np.eye(4)
     z_up[:3, :3] = AXES["z-up"]
     assert_same(splats.read(obj.data), transformed(gaussians, z_up), 1e-6)
+
+
+@pytest.mark.usefixtures("blender_5_3")
+def test_imported_splats_are_native_in_the_viewport_alone(tmp_path: Path) -> None:
+    splat_files.write(random_gaussians(30), tmp_path / "s.ply")
+    obj, _ = files.import_file(tmp_path / "s.ply", bpy.context.scene)
+    assert native.is_native(obj)
+    assert not native.is_native_in_renders(obj)

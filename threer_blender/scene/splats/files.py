@@ -14,7 +14,7 @@ from ...model.gaussian_transform import transformed
 from .. import axes, codecs, masks, points
 from ..changes import Changes
 from ..identity import ANTIALIASED
-from . import splats
+from . import native, splats
 
 
 def import_file(
@@ -22,7 +22,8 @@ def import_file(
 ) -> tuple[bpy.types.Object, list[str]]:
     """A new object in `scene` with a file's splats, and sentences on what was left out; for options see `splat_files`.
 
-    The object's rotation brings the splats upright. Where positions are so far from zero that float32 would round them,
+    The object's rotation brings the splats upright. Where Blender has splats of its own, it draws them in the viewport,
+    and our modifier in renders. Where positions are so far from zero that float32 would round them,
     they count from an offset, which is the object's location. Raises UserError where the file cannot be read; then the
     scene is untouched.
     """
@@ -37,6 +38,8 @@ def import_file(
         if read.antialiased:
             obj[ANTIALIASED] = True
         scene.collection.objects.link(obj)
+        if native.available():
+            native.to_native(obj)
     return obj, read.notes
 
 
