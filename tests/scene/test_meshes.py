@@ -158,9 +158,9 @@ def test_masks_of_the_scene_count_for_the_file_and_for_exports(
     assert f"{len(known):,} points" in capsys.readouterr().out
     arguments = [*arguments[:-1], str(tmp_path / "some"), "--masks", str(blend)]
     assert command_line.main(arguments, tmp_path / "data") == command_line.EXIT_OK
-    said = capsys.readouterr().out
-    assert f"{(known.positions[:, 0] <= 0).sum():,} points" in said
-    assert f"without {(known.positions[:, 0] > 0).sum():,} masked points" in said
+    output = capsys.readouterr().out
+    assert f"{(known.positions[:, 0] <= 0).sum():,} points" in output
+    assert f"without {(known.positions[:, 0] > 0).sum():,} masked points" in output
 
 
 @pytest.mark.usefixtures("enabled")

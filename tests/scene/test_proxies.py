@@ -136,8 +136,8 @@ def test_masks_of_points_cut_proxies_of_photos(reconstruction: Reconstruction, t
     masks.write(cloud, masks.SELECTION, picture_points.local(cloud.data)[:, 0] > 0)
     for make in (proxies.of_photos, proxies.fused):
         for obj in make(root, reconstruction, proxies.HOLDOUT):
-            shown = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-            places = np.array([vertex.co for vertex in shown.vertices]).reshape(-1, 3)
+            cut = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+            places = np.array([vertex.co for vertex in cut.vertices]).reshape(-1, 3)
             assert len(places) > 20
             assert (places[:, 0] > 0.2).mean() < 0.02 < (picture_points.local(obj.data)[:, 0] > 0.2).mean()
 

@@ -156,7 +156,8 @@ def _export(parsed: argparse.Namespace) -> None:
     if (in_blender or parsed.masks) and find_spec("bpy") is None:
         reason = f"Writing {exchange.IN_BLENDER[parsed.format].label}" if in_blender else "Reading masks of a scene"
         raise UserError(f"{reason} needs Blender: run `blender -b --command threer_blender …` or `pip install bpy`.")
-    reconstruction, lines = bundle.read(result), []
+    reconstruction = bundle.read(result)
+    lines: list[str] = []
     if parsed.masks:
         reconstruction, lines = scene_output.unmasked(reconstruction, result, Path(parsed.masks).absolute())
     if not in_blender:

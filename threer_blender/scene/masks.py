@@ -29,7 +29,7 @@ PREVIEW = "Preview"  # switch of the modifier: floaters are red instead of hidde
 RED = (0.8, 0.0, 0.02, 1.0)
 BOOLEAN = points.Kind("BOOLEAN", "value", np.bool_)
 CARRIED_RADII = 4.0  # times the median radius of the points: within such a cube, other points take over the mask
-GROWTH = (1, 2, 4, 8, 16, 32)  # times such a cube, from which a vertex of a mesh takes over the mask
+LARGER = (1, 2, 4, 8, 16, 32)  # times such a cube, from which a vertex of a mesh takes over the mask
 CUBES = 400  # along the longest side, where points have no radius
 Points = TypeVar("Points", PointCloud, Gaussians)
 
@@ -198,8 +198,8 @@ def onto(mesh: bpy.types.Object, obj: bpy.types.Object) -> None:
     side = _side(obj.data, before)
     hidden = {layer: np.zeros(len(vertices), bool) for layer in layers}
     rest = np.arange(len(vertices))  # vertices without points in their cube, which go by a larger one
-    for growth in GROWTH:
-        neighbourhoods = _Neighbourhoods(before, vertices[rest], growth * side)
+    for factor in LARGER:
+        neighbourhoods = _Neighbourhoods(before, vertices[rest], factor * side)
         for layer in layers:
             hidden[layer][rest] = neighbourhoods.majority(read(obj.data, layer))
         rest = rest[~neighbourhoods.is_old]

@@ -28,7 +28,7 @@ def cloud(positions: Array, towards: Array) -> PointCloud:
     )  # fmt: skip
 
 
-def seen() -> PointCloud:
+def world_points() -> PointCloud:
     """The points of the ball on the floor that four cameras see."""
     points, towards = [], []
     for each in CAMERAS:
@@ -44,7 +44,7 @@ def surface(points: PointCloud) -> Mesh:
 
 
 def test_the_surface_is_where_the_points_are() -> None:
-    points = seen()
+    points = world_points()
     mesh = surface(points)
     assert len(mesh.faces) > 5000
     distances = off(mesh.vertices)
@@ -84,7 +84,7 @@ def test_points_in_one_place_have_no_surface() -> None:
 
 
 def test_noise_of_the_given_side_does_no_harm() -> None:
-    points = seen()
+    points = world_points()
     flipped = np.random.default_rng(2).random(len(points)) < 0.1
     normals = np.where(flipped[:, None], -points.normals, points.normals)
     assert np.median(off(surface(replace(points, normals=normals)).vertices)) < 0.01

@@ -186,7 +186,7 @@ def _spread(
     sums: Float32Array, weights: Float32Array,
 ) -> None:  # fmt: skip
     """Adds the surfels' signed distances to the cells within their reach."""
-    last_key, last = np.int64(-1), 0
+    last_key, last = -1, 0
     for i in range(len(places)):
         px, py, pz = places[i]
         far = reach[i]
@@ -200,10 +200,10 @@ def _spread(
                     bx, by, bz = x // SIDE + FARTHEST, y // SIDE + FARTHEST, z // SIDE + FARTHEST
                     key = (bx << 40) | (by << 20) | bz
                     if key != last_key:
-                        place = np.searchsorted(keys, key)
+                        place = int(np.searchsorted(keys, key))
                         if place >= len(keys) or keys[place] != key:
                             continue
-                        last_key, last = key, place
+                        last_key, last = int(key), place
                     cell = (x % SIDE) * SIDE * SIDE + (y % SIDE) * SIDE + z % SIDE
                     signed = (dx * normals[i, 0] + dy * normals[i, 1] + dz * normals[i, 2]) / (TRUNCATION * size)
                     w = (1 - square) ** 2
