@@ -344,3 +344,15 @@ def test_a_disk_that_fails_is_no_reason_to_delete_a_result(
     with pytest.raises(UserError, match=r"could not be read \(.*\); see that its disk is there") as refused:
         bundle.read(folder)
     assert "delete" not in str(refused.value)
+
+
+def test_photos_are_read_without_the_arrays(tmp_path: Path) -> None:
+    """The window waits for them, so nothing of the size of a result may be read."""
+    folder = bundle.write(example(tmp_path), tmp_path / "result")
+    photos = bundle.read(folder).photos
+    (folder / "arrays.safetensors").write_bytes(b"")
+    assert bundle.read_photos(folder) == photos
+    with pytest.raises(UserError, match="damaged"):
+        bundle.read(folder)
+    with pytest.raises(UserError, match="no reconstruction"):
+        bundle.read_photos(tmp_path)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -50,6 +50,8 @@ from .model.reconstruction import (
     Upright,
 )
 from .model.spherical_harmonics import COEFFICIENTS
+
+Content = TypeVar("Content")
 
 VERSION = 1
 LARGEST_SCENE = 1 << 28  # bytes of SCENE; some 200,000 frames of shots
@@ -196,6 +198,16 @@ def read(folder: str | Path) -> Reconstruction:
     Where a photo's path has no file any more, its path relative to the bundle is tried. Raises UserError, with one
     sentence that says what to do, where the folder is no bundle, is damaged, or was written by a newer version.
     """
+    return _read(folder, _reconstruction)
+
+
+def read_photos(folder: str | Path) -> list[Photo]:
+    """The photos of a bundle. Its arrays, which `read` checks byte by byte, are left alone. Raises as `read` does."""
+    return _read(folder, lambda scene, folder: [_photo(entry, folder) for entry in scene["photos"]])
+
+
+def _read(folder: str | Path, content: Callable[[dict[str, Any], Path], Content]) -> Content:
+    """The `content` of the scene in the bundle `folder`. Raises UserError as `read` does."""
     folder = Path(folder).absolute()
     if not (folder / SCENE).is_file():
         raise UserError(f"{quoted(folder)} holds no reconstruction; choose the folder that has a {SCENE} in it.")
@@ -210,7 +222,7 @@ def read(folder: str | Path) -> Reconstruction:
                 f"{quoted(folder)} was written by a newer version of this extension (bundle version "
                 f"{scene['version']}, this one reads {VERSION}); update the extension to open it."
             )
-        return _reconstruction(scene, folder)
+        return content(scene, folder)
     except PermissionError as error:
         raise UserError(f"{quoted(folder)} may not be read; give yourself the right to read it.") from error
     except OSError as error:  # a network's or a disk's: the result may be whole
@@ -306,8 +318,8 @@ def _shot(entry: dict[str, Any], folder: Path, number: int, arrays: Mapping[str,
             cameras={checked.frame(frame): _camera(camera) for frame, camera in entry["cameras"]},
             first_frame=checked.frame(entry.get("first_frame", 1)),
             missing=tuple(map(checked.frame, entry.get("missing", ()))),
-            plate_size=None if plate_size is None else _plate_size(plate_size),
-            written_plate=_inside(entry.get("plate", "")),
+            plate_size=None if plate_size is None else checked.sides(plate_size),
+            written_plate=checked.inside(entry.get("plate", "")),
             motion=checked.typed(entry.get("move", ""), str),  # the first bundles did not say
             motion_reason=checked.typed(entry.get("move_reason", ""), str),
             bad=tuple((checked.frame(first), checked.frame(last)) for first, last in entry.get("bad", ())),
@@ -337,19 +349,6 @@ def _tracks(entry: dict[str, Any], number: int, arrays: Mapping[str, Array]) -> 
     if not (np.isfinite(tracks.pixels).all() and (tracks.weights >= 0).all() and np.isfinite(tracks.weights).all()):
         raise ValueError("a tracked point is nowhere")
     return tracks
-
-
-def _plate_size(value: Any) -> tuple[int, int]:
-    width, height = checked.typed(value, list)
-    return checked.size(width), checked.size(height)
-
-
-def _inside(value: Any) -> str:
-    """The path of a picture or an image sequence within the bundle; "" where there is none."""
-    path = checked.typed(value, str)
-    if path and (Path(path).is_absolute() or ".." in Path(path).parts):
-        raise ValueError("a plate lies outside the bundle")
-    return path
 
 
 def _photo(entry: dict[str, Any], folder: Path) -> Photo:
@@ -385,7 +384,7 @@ def _camera(entry: dict[str, Any]) -> Camera:
         distortion=lens.Distortion(
             checked.typed(distortion["model"], str), tuple(map(checked.number, distortion["params"]))
         ),
-        undistorted=_inside(entry["plate"]),
+        undistorted=checked.inside(entry["plate"]),
         reprojection_error=checked.optional(entry["reprojection_error"]),
         error_before=checked.optional(entry["error_before"]),
     )

@@ -136,10 +136,15 @@ def test_print_colours_and_transparency_in_tiff(tmp_path: Path, dtype: str, plan
     path = tmp_path / "a.tif"
     facts: dict[str, Any] = {"planarconfig": "separate"} if planes else {"planarconfig": "contig"}
     ink = np.asarray(Image.fromarray(PICTURE).convert("CMYK"))
-    half = np.dstack([PICTURE, np.full_like(GREY, 128)])
+    half, thin = (np.dstack([values, np.full_like(GREY, 128)]) for values in (PICTURE, ink))
+    black = np.zeros_like(PICTURE)
+    clear = np.dstack([ink, np.zeros_like(GREY)])
     for values, photometric, extra, expected in (
         (ink, "separated", {}, PICTURE),
         (half, "rgb", {"extrasamples": ["unassalpha"]}, PICTURE * (128 / 255)),
+        (thin, "separated", {"extrasamples": ["unassalpha"]}, PICTURE * (128 / 255)),
+        (clear, "separated", {"extrasamples": ["unassalpha"]}, black),
+        (np.zeros_like(clear), "separated", {"extrasamples": ["assocalpha"]}, black),
     ):
         stored = deep(dtype, values)
         stored = np.ascontiguousarray(stored.transpose(2, 0, 1)) if planes else stored

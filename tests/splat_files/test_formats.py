@@ -200,6 +200,14 @@ def test_a_sentence_for(tmp_path: Path, name: Any) -> None:
             '{"lodLevels": 1, "filenames": ["a"], "tree": {"lods": {"0": {"file": 0, "offset": 0, "count": 1}}}}',
             "lacks a, which belongs beside it",
         ),
+        *[
+            (
+                '{"lodLevels": 1, "filenames": ["a"], "tree": {"lods": {"0": {"file": %d, "offset": %d, "count": %d}}}}'
+                % numbers,
+                "is damaged or no SOG file; get it again",
+            )
+            for numbers in ((-1, 0, 1), (0, -1, 1), (0, 0, -1))
+        ],
         ("[" * 100_000, "is damaged; get it again"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .plate_headers import exact_rate
@@ -50,6 +51,20 @@ def size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
         raise ValueError(f"{value!r:.40} should be a whole number above 0, and no larger than {LARGEST}")
     return value
+
+
+def sides(value: Any) -> tuple[int, int]:
+    """A width and a height, each as `size`."""
+    width, height = typed(value, list)
+    return size(width), size(height)
+
+
+def inside(value: Any) -> str:
+    """The path of a picture or an image sequence within the file's folder; "" where there is none."""
+    path = typed(value, str)
+    if path and (Path(path).is_absolute() or ".." in Path(path).parts):
+        raise ValueError("a plate lies outside the bundle")
+    return path
 
 
 def optional(value: Any, read: Callable[[Any], float] = number) -> float | None:

@@ -1,4 +1,4 @@
-"""[R] TIFF with more than 8 bits a sample: grey, RGB and CMYK, whole numbers and floats, in any layout.
+"""[R] TIFF that Pillow reads wrongly: more than 8 bits a sample, in grey, RGB and CMYK, and CMYK with an alpha.
 
 Pillow garbles separate planes, and cannot read floats in colour. So here it only unpacks each strip or tile, as if that
 held bytes. This module interprets the bytes by TIFF 6.0, and the predictor of floats by Adobe's Photoshop TIFF
@@ -22,9 +22,11 @@ MOST_BYTES = 4_000_000_000  # of a picture's samples; TIFF cannot address more
 # Samples may take LEAST_BYTES, or EXPANSION times the file's size, whichever is more. Larger pictures are refused.
 LEAST_BYTES, EXPANSION = 32 << 20, 2000
 # Format of a sample (1: whole number, 3: float) and its bits -> the type in numpy.
-_KINDS = {(1, 16): "u2", (1, 32): "u4", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}
+_KINDS = {(1, 8): "u1", (1, 16): "u2", (1, 32): "u4", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}
 # Photometric interpretation -> samples that are colour. 0: grey with 0 as white, 1: grey, 2: RGB, 5: CMYK.
 _COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}
+_JPEG = (6, 7)  # values of the tag COMPRESSION
+_ALPHA = (1, 2)  # extra samples that are an alpha: 1 is multiplied into the colours already, 2 is not
 _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3  # values of the tag PREDICTOR
 # Numbers of tags.
 WIDTH, HEIGHT, BITS, COMPRESSION = 256, 257, 258, 259
@@ -71,7 +73,11 @@ def is_big(data: bytes) -> bool:
 def is_readable(tags: Entries) -> bool:
     """Whether this module can read a TIFF with these tags. Other TIFFs are left to Pillow."""
     bits = tags.get(BITS, (1,))
-    return tags.get(PHOTOMETRIC) in _COLOURS and len(set(bits)) == 1 and _kind(tags) in _KINDS
+    if tags.get(PHOTOMETRIC) not in _COLOURS or len(set(bits)) != 1:
+        return False
+    if _kind(tags) == (1, 8):  # Pillow ignores the alpha of CMYK
+        return tags[PHOTOMETRIC] == 5 and EXTRA in tags and tags.get(COMPRESSION) not in _JPEG
+    return _kind(tags) in _KINDS
 
 
 def holds_light(tags: Entries) -> bool:
@@ -80,7 +86,7 @@ def holds_light(tags: Entries) -> bool:
 
 
 def pixels(tags: Entries, data: bytes) -> Image.Image:
-    """The picture in 8 bits: grey and RGB with transparent pixels on black, CMYK on white. `tags` are those of `data`.
+    """The picture in 8 bits, with transparent pixels on black. `tags` are those of `data`.
 
     Raises ValueError, OSError, or Pillow's errors.
     """
@@ -96,9 +102,13 @@ def pixels(tags: Entries, data: bytes) -> Image.Image:
     extra = tags.get(EXTRA, ())
     if tags[PHOTOMETRIC] == 0:
         picture = ~picture
-    if extra and extra[0] == 2 and samples.shape[2] > colours:  # 2: an alpha not yet multiplied into the colours
+    if extra and extra[0] in _ALPHA and samples.shape[2] > colours:
         alpha = _share(samples[..., colours : colours + 1])
-        picture = np.rint(picture * alpha).astype(np.uint8)
+        if colours == 4:  # ink takes light away: black is where all colours of ink are full
+            ink = picture[..., :3] * (alpha if extra[0] == 2 else 1.0)
+            picture[..., :3] = np.rint(ink + 255 * (1 - alpha))
+        elif extra[0] == 2:
+            picture = np.rint(picture * alpha).astype(np.uint8)
     return Image.fromarray(picture[..., 0] if colours == 1 else picture, {1: "L", 3: "RGB", 4: "CMYK"}[colours])
 
 

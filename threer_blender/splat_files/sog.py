@@ -222,8 +222,9 @@ def _finest(meta: dict[str, Any]) -> dict[str, list[tuple[int, int | None]]]:
         levels = node.get("lods") or {}
         if levels:
             finest = levels[min(levels, key=int)]
-            # A damaged file's negative number would count from the end, hence abs.
-            ranges[meta["filenames"][finest["file"]]].append((abs(finest["offset"]), abs(finest["count"])))
+            if min(finest["file"], finest["offset"], finest["count"]) < 0:  # would count from the end
+                raise ValueError("a negative number of a file or a splat")
+            ranges[meta["filenames"][finest["file"]]].append((finest["offset"], finest["count"]))
     if meta.get("environment"):
         ranges[meta["environment"]].append((0, None))
     return dict(sorted(ranges.items()))

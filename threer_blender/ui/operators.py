@@ -247,7 +247,7 @@ class THREER_OT_refine_cameras(OfResult, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         folder = summary.bundle(summary.current_root(context.scene, context.object))
-        photos = list(dict.fromkeys(photo.path for photo in bundle.read(folder).photos))
+        photos = list(dict.fromkeys(photo.path for photo in bundle.read_photos(folder)))
         task = work.start(photos, REFINE, {"start": str(folder)}, context.scene)
         if bpy.app.background:  # where timers never run
             work.finish(task)
