@@ -1,6 +1,7 @@
 """Splat files: round trips, and a sentence for everything that is none."""
 
 import gzip
+import json
 import struct
 import zipfile
 from pathlib import Path
@@ -190,24 +191,22 @@ def test_a_sentence_for(tmp_path: Path, name: Any) -> None:
     assert str(caught.value).endswith(".")
 
 
+def streamed(**numbers: int) -> str:
+    """The description of a streamed SOG of one level, with other `numbers` of its file and its splats."""
+    lods = {"0": {"file": 0, "offset": 0, "count": 1} | numbers}
+    return json.dumps({"lodLevels": 1, "filenames": ["a"], "tree": {"lods": lods}})
+
+
 @pytest.mark.parametrize(
     ("meta", "sentence"),
     [
         ('{"version": 3, "count": 10}', "is a SOG file of version 3; versions 1 and 2 can be read"),
         ('{"means": {"shape": [10, 3]}, "scales": {}, "quats": {}}', "is damaged or no SOG file"),
         ('{"version": 2, "lodLevels": 1, "filenames": []}', "is a streamed SOG of version 2; version 1 can be read"),
-        (
-            '{"lodLevels": 1, "filenames": ["a"], "tree": {"lods": {"0": {"file": 0, "offset": 0, "count": 1}}}}',
-            "lacks a, which belongs beside it",
-        ),
-        *[
-            (
-                '{"lodLevels": 1, "filenames": ["a"], "tree": {"lods": {"0": {"file": %d, "offset": %d, "count": %d}}}}'
-                % numbers,
-                "is damaged or no SOG file; get it again",
-            )
-            for numbers in ((-1, 0, 1), (0, -1, 1), (0, 0, -1))
-        ],
+        (streamed(), "lacks a, which belongs beside it"),
+        (streamed(file=-1), "is damaged or no SOG file; get it again"),
+        (streamed(offset=-1), "is damaged or no SOG file; get it again"),
+        (streamed(count=-1), "is damaged or no SOG file; get it again"),
         ("[" * 100_000, "is damaged; get it again"),
     ],
 )

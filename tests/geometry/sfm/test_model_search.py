@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from tests.geometry.sfm.like_houses import PHOTOS, houses
-from tests.geometry.sfm.synthetic_matches import silent
+from tests.geometry.sfm.like_houses import HOUSE, PHOTOS, houses
+from tests.geometry.sfm.synthetic_matches import FOCAL, HEIGHT, WIDTH, silent, synthetic
 from threer_blender.geometry.features.database import without_pairs
 from threer_blender.geometry.sfm.mapping import MappingSolution, solve
 from threer_blender.model.arrays import FloatArray
+from threer_blender.model.errors import UserError
 
 
 def largest_rotation_error(solution: MappingSolution, true: list[FloatArray]) -> float:
@@ -33,6 +35,44 @@ def test_like_houses_are_separated(tmp_path: Path) -> None:
     assert len(solution.other_models) == 1
     assert all("solved together" in entry.reason for entry in solution.unregistered)
     assert "told apart" in solution.notes[0]
+
+
+def test_like_fronts_are_separated_by_what_stands_before_them(tmp_path: Path) -> None:
+    """The verified matches of all pairs lie on the fronts alone."""
+    matched, true = houses(tmp_path, flat=True)
+    assert set(matched.inliers.tolist()) == {HOUSE}
+    solution = solve(matched, silent)
+    solved = {int(camera.photo.split(".")[0]) for camera in solution.cameras}
+    assert solved in ({0, 1, 2}, {3, 4, 5})
+    assert largest_rotation_error(solution, true) < 3  # a front tells little of the lens
+    assert "told apart" in solution.notes[0]
+
+
+def test_one_front_stays_whole(tmp_path: Path) -> None:
+    matched, true = houses(tmp_path, same_ground=True, flat=True)
+    solution = solve(matched, silent)
+    assert len(solution.cameras) == 2 * PHOTOS
+    assert largest_rotation_error(solution, true) < 3
+    assert not any("look alike" in note for note in solution.notes)
+
+
+def test_like_houses_are_separated_where_each_photo_has_a_lens_of_its_own(tmp_path: Path) -> None:
+    matched, _ = houses(tmp_path, zooms=(1.0, 1.4, 0.8, 1.2, 0.9, 1.5))
+    solution = solve(matched, silent)
+    assert {int(camera.photo.split(".")[0]) for camera in solution.cameras} in ({0, 1, 2}, {3, 4, 5})
+    assert "told apart" in solution.notes[0]
+
+
+@pytest.mark.parametrize(("other", "apart"), [(2, 24), (6, 72)])
+def test_two_photos_that_stand_too_far_apart_to_match_are_refused(tmp_path: Path, other: int, apart: int) -> None:
+    matched, _ = synthetic(tmp_path, "SIMPLE_RADIAL", [FOCAL, WIDTH / 2, HEIGHT / 2, 0.0], np.ones(7), (1, 1, 1))
+    others = {(i, j) for i in range(7) for j in range(7) if {i, j} != {0, other}}
+    fewer = without_pairs(matched, others)
+    if apart > 60:
+        with pytest.raises(UserError, match="more than 60 degrees apart"):
+            solve(fewer, silent)
+    else:
+        assert len(solve(fewer, silent).cameras) == 2
 
 
 def test_one_house_stays_whole(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,6 +139,22 @@ def without_pairs(matched: Matched, pairs: Set[tuple[int, int]]) -> Matched:
     return replace(
         matched, path=path, pairs=matched.pairs[rest], inliers=matched.inliers[rest], kinds=matched.kinds[rest]
     )
+
+
+def with_verified(
+    matched: Matched, folder: Path, verified: Mapping[tuple[int, int], Array], cameras: Iterable[pycolmap.Camera]
+) -> Matched:
+    """The matches with other `verified` ones (K, 2) of some pairs, and with the lenses of `cameras`, in a database in
+    `folder`. `inliers` still counts the first ones."""
+    path = Path(shutil.copyfile(matched.path, folder / matched.path.name))
+    with pycolmap.Database.open(path) as database:
+        for camera in cameras:
+            database.update_camera(camera)
+        for (i, j), matches in verified.items():
+            geometry = database.read_two_view_geometry(i + 1, j + 1)
+            geometry.inlier_matches = matches
+            database.update_two_view_geometry(i + 1, j + 1, geometry)
+    return replace(matched, path=path)
 
 
 def copy_name(index: int) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from ..colmap import pycolmap
 from ..features import contradictions
-from ..features.database import Matched, without_pairs
+from ..features.database import Matched, with_verified, without_pairs
 from . import lens_trials, mappers
 from .model_selection import (
     EXPLAINED_ERROR,
+    HOMOGRAPHY_KINDS,
     PAIR_MATCHES,
+    Model,
     Pair,
     ScoredModel,
     agree,
@@ -116,9 +120,7 @@ def separated(
     used, wrong = matched, set[tuple[int, int]]()
     across: list[float] = []
     for _ in range(SEPARATIONS):
-        filled = pycolmap.Reconstruction(best.model)
-        mappers.fill_in(filled, with_lenses(best, used))
-        shares = _contradictions(replace(best, model=filled), used, wrong)
+        shares = _contradictions(replace(best, model=_filled(best, with_lenses(best, used))), used, wrong)
         again = _contradicting(shares)
         if len(again) < LEAST_SEPARATED:
             break
@@ -161,6 +163,30 @@ def _contradicting(shares: Mapping[tuple[int, int], float]) -> set[tuple[int, in
     return wrong if len(wrong) >= max(LEAST_PAIRS, CONTRADICTED_PAIRS * len(shares)) else set()
 
 
+def _filled(best: ScoredModel, matched: Matched) -> Model:
+    """The model with points of all matches that it explains.
+
+    The verified matches do not suffice. Where most of those of two photos lie on a plane, such as a house's front, many
+    epipolar geometries fit them, and the one that verified them may have dropped what stands before it and around it.
+    That is all that can contradict a house of the same front.
+    """
+    explained = {}
+    with pycolmap.Database.open(matched.path) as database:
+        features = {i: database.read_keypoints(i + 1)[:, :2].astype(np.float64) for i in best.registered}
+        flat = np.isin(matched.kinds, HOMOGRAPHY_KINDS) & (matched.inliers >= PAIR_MATCHES)
+        for i, j in matched.pairs[flat].tolist():
+            if best.registered >= {i, j}:
+                verified = database.read_two_view_geometry(i + 1, j + 1).inlier_matches
+                raw = database.read_matches(i + 1, j + 1)
+                pair = Pair((i, j), features[i][raw[:, 0]], features[j][raw[:, 1]], unmoved=False, rotated_only=False)
+                fits = epipolar_errors(best.model, pair) < EXPLAINED_ERROR
+                explained[i, j] = np.unique(np.concatenate([verified, raw[fits]]), axis=0)
+    model = pycolmap.Reconstruction(best.model)
+    with tempfile.TemporaryDirectory(dir=matched.path.parent) as folder:
+        mappers.fill_in(model, with_verified(matched, Path(folder), explained, model.cameras.values()))
+    return model
+
+
 def with_lenses(best: ScoredModel, matched: Matched) -> Matched:
     """The matches in the database with the lenses that the model's candidate started from."""
     (candidate,) = (each for each in mappers.CANDIDATES if each.name == best.candidate)
@@ -197,7 +223,7 @@ def doubt(best: ScoredModel, matched: Matched, used: Matched) -> str:
     unexplained = {pair.photos: epipolar_errors(best.model, pair) >= EXPLAINED_ERROR for pair in _some(pairs)}
     unexcused = contradictions.unexcused(best.model, best.registered, used, unexplained)
     compared = _some(_registered_pairs(best, used, set()))
-    shares = contradictions.contradicted(best.model, best.registered, used, compared)
+    shares = contradictions.contradicted(_filled(best, with_lenses(best, used)), best.registered, used, compared)
     if unexcused > UNEXCUSED or _contradicting(shares):
         return CONFUSION
     return "" if used is matched else SEPARATED_PHOTOS

@@ -34,6 +34,10 @@ CYCLES_AGREE = 0.5  # share of the matches around triangles that must agree; wit
 FEW_EXPLAINED = 0.25  # share of its photos' matches that a model of few photos must explain; wrong ones reach 0.15
 CONTRADICTED = "matches that contradict each other"
 WIDEST = 100.0  # degrees between two rays to a point, at most: no surface shows the same details to wider ones
+# Degrees between two rays to a point, half of a model's points at most: SIFT's affine features match up to 60 degrees.
+# Two photos that seem to stand further apart show things that look alike; with more photos, others tell.
+WIDEST_OF_TWO = 60.0
+TOO_WIDE = "two photos that stand too far apart to match"
 LARGEST_RESIDUAL = 1e4  # px: the residual of a pair whose points are behind its cameras
 TIE = 0.005  # of score: a smaller difference does not count
 
@@ -186,6 +190,12 @@ def why_nothing(matched: Matched, pairs: Sequence[Pair], scored_models: Sequence
             "The photos were taken from one spot, or show a single flat wall: nothing in them tells depth; "
             "move the camera sideways between the shots, by a tenth of the distance to the scene or more."
         )
+    if any(scored.fault == TOO_WIDE for scored in scored_models):
+        return (
+            f"The photos match only if two of them stand more than {WIDEST_OF_TWO:.0f} degrees apart, from where "
+            "nothing shows the same details: they show things that look alike, such as two sides of a box; add photos "
+            "from between them, in steps of at most 25 degrees."
+        )
     if any(scored.fault == CONTRADICTED for scored in scored_models):
         return (
             "The photos resemble each other, but their matches contradict each other, as those of a repeating pattern "
@@ -313,8 +323,11 @@ def _fault(model: Model, registered: set[int], matched: Matched, explained: floa
         return "too few points"
     if model.compute_mean_reprojection_error() > plausibility.LARGEST_ERROR:
         return "large reprojection error"
-    if _parallax(model) < PARALLAX:
+    parallax = _parallax(model)
+    if parallax < PARALLAX:
         return NO_PARALLAX
+    if len(registered) == 2 and parallax > WIDEST_OF_TWO:
+        return TOO_WIDE
     in_three_photos = sum(point.track.length() >= 3 for point in model.points3D.values())
     enough = in_three_photos >= plausibility.ENOUGH_POINTS
     faults = (
