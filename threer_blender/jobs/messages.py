@@ -172,6 +172,24 @@ class MeasurePoints:
 
 
 @dataclass(frozen=True)
+class FitPoints:
+    """Fit `points` to `targets`, which they nearly lie on: both are files as `files.point_file` writes them.
+
+    They may be off by about `accuracy` units. The file `output` gets 19 numbers: the similarity (4, 4) row by row,
+    the mean distance to the targets' planes before and after, and the share of the points near them. They are NaN
+    where no part of the targets near the points is flat.
+    """
+
+    noun: ClassVar = "fit"
+
+    points: str
+    targets: str
+    output: str
+    accuracy: float
+    version: str = __version__
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Judge the result `bundle` (a folder) by the truth in the folder `truth`.
 
@@ -255,7 +273,7 @@ class Finished:
 
 
 Bundled = ReconstructionRequest | Import | SolveAgain  # the requests that end in a bundle
-Request = Bundled | Download | SetUp | Undistort | Calibrate | MakeMesh | MeasurePoints | Evaluate
+Request = Bundled | Download | SetUp | Undistort | Calibrate | MakeMesh | MeasurePoints | FitPoints | Evaluate
 Ended = Done | Finished | Failed
 Message = Request | Cancel | Progress | Notice | Preview | Ended
 LARGEST = 1e18  # every number in a message is smaller than this, whatever its sign
@@ -270,6 +288,7 @@ KINDS: dict[str, type[Message]] = {
     "resolve": SolveAgain,
     "mesh": MakeMesh,
     "measure": MeasurePoints,
+    "fit": FitPoints,
     "evaluate": Evaluate,
     "cancel": Cancel,
     "progress": Progress,

@@ -12,6 +12,7 @@ from ..jobs import results
 from ..jobs.messages import (
     Calibrate,
     Download,
+    FitPoints,
     Import,
     MakeMesh,
     MeasurePoints,
@@ -185,6 +186,8 @@ def _title(request: Request) -> str:
         return f"mesh of {Path(request.bundle).name}"
     if isinstance(request, MeasurePoints):
         return "distances of points"
+    if isinstance(request, FitPoints):
+        return "fit of points"
     if isinstance(request, Calibrate):
         return f"lens grid, {words.count(len(request.photos), 'photo')}"
     return request.weights if isinstance(request, Download) else "the environment"

@@ -13,7 +13,7 @@ from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
 from ..scene import heat_map, identity, picking, picture_points, several
 from ..scene import root as roots
-from . import distances, operators, summary, words, work
+from . import distances, joins, operators, summary, words, work
 from .buttons import Button
 from .panel import Sidebar
 from .picks import Picker, Picks
@@ -151,6 +151,9 @@ class THREER_OT_merge(_OfTwo, bpy.types.Operator):
 
     reference: bpy.props.EnumProperty(name="Reference", description="This result stays where it is", items=_names)
     result: bpy.props.EnumProperty(name="Result", description="This one is brought onto the reference", items=_names)
+    refine: bpy.props.BoolProperty(
+        name="Refine by Points", description="Fit the surfaces that both results show to each other", default=True
+    )
 
     def run(self, context: bpy.types.Context) -> None:
         root, reference = self.pair(context)
@@ -161,6 +164,8 @@ class THREER_OT_merge(_OfTwo, bpy.types.Operator):
         several.note(root, reference, comparison)
         self.present(context, root)
         self.report({"INFO"}, " ".join(comparison.sentences()))
+        if self.refine:
+            joins.refine(root, reference)
 
 
 class _Pairs(Picks):
@@ -194,6 +199,9 @@ class THREER_OT_merge_points(_OfTwo, Picker, bpy.types.Operator):
 
     reference: bpy.props.EnumProperty(name="Reference", description="This result stays where it is", items=_names)
     result: bpy.props.EnumProperty(name="Result", description="This one is brought onto the reference", items=_names)
+    refine: bpy.props.BoolProperty(
+        name="Refine by Points", description="Fit the surfaces that both results show to each other", default=True
+    )
     _both: tuple[Array, Array]
 
     def invoke(self, context: bpy.types.Context, event: Any) -> set[str]:
@@ -223,6 +231,8 @@ class THREER_OT_merge_points(_OfTwo, Picker, bpy.types.Operator):
         self.report(
             {"INFO"}, f"{root.name} stands on {reference.name}; {fitted.residual:.1%} of the picks' extent is left"
         )
+        if self.refine:
+            joins.refine(root, reference)
 
 
 def _eyes(root: bpy.types.Object) -> FloatArray:

@@ -30,6 +30,7 @@ from ..jobs.messages import (
     Ended,
     Evaluate,
     Failed,
+    FitPoints,
     Import,
     MakeMesh,
     MeasurePoints,
@@ -76,6 +77,7 @@ MODULES: dict[type[Request], str] = {
     SolveAgain: "resolving",
     MakeMesh: "meshing",
     MeasurePoints: "measuring",
+    FitPoints: "fitting",
     Evaluate: "evaluating",
 }
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4

@@ -7,6 +7,7 @@ a robust loss, since either shows things that the other does not. It begins with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,29 @@ def fit(points: Array, scan: Array, start: FloatArray, accuracy: float) -> ScanF
             if size < SETTLED:
                 break
     return result
+
+
+def residuals(points: Array, scan: Array, matrices: Sequence[FloatArray], accuracy: float) -> list[float]:
+    """The mean distance of points (N, 3) to the planes of a scan's small cubes, after each of the `matrices` (4, 4),
+    in units of the scan. NaN where too few points lie near. `accuracy` is as in `fit`."""
+    sample = np.asarray(points[:: max(1, len(points) // SAMPLE)], np.float64)
+    cloud = np.asarray(scan, np.float64)
+    largest_edge = LARGEST_EDGE * float(np.ptp(cloud, axis=0).max())
+    edge = min(EDGES[-1] * accuracy, largest_edge)
+    middles, normals, covered = _planes(cloud, edge)
+    while covered < LEAST_COVERED and edge < largest_edge:
+        edge = min(1.5 * edge, largest_edge)
+        middles, normals, covered = _planes(cloud, edge)
+    if len(middles) < FEWEST:
+        return [np.nan] * len(matrices)
+    tree, means = Tree(middles), []
+    for matrix in matrices:
+        in_scan = sample @ matrix[:3, :3].T + matrix[:3, 3]
+        nearest, distance = tree.nearest(in_scan)
+        near = distance < REACH * edge
+        off = np.einsum("ni,ni->n", in_scan[near] - middles[nearest[near]], normals[nearest[near]])
+        means.append(float(np.abs(off).mean()) if near.sum() >= FEWEST else np.nan)
+    return means
 
 
 def _planes(scan: FloatArray, edge: float) -> tuple[FloatArray, FloatArray, float]:
