@@ -61,7 +61,23 @@ FORMATS: list[tuple[str, dict[str, Any], float]] = [
     ("a.avif", {"quality": 97, "subsampling": "4:4:4"}, 3),
     ("b.avif", {"quality": 97, "subsampling": "4:4:4", "range": "limited"}, 4),
     ("c.jpg", {"format": "PNG"}, 0),  # what the name says does not count
+    ("a.dng", {"format": "PNG"}, 0),
+    ("a.CR2", {"format": "JPEG", "quality": 97, "subsampling": 0}, 2),
+    ("a.exr", {"format": "TIFF"}, 0),
+    ("b.dpx", {"format": "PNG"}, 0),
 ]
+
+
+def test_videos_and_pictures_under_each_others_names_are_named_so(tmp_path: Path) -> None:
+    picture, film = save(tmp_path / "a.mp4", PICTURE, format="JPEG"), tmp_path / "b.jpg"
+    with av.open(str(film), "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=24)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(PICTURE[:96, :160]), "rgb24")))
+        container.mux(stream.encode())
+    reasons = [entry.reason for entry in photos.read([picture, film], Warned()).unregistered]
+    assert ["It is a picture" in reasons[0], "It is a video" in reasons[1]] == [True, True]
 
 
 @pytest.mark.parametrize(("name", "options", "tolerance"), FORMATS)

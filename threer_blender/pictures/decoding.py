@@ -45,6 +45,11 @@ _COMMON = frozenset({*_JPEG, "PNG", "TIFF", "WEBP", "BMP"})  # formats that Blen
 _SELDOM = frozenset({"zstd", "lzma"})  # compressions of TIFF that Blender does not know
 # Pillow's modes of pictures that can be used, by the bits of a sample.
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+# First bytes of pictures whose names may say something else: JPEG and PNG; also TIFF, which most raw files are; EXR.
+_PLAIN = (b"\xff\xd8\xff", b"\x89PNG")
+_TIFF = (b"II*\0", b"MM\0*")
+_EXR = b"v/1\x01"
+_FILMS = frozenset({b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ", b"3gp4", b"3gp5"})  # brands of MP4
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "YCbCr", "CMYK"})
 
 
@@ -114,6 +119,22 @@ class DecodedPicture:
         return np.array(image)
 
 
+def is_raw(file: Path, data: bytes) -> bool:
+    """Whether a file is a camera's raw file by its name, and nothing else by its content `data`."""
+    return file.suffix.lower() in RAW_SUFFIXES and not data.startswith(_PLAIN)
+
+
+def is_picture(data: bytes) -> bool:
+    """Whether a file begins as a JPEG, PNG, TIFF or EXR does, whatever its name says."""
+    return data.startswith((*_PLAIN, *_TIFF, _EXR))
+
+
+def is_video(data: bytes) -> bool:
+    """Whether a file begins as a Matroska, AVI or MP4 does, whatever its name says."""
+    is_mp4 = data[4:8] == b"ftyp" and data[8:12] in _FILMS
+    return is_mp4 or data.startswith(b"\x1aE\xdf\xa3") or (data[:4], data[8:12]) == (b"RIFF", b"AVI ")
+
+
 @contextmanager
 def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[DecodedPicture]:
     """Yields the picture in a file with the content `data`. JPEGs are decoded no larger than `long_side` needs.
@@ -121,12 +142,11 @@ def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[DecodedP
     Raises Unusable, and any error of the decoders.
     """
     register_formats()
-    suffix = file.suffix.lower()
-    if suffix in PLATE_SUFFIXES:
+    if data.startswith(_EXR) or (file.suffix.lower() in PLATE_SUFFIXES and not data.startswith((*_PLAIN, *_TIFF))):
         yield _whole(Image.fromarray(_plate(file)))
     elif data.startswith(JPEG_XL):
         raise Unusable("It is a JPEG XL file, which this extension cannot read.")
-    elif suffix in RAW_SUFFIXES:
+    elif is_raw(file, data):
         preview = raw.preview(data)
         if preview is None:
             raise Unusable(f"It is a raw file without a JPEG preview of {raw.SMALLEST} pixels or more.")

@@ -16,13 +16,13 @@ from pathlib import Path
 from PIL import UnidentifiedImageError
 
 from ..files import bounded, sequence_files
-from ..files.photo_files import CHOOSABLE, KINDS, RAW_SUFFIXES, VIDEO_SUFFIXES
+from ..files.photo_files import CHOOSABLE, KINDS, VIDEO_SUFFIXES
 from ..files.sequence_files import is_pattern
 from ..model.arrays import UInt8Array
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, Unregistered
 from . import panoramas
-from .decoding import DecodedPicture, Unusable, decoded
+from .decoding import DecodedPicture, Unusable, decoded, is_picture, is_raw, is_video
 from .exif import LensTags, focal_and_sensor, focal_for_sensor, lens_tags
 
 Warn = Callable[[str, str], None]
@@ -60,6 +60,7 @@ def read(
     """
     files = [Path(path) for path in paths]
     accepted: list[Photo] = []
+    raws: list[Photo] = []
     unregistered: list[Unregistered] = []
     first_of: dict[str, str] = {}
     tags: dict[str, LensTags] = {}
@@ -71,13 +72,14 @@ def read(
             if data is not None:
                 photo, tags[name] = _photo(file, data, name, digest, warn)
                 accepted.append(photo)
+                raws += [photo] if is_raw(file, data) else []
             else:
                 accepted += _frames(file, name, digest, warn, file_progress)
             first_of[digest] = name
         except _Refused as refused:
             unregistered.append(refused.unregistered)
             warn(f"{refused.unregistered.reason} {refused.unregistered.advice}", name)
-    _tell_previews(accepted, warn)
+    _tell_previews(raws, warn)
     return Photos([_with_lens(photo, tags) for photo in accepted], unregistered)
 
 
@@ -135,6 +137,7 @@ class _Refused(Exception):
 
 # Advice for a file that is left out.
 RESAVE = "Open it in a picture editor and save it anew as a JPEG or an 8-bit PNG, or take it out of the selection."
+RENAME = "Give it the ending of its kind."
 RECUT = "Choose another file, or make shots of it whose frames are all there and of one size."
 CUT = "Cut it into ordinary views of 60 to 90 degrees that overlap by half, and choose those instead."
 CONVERT = "Convert it to an MP4, or save its frames as pictures and choose their folder."
@@ -203,6 +206,9 @@ def _photo(file: Path, data: bytes, name: str, digest: str, warn: Warn) -> tuple
     except MemoryError:
         raise
     except Exception as error:  # The decoders raise a dozen unrelated types; whichever it is, this file is at fault.
+        if is_video(data):
+            reason = "It is a video, though its name ends as a picture's."
+            raise _Refused(name, reason, RENAME) from error
         reason = f"It is damaged, or not the picture its name says{_brief(error)}."
         raise _Refused(name, reason, RESAVE) from error
 
@@ -212,9 +218,8 @@ def _goes_round(file: Path, data: bytes) -> bool:
         return panoramas.goes_round(picture.pixels(panoramas.THUMBNAIL))
 
 
-def _tell_previews(accepted: Sequence[Photo], warn: Warn) -> None:
+def _tell_previews(raws: Sequence[Photo], warn: Warn) -> None:
     """Tells the artist which pixels of raw files are used."""
-    raws = [photo for photo in accepted if Path(photo.path).suffix.lower() in RAW_SUFFIXES]
     if raws:
         sizes = sorted({(photo.width, photo.height) for photo in raws})
         listed = ", ".join(f"{width} × {height}" for width, height in sizes[:3])
@@ -234,6 +239,9 @@ def _frames(file: Path, name: str, digest: str, warn: Warn, progress: Callable[[
     except Unusable as error:
         raise _Refused(name, str(error), RECUT) from error
     except video.FAULTS as error:
+        with bounded.open_regular(file) as stream:
+            if is_picture(stream.read(8)):
+                raise _Refused(name, "It is a picture, though its name ends as a video's.", RENAME) from error
         raise _Refused(name, f"It is damaged, or no video that can be decoded{_brief(error)}.", CONVERT) from error
     width, height = chosen[0].width, chosen[0].height
     if width == 2 * height and panoramas.goes_round(_frame_pixels(chosen[0], panoramas.THUMBNAIL)):
