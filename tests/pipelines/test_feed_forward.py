@@ -23,6 +23,7 @@ from tests.engines.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_
 from threer_blender.engines import options as shared_options
 from threer_blender.engines import registry
 from threer_blender.geometry.features import retrieval
+from threer_blender.jobs.messages import Message, Preview, Progress
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.model.similarity import procrustes
@@ -40,7 +41,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
     """A function that runs an engine on a world, with a stand-in for its network. `memory` is the card's, in bytes."""
 
     def reconstruct(
-        engine: str, known: World, memory: int = 2**40, refine: str = "off", masks: str = ""
+        engine: str,
+        known: World,
+        memory: int = 2**40,
+        refine: str = "off",
+        masks: str = "",
+        send: Callable[[MessageReport, Message], None] = lambda _report, _message: None,
     ) -> Reconstruction:
         stand_in = ENGINES[engine](known)
         monkeypatch.setattr(weights, "locate", lambda _weights: Path())
@@ -50,7 +56,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
         monkeypatch.setattr(feed_forward, "choose", lambda: card)
         actual = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
         options = registry.engine(engine).checked_options({"refine": refine, "masks": masks})
-        return registry.reconstruct_of(engine)(actual, options, MessageReport(lambda _message: None))
+        report = MessageReport(lambda message: send(report, message))
+        return registry.reconstruct_of(engine)(actual, options, report)
 
     return reconstruct
 
@@ -280,3 +287,32 @@ def test_masked_pixels_keep_no_depth_and_no_points(engine: str, run: Callable[..
     for number, camera in enumerate(result.cameras):
         columns = camera.project(result.cloud.positions[result.cloud.photo == number])[:, 0]
         assert columns.min() > 198
+
+
+@pytest.mark.parametrize(("engine", "at_once", "offers"), [("spann3r", 14, 7), ("cut3r", 12, 22)], ids=str)
+def test_stop_and_keep_delivers_the_frames_so_far(
+    engine: str, at_once: int, offers: int, run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work is ended at one of the times at which it offers that; with CUT3R, in the second part."""
+    monkeypatch.setattr("threer_blender.runtime.report.QUIET", 0.0)
+    known = world(tmp_path, [(240, 320)] * 14, degrees=65)
+    messages: list[Message] = []
+
+    def send(report: MessageReport, message: Message) -> None:
+        messages.append(message)
+        if isinstance(message, Progress) and message.cancel_delivers:
+            offered = sum(isinstance(each, Progress) and each.cancel_delivers for each in messages)
+            if offered == offers:
+                assert not report.cancel()
+
+    result = run(engine, known, memory=memory_of(engine, at_once), refine="known", send=send)
+    count = len(result.cameras)
+    assert 6 <= count < 14
+    check_cameras(result, World(known.views[:count], known.paths[:count]), angle=0.3, place=0.01)
+    assert [each.photo for each in result.unregistered] == [path.name for path in known.paths[count:]]
+    assert all("before its turn came" in each.reason for each in result.unregistered)
+    assert any(f"after {count} of 14 photos" in note for note in result.notes)
+    assert any("before its cameras were refined" in note for note in result.notes)
+    assert [pointmap.photo for pointmap in result.pointmaps] == [camera.photo for camera in result.cameras]
+    assert set(np.unique(result.cloud.photo)) == set(range(count))
+    assert any(isinstance(message, Preview) for message in messages)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from ..geometry.view_prediction import ViewPrediction, with_focal
 from ..model.arrays import Array
 from ..model.engine import Engine, Report, Stage
 from ..model.errors import UserError
-from ..model.reconstruction import MEDIAN_DEPTH, Photo, Reconstruction
+from ..model.reconstruction import MEDIAN_DEPTH, Photo, Reconstruction, Unregistered
 from ..model.similarity import Similarity
 from ..networks import checkpoints
 from ..networks.inputs import Input
@@ -40,6 +40,8 @@ from ..runtime import weights
 from ..runtime.device import Device, choose
 from ..runtime.report import Watch
 from . import refinement
+from .finishing import improved
+from .live_picture import LivePicture
 
 # The stages, with the seconds that are expected on two cores: for loading in all, for the others per photo.
 LOADING, SORTING = Stage("loading", "Loading the network", 5.0), Stage("sorting", "Comparing photos", 0.3)
@@ -48,6 +50,8 @@ LOOKING, MERGING = Stage("looking", "Looking at all photos", 2.0), Stage("mergin
 UNTRUSTED_SHARE = 0.3  # share of the points, those with the lowest confidences, that are not trusted
 SHARED = 0.25  # share of a chunk's photos that are in the next chunk, too
 MOST_POINTMAPS = 60  # pointmaps of a result; those of a longer capture are spread evenly over its photos
+LIVE_SIDE = 128  # pixels, about, of the longer side of a photo in the live picture
+NOT_REACHED = ("You stopped the work before its turn came.", "Reconstruct again, and let it finish.")
 MEMORY = 0.8  # share of the free memory that may be used
 CONFIDENCE = "1 and more, the network's own scale: 1 + exp of what it says; it learnt to be high where errors are small"
 
@@ -57,6 +61,15 @@ InputOf = Callable[[int], Input]
 
 PredictionOf = Callable[[int], ViewPrediction]
 """The index of a photo -> its prediction, in the frame that all photos share."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions `of` the photos whose indices are `photos`, in the artist's order, and `notes` for the artist."""
+
+    of: PredictionOf
+    photos: list[int]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -108,7 +121,8 @@ def reconstruct(
 ) -> Reconstruction:
     """Cameras, pointmaps and a cloud of one photo or more.
 
-    Photos that do not fit into memory together are processed in chunks. `options` has values for `engines.options`'s
+    Photos that do not fit into memory together are processed in chunks. Once the first prediction is there, a cancel
+    ends the work early, and the result is of the photos up to there. `options` has values for `engines.options`'s
     REFINE and MASKS. Raises UserError where the weights are missing or are not the network's, memory is too small, or
     no surface is predicted; and `report`'s errors.
     """
@@ -131,14 +145,17 @@ def reconstruct(
     with tempfile.TemporaryDirectory() as folder:
         if len(photos) > settings.size:
             report.plan(_plan(len(photos), options, in_parts=True))
-        prediction_of, notes = _predictions(photos, input_of, network, settings, Path(folder), report, excluded)
+        predictions = _predictions(photos, input_of, network, settings, Path(folder), report, excluded)
         if network.one_lens:
-            prediction_of = _with_one_lens(photos, prediction_of)
+            predictions = _with_one_lens(photos, predictions)
         watch.lap("network")
-        result = _merged_views(engine, photos, input_of, prediction_of, network.metric, report)
-    result.notes.extend(notes)
+        result = _merged_views(engine, photos, input_of, predictions, network.metric, report)
+    result.notes.extend(predictions.notes)
     watch.lap("merging")
-    return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report, excluded=excluded)
+    result = replace(result, timings=watch.laps)
+    return improved(
+        result, lambda report: refinement.refined(result, options["refine"], pixels, report, excluded=excluded), report
+    )
 
 
 def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage]:
@@ -156,11 +173,13 @@ def _predictions(
     folder: Path,
     report: Report,
     excluded: Excluded,
-) -> tuple[PredictionOf, list[str]]:
-    """The predictions of all photos in one frame, and notes for the artist.
+) -> Predictions:
+    """The predictions of all photos in one frame, or of those up to the one at which the artist ended the work.
 
     The predictions are stored in `folder` and read from there at each call, so the folder must exist as long.
     """
+    images: deque[Array] = deque()  # small ones of the inputs whose predictions are due
+    live = LivePicture(report.preview)
     order, loops, in_parts = list(range(len(photos))), [], len(photos) > settings.size
     if in_parts:
         similarity = retrieval.photo_similarity(
@@ -171,42 +190,54 @@ def _predictions(
 
     def predict(indices: Sequence[int]) -> Iterator[ViewPrediction]:
         shows: deque[Array] = deque()  # of the inputs whose predictions are due: whether a pixel shows the photo
+        images.clear()
 
         def views() -> Iterator[Input]:
             for index in indices:
                 view = input_of(order[index])
                 shows.append(shows_photo(photos[order[index]], view))
+                step = max(1, max(view.image.shape) // LIVE_SIDE)
+                images.append(view.image[::step, ::step].copy())
                 yield view
 
         for answer in network.predict(views()):
             yield replace(answer, confidence=np.where(shows.popleft(), answer.confidence, 0))
 
+    def arrived(chunk: int, index: int, view: ViewPrediction) -> bool:
+        live.add(chunk, index, view, images.popleft())
+        if view.confidence.any():
+            report.keep()
+        return report.finishing.is_set()
+
     solution = chunks.solve(
-        len(photos), predict, settings, folder, loops, lambda done, total: report(LOOKING, done, total)
+        len(photos), predict, settings, folder, loops, lambda done, total: report(LOOKING, done, total), arrived
     )
     how = "in their order" if order == sorted(order) else "sorted by what they show, as their order jumps about"
-    note = (
+    part_note = (
         f"The photos were looked at {settings.size} at a time, {how}; where the parts meet, at least "
         f"{solution.agreement:.0%} of their points agree."
     )
+    notes = [part_note] if in_parts else []
+    if len(solution) < len(photos):
+        notes.append(f"You stopped the work after {len(solution)} of {len(photos)} photos; the result is of these.")
     rank = np.argsort(order)
-    return lambda index: solution[rank[index]], [note] if in_parts else []
+    return Predictions(lambda index: solution[rank[index]], sorted(order[: len(solution)]), notes)
 
 
-def _with_one_lens(photos: Sequence[Photo], prediction_of: PredictionOf) -> PredictionOf:
+def _with_one_lens(photos: Sequence[Photo], predictions: Predictions) -> Predictions:
     """The predictions with one focal length for all photos of one size: the median of what each of them says."""
     focals = defaultdict(list)
-    for index, photo in enumerate(photos):
-        view = prediction_of(index)
+    for index in predictions.photos:
+        view, photo = predictions.of(index), photos[index]
         if view.confidence.any():
             focals[photo.width, photo.height].append(view.intrinsics[0, 0])
     shared = {size: float(np.median(values)) for size, values in focals.items()}
 
     def with_shared_focal(index: int) -> ViewPrediction:
-        view, photo = prediction_of(index), photos[index]
+        view, photo = predictions.of(index), photos[index]
         return with_focal(view, shared.get((photo.width, photo.height), view.intrinsics[0, 0]))
 
-    return with_shared_focal
+    return replace(predictions, of=with_shared_focal)
 
 
 def _chunk_settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> ChunkSettings:
@@ -234,7 +265,7 @@ def _merged_views(
     engine: Engine,
     photos: Sequence[Photo],
     input_of: InputOf,
-    prediction_of: PredictionOf,
+    predictions: Predictions,
     metric: bool,
     report: Report,
 ) -> Reconstruction:
@@ -246,8 +277,8 @@ def _merged_views(
     depths: list[Array] = []
     confidences: list[Array] = []
     steps: list[float] = []
-    for index, photo in enumerate(photos):
-        view = prediction_of(index)
+    for index in predictions.photos:
+        view, photo = predictions.of(index), photos[index]
         valid = (view.confidence > 0) & np.isfinite(view.depth) & (view.depth > 0)
         if not valid.any():
             report.warn("No surface is recognised in it, so its camera is a guess.", photo.name)
@@ -262,25 +293,35 @@ def _merged_views(
     rescaling = Similarity(unit, np.eye(3), np.zeros(3))
 
     def views() -> Iterator[assembly.View]:
-        for index, photo in enumerate(photos):
-            report(MERGING, index, len(photos))
-            yield _view(index, photo, input_of(index), prediction_of(index).transformed(rescaling))
+        for done, index in enumerate(predictions.photos):
+            report(MERGING, done, len(predictions.photos))
+            yield _view(index, photos[index], input_of(index), predictions.of(index).transformed(rescaling))
 
-    if len(photos) > MOST_POINTMAPS:
-        result = _merged_long_capture(engine, photos, views(), trusted, unit * middle * float(np.median(steps)))
+    if len(predictions.photos) > MOST_POINTMAPS:
+        chosen = np.linspace(0, len(predictions.photos) - 1, MOST_POINTMAPS).round().astype(int)
+        mapped = {predictions.photos[position] for position in chosen}
+        side = unit * middle * float(np.median(steps))
+        result = _merged_long_capture(engine, photos, views(), mapped, trusted, side)
     else:
         result = assembly.reconstruction(engine, photos, list(views()), trusted)
-    return replace(result, metric=metric, confidence_meaning=CONFIDENCE)
+    left_out = sorted(set(range(len(photos))) - set(predictions.photos))
+    unregistered = [Unregistered(photos[index].name, *NOT_REACHED) for index in left_out]
+    return replace(result, unregistered=unregistered, metric=metric, confidence_meaning=CONFIDENCE)
 
 
 def _merged_long_capture(
-    engine: Engine, photos: Sequence[Photo], views: Iterable[assembly.View], trusted: float, side: float
+    engine: Engine,
+    photos: Sequence[Photo],
+    views: Iterable[assembly.View],
+    mapped: Set[int],
+    trusted: float,
+    side: float,
 ) -> Reconstruction:
     """The Reconstruction of a capture that is too long to hold all of its pointmaps in memory.
 
-    It has MOST_POINTMAPS pointmaps. Its cloud is of all photos, with one point for each cube of `side` world units.
+    It has pointmaps of the photos `mapped`, by their indices. Its cloud is of all photos, with one point for each cube
+    of `side` world units.
     """
-    chosen = set(np.linspace(0, len(photos) - 1, MOST_POINTMAPS).round().astype(int).tolist())
     cameras, chosen_views, collected = [], [], Voxels(side)
     for one in views:
         cameras.append(one.camera)
@@ -290,7 +331,7 @@ def _merged_long_capture(
         collected.add(
             pointmap.points[visible], normals[visible], one.image[visible], one.confidence[visible], one.number
         )
-        if one.number in chosen:
+        if one.number in mapped:
             chosen_views.append(one)
     cleaned = cleaning.clean(
         [one.camera for one in chosen_views],

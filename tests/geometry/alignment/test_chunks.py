@@ -220,3 +220,24 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
             folder.mkdir()
         peaks[count] = min(peak(count, folder) for folder in folders)
     assert peaks[240] < 1.1 * peaks[120]
+
+
+@pytest.mark.parametrize("last", [0, 12, 20, 30, 47])
+def test_work_that_ends_early_gives_the_photos_up_to_there(last: int, tmp_path: Path) -> None:
+    """Chunks are 0 to 23, 12 to 35 and 24 to 47. Photo 20 arrives twice, and the work ends at the second time."""
+    settings = chunks.ChunkSettings(size=24, overlap=12)
+    capture = Capture(48)
+    arrivals: list[tuple[int, int]] = []
+
+    def arrived(chunk: int, index: int, _view: ViewPrediction) -> bool:
+        arrivals.append((chunk, index))
+        return index == last and (last != 20 or chunk == 1)
+
+    solution = chunks.solve(48, capture.predict, settings, tmp_path, [(0, 47)], arrived=arrived)
+    assert arrivals[-1][1] == last
+    assert len(solution) == (24 if last == 20 else last + 1)
+    if len(solution) > 2:
+        capture.truth = capture.truth[: len(solution)]
+        assert capture.errors(list(each(solution))).max() < 0.3
+    with pytest.raises(IndexError):
+        solution[len(solution)]

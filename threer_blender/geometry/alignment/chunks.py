@@ -29,6 +29,10 @@ Predict = Callable[[Sequence[int]], Iterable[ViewPrediction]]
 They may come one by one, while the network sees the photos: then only one is in memory.
 """
 
+Arrived = Callable[[int, int, ViewPrediction], bool]
+"""Takes each prediction of a chunk as it comes: the chunk's number, the photo's index, the prediction. Returns whether
+to end the work with it."""
+
 POINTS = 2000  # of a shared photo; where there are k times as many, every k-th is compared
 FEWEST_POINTS = 10  # that two chunks must share
 LEAST_AGREEMENT = 0.6  # share of points that must agree within TOLERANCE, or a loop is not used
@@ -103,12 +107,14 @@ def solve(
     folder: Path,
     loops: Sequence[tuple[int, int]] = (),
     report: Callable[[int, int], None] = lambda _done, _total: None,
+    arrived: Arrived = lambda _chunk, _index, _view: False,
 ) -> ChunkedViews:
     """Predicts `count` photos chunk by chunk and brings them into the first chunk's frame and unit.
 
     The predictions are written to `folder`, which must exist while the result is used. `loops` are pairs of photos that
-    may show the same place. `report(done, total)` counts photos and may raise. Raises UserError where two neighbouring
-    chunks share fewer than FEWEST_POINTS.
+    may show the same place. `report(done, total)` counts photos and may raise. Where `arrived` ends the work early, the
+    result is of the photos up to there, with loops left open. Raises UserError where two neighbouring chunks share
+    fewer than FEWEST_POINTS.
     """
     chunks = plan(count, settings)
     store = _Store(folder)
@@ -116,9 +122,17 @@ def solve(
     done, total = 0, sum(map(len, chunks)) + len(loops) * LOOP_PHOTOS
     for number, chunk in enumerate(chunks):
         report(done, total)
+        ends_early = False
         for position, (index, view) in enumerate(zip(chunk, predict(chunk), strict=True), 1):
             store.write(number, index, view)
             report(done + position, total)
+            if ends_early := arrived(number, index, view):
+                chunk = range(chunk.start, index + 1)
+                chunks, loops = [*chunks[:number], chunk], []
+                break
+        if ends_early and number and chunk.stop <= chunks[number - 1].stop:
+            chunks.pop()  # it has no photo that the chunk before it lacks
+            break
         if number:
             shared = [index for index in chunk if index in chunks[number - 1]]
             before = [store.read(number - 1, index) for index in shared]
@@ -130,6 +144,8 @@ def solve(
                 )
             edges.append(ChunkEdge(number - 1, number, aligned.similarity, loop=False))
             agreement = min(agreement, aligned.agreement)
+        if ends_early:
+            break
         done += len(chunk)
     for first, second in loops:
         report(done, total)
