@@ -33,6 +33,7 @@ EXTRA_BYTES, LAYERS = 14, {10: 9, 11: 1, 12: 2, 13: 1}
 CUT = "is cut off or damaged; get it again"
 SHORTEST_HEADER, LONGEST_HEADER = 227, 375  # bytes, of LAS 1.0 and of LAS 1.4
 BLOCK = 1 << 16  # points that are taken at once, so few that they stay in the processor's cache
+COMPRESSED_BLOCK = 500_000  # points of a LAZ that are taken at once: usually ten chunks, for ten cores
 COMPRESSED = 0x80  # the bit in the number of the points' format that LAZ sets
 # The number of a point's format -> where its colour begins, three 16-bit numbers: ASPRS LAS 1.4, tables 7 to 17.
 COLORS = {2: 20, 3: 28, 5: 28, 7: 30, 8: 30, 10: 30}
@@ -182,11 +183,11 @@ def _laszip_vlr(file: BinaryIO, header: bytes) -> bytes:
 
 
 def _decompressed(file: BinaryIO, record: Record, vlr: bytes) -> Iterator[Array]:
-    """As `_blocks`, of a LAZ."""
+    """As `_blocks`, of a LAZ, COMPRESSED_BLOCK points at a time, on all cores: several chunks of it at once."""
     file.seek(record.begin)
-    decompressor = lazrs.LasZipDecompressor(file, vlr)
-    for first in range(0, record.count, BLOCK):
-        rows = np.empty((min(BLOCK, record.count - first), record.size), np.uint8)
+    decompressor = lazrs.ParLasZipDecompressor(file, vlr)
+    for first in range(0, record.count, COMPRESSED_BLOCK):
+        rows = np.empty((min(COMPRESSED_BLOCK, record.count - first), record.size), np.uint8)
         decompressor.decompress_many(rows.reshape(-1))
         yield rows
 
