@@ -118,7 +118,13 @@ class Window:
         self._mouse("mousemove", int(x), int(y))
         time.sleep(0.3)
 
-    def drag(self, start: tuple[int, int], *others: tuple[int, int], button: int) -> None:
+    def drag(
+        self,
+        start: tuple[int, int],
+        *others: tuple[int, int],
+        button: int,
+        before_release: Callable[[], object] = lambda: None,
+    ) -> None:
         """Drags from `start` to the others, one after the other, with a button held."""
         self.hover(*start)
         self._mouse("mousedown", button)
@@ -127,6 +133,7 @@ class Window:
                 at = (int(a + (b - a) * step / 10) for a, b in zip(here, there, strict=True))
                 self._mouse("mousemove", *at)
                 time.sleep(0.05)
+        before_release()
         self._mouse("mouseup", button)
         time.sleep(0.5)
 
