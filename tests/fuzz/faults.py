@@ -195,8 +195,8 @@ FAULTS = (
     ),
     Fault(
         "B12",
-        "Photos that repeat, contradict each other, show things that look alike, do not overlap, or were taken from "
-        "one spot",
+        "Checks, most of them on computed matches: photos that repeat, contradict each other, show things that look "
+        "alike, do not overlap, or were taken from one spot",
         (
             "geometry/sfm/test_cycles.py",
             "geometry/features/test_contradictions.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,31 @@ FORMATS: list[tuple[str, dict[str, Any], float]] = [
     ("a.exr", {"format": "TIFF"}, 0),
     ("b.dpx", {"format": "PNG"}, 0),
 ]
+
+
+@pytest.mark.parametrize("compression", ["none", "rle", "zip1", "zip16"])
+def test_an_exr_that_is_cut_is_left_out(tmp_path: Path, compression: str) -> None:
+    """FFmpeg would read it, with black in place of the lines that are missing."""
+    path = tmp_path / "a.exr"
+    codec = av.CodecContext.create("exr", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = 160, 96, "gbrpf32le", Fraction(1, 24)
+    codec.options = {"compression": compression}
+    frame = av.VideoFrame(160, 96, "gbrpf32le")
+    for number, plane in enumerate(frame.planes):
+        plane.update(np.ascontiguousarray(light.linear(PICTURE)[..., (1, 2, 0)[number]], "<f4").tobytes())
+    data = b"".join(bytes(packet) for packet in codec.encode(frame))
+    path.write_bytes(data)
+    assert difference(photos.pixels(read_one(path)), PICTURE) < 1
+    for length in (len(data) - 1, len(data) * 9 // 10, len(data) // 2, 500):
+        path.write_bytes(data[:length])
+        assert photos.read([path], Warned()).accepted == []
+
+
+def test_an_exr_under_another_ending_is_named_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.exr"
+    exr_file.write(path, light.linear(PICTURE))
+    (entry,) = photos.read([path.rename(tmp_path / "a.png")], Warned()).unregistered
+    assert "It is an EXR file" in entry.reason
 
 
 def test_videos_and_pictures_under_each_others_names_are_named_so(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from . import bounded
 
 LARGEST_HEADER = 1 << 20  # bytes that are read
 EXR_MAGIC = bytes.fromhex("762f3101")
+NOT_LINES = 0x1A00  # flags of the EXR version: tiles, deep pixels, several parts
+EXR_LINES = {0: 1, 1: 1, 2: 1, 3: 16, 4: 32, 5: 16, 6: 32, 7: 32, 8: 32, 9: 256}  # compression -> lines of a chunk
 DPX_ORDERS = {b"SDPX": ">", b"XPDS": "<"}
 LOGARITHMIC, LINEAR, DISPLAY = "logarithmic", "linear", "display"
 DPX_TRANSFERS = {1: LOGARITHMIC, 2: LINEAR, 3: LOGARITHMIC}  # 1 is printing density; all other codes mean DISPLAY
@@ -49,6 +51,31 @@ def read(file: Path) -> Header:
     raise ValueError("it is no EXR or DPX file")
 
 
+def is_cut(file: Path) -> bool:
+    """Whether an EXR file of lines lacks some of its last ones, or was never finished. False for all other files.
+
+    Raises OSError, and ValueError where the header is damaged.
+    """
+    with bounded.open_regular(file) as stream:
+        data, size = stream.read(LARGEST_HEADER), file.stat().st_size
+        if data[:4] != EXR_MAGIC or struct.unpack_from("<I", data, 4)[0] & NOT_LINES:
+            return False
+        attributes, position = _attributes(data)
+        window, compression = attributes.get(b"dataWindow", b""), attributes.get(b"compression", b"\xff")[0]
+        if len(window) != 16 or compression not in EXR_LINES:
+            return False
+        _, top, _, bottom = struct.unpack("<4i", window)
+        chunks = (bottom - top) // EXR_LINES[compression] + 1
+        if not 0 < chunks <= size // 8:
+            return True
+        stream.seek(position + 1)  # after the zero that ends the header
+        offsets = struct.unpack(f"<{chunks}Q", stream.read(8 * chunks).ljust(8 * chunks, b"\0"))
+        last = max(offsets)
+        stream.seek(min(last, size))
+        chunk = stream.read(8)
+        return min(offsets) == 0 or len(chunk) < 8 or last + 8 + struct.unpack("<iI", chunk)[1] > size
+
+
 def exact_rate(rate: float | Fraction) -> Fraction:
     """The fraction that a frame rate was rounded from: 24000/1001 for 23.976."""
     whole = max(1, round(rate))
@@ -58,23 +85,31 @@ def exact_rate(rate: float | Fraction) -> Fraction:
 
 
 def _exr(data: bytes) -> Header:
+    attributes, _ = _attributes(data)
     rate, aspect = None, 1.0
+    if len(value := attributes.get(b"framesPerSecond", b"")) == 8:
+        above, below = struct.unpack("<iI", value)
+        rate = Fraction(above, below) if above > 0 and below else None
+    if len(value := attributes.get(b"pixelAspectRatio", b"")) == 4:
+        (aspect,) = struct.unpack("<f", value)
+    return Header(rate, plausible_aspect(aspect), LINEAR)
+
+
+def _attributes(data: bytes) -> tuple[dict[bytes, bytes], int]:
+    """An EXR header's attributes by name, and where they end. Raises ValueError where it is damaged."""
+    attributes: dict[bytes, bytes] = {}
     position = 8
     while position < len(data) and data[position]:
-        name, kind, start = _text(data, position)
+        name, _, start = _text(data, position)
         (length,) = struct.unpack_from("<I", data, start)
         value = data[start + 4 : start + 4 + length]
         if len(value) < length:
             if len(data) < LARGEST_HEADER:
                 raise ValueError("its header ends too early")
             break  # the rest of a very long header was not read
-        if name == b"framesPerSecond" and kind == b"rational" and length == 8:
-            above, below = struct.unpack("<iI", value)
-            rate = Fraction(above, below) if above > 0 and below else None
-        elif name == b"pixelAspectRatio" and kind == b"float" and length == 4:
-            (aspect,) = struct.unpack("<f", value)
+        attributes[name] = value
         position = start + 4 + length
-    return Header(rate, plausible_aspect(aspect), LINEAR)
+    return attributes, position
 
 
 def _text(data: bytes, position: int) -> tuple[bytes, bytes, int]:

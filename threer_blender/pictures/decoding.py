@@ -142,10 +142,12 @@ def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[DecodedP
     Raises Unusable, and any error of the decoders.
     """
     register_formats()
-    if data.startswith(_EXR) or (file.suffix.lower() in PLATE_SUFFIXES and not data.startswith((*_PLAIN, *_TIFF))):
+    if file.suffix.lower() in PLATE_SUFFIXES and not data.startswith((*_PLAIN, *_TIFF)):
         yield _whole(Image.fromarray(_plate(file)))
     elif data.startswith(JPEG_XL):
         raise Unusable("It is a JPEG XL file, which this extension cannot read.")
+    elif data.startswith(_EXR):
+        raise Unusable("It is an EXR file, though its name ends otherwise.")
     elif is_raw(file, data):
         preview = raw.preview(data)
         if preview is None:

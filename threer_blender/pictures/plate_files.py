@@ -39,6 +39,8 @@ def light(file: Path) -> Array:
 
 def _values(file: Path) -> Array:
     """(H, W, 3) float32: the stored values, integers divided by their largest. Raises OSError or ValueError."""
+    if plate_headers.is_cut(file):  # FFmpeg would leave the missing lines black
+        raise ValueError("it ends too early")
     # FFmpeg gets no name: it would take %d in it, or a * in its folder, for that of many files.
     with (
         bounded.open_regular(file) as opened,
