@@ -49,6 +49,10 @@ IN_FOLDER = (
 # Where no such file is there, the only file in the folder with one of these endings is the solve.
 ENDINGS = (".nvm", ".sfm", ".xml", ".csv", ".out", ".json")
 ALEMBIC = b"Ogawa"  # the beginning of Alembic files
+ALEMBIC_INSTEAD = (
+    "is an Alembic file, which names no photos and no distortion; choose Meshroom's .sfm file, or use Blender's "
+    "File > Import > Alembic for the cameras alone"
+)
 MOST_BEHIND = 0.5  # the axes are wrong where a larger share of points lies behind the cameras that saw them
 SAMPLED = 4000  # points that this check looks at, or up to twice as many, where there are so many
 
@@ -93,7 +97,7 @@ FORMATS = (
     FileFormat(lambda head: head.startswith(las.SIGNATURE), _las),
     FileFormat(lambda head: head.startswith(e57.SIGNATURE), _e57),
     FileFormat(
-        lambda head: head.startswith(ALEMBIC), _refused("is an Alembic file; use Blender's File > Import > Alembic")
+        lambda head: head.startswith(ALEMBIC), _refused(ALEMBIC_INSTEAD)
     ),
     FileFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] == b"<", metashape.read),
     FileFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] in (b"{", b"["), lambda p: _json(p)),
