@@ -43,12 +43,12 @@ def test_crop_lasso_and_comparison(artist: Artist) -> None:
     first = solved(window.shared / "photos")
     bundle.write(first, window.shared / "result")
     assert first.cloud is not None
-    bent = first.cloud.positions.copy()
-    bent[:, 2] += 0.05 * np.maximum(bent[:, 0], 0)
-    aside = first.cameras[1].world_from_camera.copy()
-    aside[:3, 3] += 0.03
-    cameras = [first.cameras[0], replace(first.cameras[1], world_from_camera=aside), *first.cameras[2:]]
-    second = replace(first, cloud=replace(first.cloud, positions=bent), cameras=cameras)
+    raised = first.cloud.positions.copy()
+    raised[:, 2] += 0.05 * np.maximum(raised[:, 0], 0)
+    moved = first.cameras[1].world_from_camera.copy()
+    moved[:3, 3] += 0.03
+    cameras = [first.cameras[0], replace(first.cameras[1], world_from_camera=moved), *first.cameras[2:]]
+    second = replace(first, cloud=replace(first.cloud, positions=raised), cameras=cameras)
     bundle.write(transformed(second, np.diag([1.5, 1.5, 1.5, 1.0])), window.shared / "other")
     window.ask(f"bpy.ops.threer.import_result(directory='{real.SHARED}/result')")
     artist.open_tab()

@@ -96,9 +96,7 @@ FORMATS = (
     FileFormat(lambda head: re.match(rb"ply\s", head) is not None, _ply),
     FileFormat(lambda head: head.startswith(las.SIGNATURE), _las),
     FileFormat(lambda head: head.startswith(e57.SIGNATURE), _e57),
-    FileFormat(
-        lambda head: head.startswith(ALEMBIC), _refused(ALEMBIC_INSTEAD)
-    ),
+    FileFormat(lambda head: head.startswith(ALEMBIC), _refused(ALEMBIC_INSTEAD)),
     FileFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] == b"<", metashape.read),
     FileFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] in (b"{", b"["), lambda p: _json(p)),
     FileFormat(reality_capture.matches, _csv),
