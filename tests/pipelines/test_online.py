@@ -4,8 +4,9 @@ Their engines are tested as a whole by test_feed_forward.py.
 """
 
 import gc
+import itertools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ import torch
 
 from tests import oracle
 from tests.engines.stand_ins import CUT3RStandIn, MUSt3RStandIn, World
+from tests.networks import seeded
+from tests.networks.parity import SMALL_CASES
 from threer_blender.geometry.view_prediction import ViewPrediction
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import PhotoFromMap
-from threer_blender.networks import cut3r, dust3r, must3r, spann3r
+from threer_blender.networks import checkpoints, cut3r, dust3r, must3r, spann3r
 from threer_blender.networks.inputs import Input
 from threer_blender.networks.layers.sizes import TransformerSize
 from threer_blender.networks.spann3r import Spann3RState
@@ -98,6 +102,73 @@ def test_a_frame_without_points_has_no_confidence_and_the_others_are_right() -> 
     assert not views[2].confidence.any()
     np.testing.assert_array_equal(views[2].world_from_camera, views[1].world_from_camera)
     check_views(views[:2] + views[3:], truth[:2] + truth[3:])
+
+
+class BlankCUT3R(CUT3RStandIn):
+    """CUT3R's answers, of which one, counted from 0, is NaN throughout."""
+
+    def step(self, state: cut3r.CUT3RState, image: torch.Tensor) -> tuple[cut3r.Prediction, cut3r.CUT3RState]:
+        prediction, state = super().step(state, image)
+        if len(self.truth.asked) - 1 == 2:
+            nothing = dust3r.Pointmap(*(torch.full_like(part, torch.nan) for part in prediction.local))
+            prediction = prediction._replace(pose=torch.full_like(prediction.pose, torch.nan), local=nothing)
+        return prediction, state
+
+
+class BlankMUSt3R(MUSt3RStandIn):
+    """MUSt3R's answers, of which that of the third frame is NaN throughout."""
+
+    def forward(self, encoded: Any, memory: Any) -> Any:  # type: ignore[override]
+        prediction, grown = super().forward(encoded, memory)
+        if len(memory.labels) == 2 and len(self.stored) == 2:
+            blank = (dust3r.Pointmap(*(torch.full_like(part, torch.nan) for part in each)) for each in prediction)
+            prediction = must3r.Prediction(*blank)
+        return prediction, grown
+
+
+def test_a_frame_that_is_nan_has_no_confidence_and_does_not_enter_the_memory() -> None:
+    truth = oracle.orbit(5, SIZE, 30)
+    must3r_network = BlankMUSt3R(world(truth))
+    for views in (
+        list(online.cut3r_views(BlankCUT3R(world(truth)), map(frame, range(5)), CPU)),
+        list(online.must3r_views(must3r_network, map(frame, range(5)), CPU)),
+    ):
+        assert not views[2].confidence.any()
+        np.testing.assert_array_equal(views[2].world_from_camera, views[1].world_from_camera)
+        check_views(views[:2] + views[3:], truth[:2] + truth[3:])
+    assert must3r_network.stored[:3] == [0, 2, 2]
+
+
+def test_a_still_camera_stays_where_it_is() -> None:
+    still = oracle.orbit(1, SIZE) * 6
+    check_views(list(online.cut3r_views(CUT3RStandIn(world(still)), map(frame, range(6)), CPU)), still)
+    check_views(list(online.must3r_views(MUSt3RStandIn(world(still)), map(frame, range(6)), CPU)), still)
+    check_views(spann3r_views(Spann3RStandIn(still), 6), still)
+
+
+BUILDS: dict[str, tuple[Callable[[], Any], Callable[[str], str | None]]] = {
+    "cut3r.layout.json": (cut3r.CUT3R, cut3r.rename),
+    "must3r.layout.json": (must3r.MUSt3R, must3r.rename),
+    "spann3r.layout.json": (spann3r.Spann3R, spann3r.rename),
+    "dust3r_512_dpt.layout.json": (dust3r.dpt_512, dust3r.rename),
+}
+
+
+def published(layout: str) -> dict[str, torch.Tensor]:
+    """A checkpoint of published names and shapes without values."""
+    tensors = seeded.read_layout(SMALL_CASES / layout)
+    shapes = {name: tensors[shape] if isinstance(shape, str) else shape for name, shape in tensors.items()}
+    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("network", "checkpoint"),
+    [pair for pair in itertools.permutations(BUILDS, 2) if "dust3r_512_dpt.layout.json" in pair],
+)
+def test_checkpoints_of_relatives_are_refused(network: str, checkpoint: str) -> None:
+    """Those of DUSt3R, whose layout most of the networks contain, into them, and theirs into DUSt3R."""
+    with pytest.raises(UserError, match="choose the file that was made for this engine"):
+        checkpoints.load(BUILDS[network][0], published(checkpoint), BUILDS[network][1])
 
 
 def test_only_frames_that_show_something_new_enter_the_memory() -> None:

@@ -304,8 +304,8 @@ def _merged_views(
         result = _merged_long_capture(engine, photos, views(), mapped, trusted, side)
     else:
         result = assembly.reconstruction(engine, photos, list(views()), trusted)
-    left_out = sorted(set(range(len(photos))) - set(predictions.photos))
-    unregistered = [Unregistered(photos[index].name, *NOT_REACHED) for index in left_out]
+    not_reached = sorted(set(range(len(photos))) - set(predictions.photos))
+    unregistered = [Unregistered(photos[index].name, *NOT_REACHED) for index in not_reached]
     return replace(result, unregistered=unregistered, metric=metric, confidence_meaning=CONFIDENCE)
 
 

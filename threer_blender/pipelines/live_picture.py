@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from ..geometry.view_prediction import ViewPrediction
 from ..model.arrays import Array, FloatArray
@@ -32,7 +32,7 @@ class LivePicture:
     def __init__(self, show: Callable[[Array], None], clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` returns seconds."""
         self._show, self._clock = show, clock
-        self._shown_at = -np.inf
+        self._last_show = -np.inf
         self._part = -1  # number of the part that the newest view belongs to
         self._first_from_part = IDENTITY
         self._poses: dict[int, FloatArray] = {}  # world_from_camera (4, 4) in the first frame, by the photo's index
@@ -58,9 +58,9 @@ class LivePicture:
             height, width = view.depth.shape
             colors = image[rows * image.shape[0] // height, columns * image.shape[1] // width]
             self._collect(moved.points(rows, columns), colors)
-        if self._clock() - self._shown_at >= SHOW_EVERY:
+        if self._clock() - self._last_show >= SHOW_EVERY:
             self._show(self.picture(image))
-            self._shown_at = self._clock()
+            self._last_show = self._clock()
 
     def way(self) -> FloatArray:
         """(N, 3) the places of the cameras so far, in the first camera's frame."""
@@ -70,8 +70,7 @@ class LivePicture:
         """(SIDE, 2 * SIDE, 3) uint8: the newest photo, and the way from above, whose upper edge is ahead of the first
         camera."""
         canvas = Image.new("RGB", (2 * SIDE, SIDE), BACKGROUND)
-        newest = Image.fromarray(image)
-        newest.thumbnail((SIDE, SIDE))
+        newest = ImageOps.contain(Image.fromarray(image), (SIDE, SIDE))
         canvas.paste(newest, ((SIDE - newest.width) // 2, (SIDE - newest.height) // 2))
         way = self.way()[:, [0, 2]]
         points = self._positions[:, [0, 2]]

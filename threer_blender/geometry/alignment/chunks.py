@@ -30,8 +30,7 @@ They may come one by one, while the network sees the photos: then only one is in
 """
 
 Arrived = Callable[[int, int, ViewPrediction], bool]
-"""Takes each prediction of a chunk as it comes: the chunk's number, the photo's index, the prediction. Returns whether
-to end the work with it."""
+"""A chunk's number, a photo's index and its prediction, as it comes -> whether to end the work with it."""
 
 POINTS = 2000  # of a shared photo; where there are k times as many, every k-th is compared
 FEWEST_POINTS = 10  # that two chunks must share
@@ -122,18 +121,14 @@ def solve(
     done, total = 0, sum(map(len, chunks)) + len(loops) * LOOP_PHOTOS
     for number, chunk in enumerate(chunks):
         report(done, total)
-        ends_early = False
         for position, (index, view) in enumerate(zip(chunk, predict(chunk), strict=True), 1):
             store.write(number, index, view)
             report(done + position, total)
             if ends_early := arrived(number, index, view):
-                chunk = range(chunk.start, index + 1)
-                chunks, loops = [*chunks[:number], chunk], []
+                has_new = not number or index >= chunks[number - 1].stop  # photos that the chunk before it lacks
+                chunks, loops = chunks[:number] + has_new * [range(chunk.start, index + 1)], []
                 break
-        if ends_early and number and chunk.stop <= chunks[number - 1].stop:
-            chunks.pop()  # it has no photo that the chunk before it lacks
-            break
-        if number:
+        if 0 < number < len(chunks):
             shared = [index for index in chunk if index in chunks[number - 1]]
             before = [store.read(number - 1, index) for index in shared]
             aligned = align([store.read(number, index) for index in shared], before)
