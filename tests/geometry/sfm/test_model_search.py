@@ -63,12 +63,12 @@ def test_like_houses_are_separated_where_each_photo_has_a_lens_of_its_own(tmp_pa
     assert "told apart" in solution.notes[0]
 
 
-@pytest.mark.parametrize(("other", "apart"), [(2, 24), (6, 72)])
-def test_two_photos_that_stand_too_far_apart_to_match_are_refused(tmp_path: Path, other: int, apart: int) -> None:
+@pytest.mark.parametrize(("other", "degrees"), [(2, 24), (6, 72)])
+def test_two_photos_that_stand_too_far_apart_to_match_are_refused(tmp_path: Path, other: int, degrees: int) -> None:
     matched, _ = synthetic(tmp_path, "SIMPLE_RADIAL", [FOCAL, WIDTH / 2, HEIGHT / 2, 0.0], np.ones(7), (1, 1, 1))
     others = {(i, j) for i in range(7) for j in range(7) if {i, j} != {0, other}}
     fewer = without_pairs(matched, others)
-    if apart > 60:
+    if degrees > 60:
         with pytest.raises(UserError, match="more than 60 degrees apart"):
             solve(fewer, silent)
     else:

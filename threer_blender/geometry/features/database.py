@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from ...model import lens
-from ...model.arrays import Array, BoolArray
+from ...model.arrays import Array, BoolArray, FloatArray
 from ...model.engine import Check, ReportStage
 from ...model.reconstruction import Photo
 from ..colmap import pycolmap
@@ -141,18 +141,30 @@ def without_pairs(matched: Matched, pairs: Set[tuple[int, int]]) -> Matched:
     )
 
 
-def with_verified(
-    matched: Matched, folder: Path, verified: Mapping[tuple[int, int], Array], cameras: Iterable[pycolmap.Camera]
+def with_explained(
+    matched: Matched,
+    folder: Path,
+    cameras: Iterable[pycolmap.Camera],
+    pairs: Iterable[tuple[int, int]],
+    explains: Callable[[tuple[int, int], FloatArray, FloatArray], BoolArray],
 ) -> Matched:
-    """The matches with other `verified` ones (K, 2) of some pairs, and with the lenses of `cameras`, in a database in
-    `folder`. `inliers` still counts the first ones."""
+    """The matches with more verified ones of some `pairs`, and with the lenses of `cameras`, in a database in `folder`.
+
+    Those are added for which `explains(pair, first, second)` is true, by their pixels (K, 2) in both copies. `inliers`
+    still counts the others alone.
+    """
     path = Path(shutil.copyfile(matched.path, folder / matched.path.name))
     with pycolmap.Database.open(path) as database:
         for camera in cameras:
             database.update_camera(camera)
-        for (i, j), matches in verified.items():
-            geometry = database.read_two_view_geometry(i + 1, j + 1)
-            geometry.inlier_matches = matches
+        for i, j in pairs:
+            raw, geometry = database.read_matches(i + 1, j + 1), database.read_two_view_geometry(i + 1, j + 1)
+            first, second = (
+                database.read_keypoints(photo + 1)[raw[:, side], :2].astype(np.float64)
+                for side, photo in enumerate((i, j))
+            )
+            more = raw[explains((i, j), first, second)]
+            geometry.inlier_matches = np.unique(np.concatenate([geometry.inlier_matches, more]), axis=0)
             database.update_two_view_geometry(i + 1, j + 1, geometry)
     return replace(matched, path=path)
 

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...model.arrays import BoolArray, FloatArray
 from ..colmap import pycolmap
 from ..features import contradictions
-from ..features.database import Matched, with_verified, without_pairs
+from ..features.database import Matched, with_explained, without_pairs
 from . import lens_trials, mappers
 from .model_selection import (
     EXPLAINED_ERROR,
@@ -166,24 +167,18 @@ def _contradicting(shares: Mapping[tuple[int, int], float]) -> set[tuple[int, in
 def _filled(best: ScoredModel, matched: Matched) -> Model:
     """The model with points of all matches that it explains.
 
-    The verified matches do not suffice. Where most of those of two photos lie on a plane, such as a house's front, many
-    epipolar geometries fit them, and the one that verified them may have dropped what stands before it and around it.
-    That is all that can contradict a house of the same front.
+    Where most verified matches of two photos lie on a plane, such as a house's front, many epipolar geometries fit
+    them, and that of the two may have dropped what stands before it: all that can contradict a house of the same front.
     """
-    explained = {}
-    with pycolmap.Database.open(matched.path) as database:
-        features = {i: database.read_keypoints(i + 1)[:, :2].astype(np.float64) for i in best.registered}
-        flat = np.isin(matched.kinds, HOMOGRAPHY_KINDS) & (matched.inliers >= PAIR_MATCHES)
-        for i, j in matched.pairs[flat].tolist():
-            if best.registered >= {i, j}:
-                verified = database.read_two_view_geometry(i + 1, j + 1).inlier_matches
-                raw = database.read_matches(i + 1, j + 1)
-                pair = Pair((i, j), features[i][raw[:, 0]], features[j][raw[:, 1]], unmoved=False, rotated_only=False)
-                fits = epipolar_errors(best.model, pair) < EXPLAINED_ERROR
-                explained[i, j] = np.unique(np.concatenate([verified, raw[fits]]), axis=0)
+
+    def explains(photos: tuple[int, int], first: FloatArray, second: FloatArray) -> BoolArray:
+        return epipolar_errors(best.model, Pair(photos, first, second, False, False)) < EXPLAINED_ERROR
+
+    flat = matched.pairs[np.isin(matched.kinds, HOMOGRAPHY_KINDS) & (matched.inliers >= PAIR_MATCHES)]
+    pairs = [(i, j) for i, j in flat.tolist() if best.registered >= {i, j}]
     model = pycolmap.Reconstruction(best.model)
     with tempfile.TemporaryDirectory(dir=matched.path.parent) as folder:
-        mappers.fill_in(model, with_verified(matched, Path(folder), explained, model.cameras.values()))
+        mappers.fill_in(model, with_explained(matched, Path(folder), model.cameras.values(), pairs, explains))
     return model
 
 

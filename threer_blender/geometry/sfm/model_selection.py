@@ -34,9 +34,7 @@ CYCLES_AGREE = 0.5  # share of the matches around triangles that must agree; wit
 FEW_EXPLAINED = 0.25  # share of its photos' matches that a model of few photos must explain; wrong ones reach 0.15
 CONTRADICTED = "matches that contradict each other"
 WIDEST = 100.0  # degrees between two rays to a point, at most: no surface shows the same details to wider ones
-# Degrees between two rays to a point, half of a model's points at most: SIFT's affine features match up to 60 degrees.
-# Two photos that seem to stand further apart show things that look alike; with more photos, others tell.
-WIDEST_OF_TWO = 60.0
+WIDEST_OF_TWO = 60.0  # the same in a model of two photos, in the median: SIFT's affine features match no further
 TOO_WIDE = "two photos that stand too far apart to match"
 LARGEST_RESIDUAL = 1e4  # px: the residual of a pair whose points are behind its cameras
 TIE = 0.005  # of score: a smaller difference does not count
@@ -192,9 +190,8 @@ def why_nothing(matched: Matched, pairs: Sequence[Pair], scored_models: Sequence
         )
     if any(scored.fault == TOO_WIDE for scored in scored_models):
         return (
-            f"The photos match only if two of them stand more than {WIDEST_OF_TWO:.0f} degrees apart, from where "
-            "nothing shows the same details: they show things that look alike, such as two sides of a box; add photos "
-            "from between them, in steps of at most 25 degrees."
+            f"The photos match only if two stand more than {WIDEST_OF_TWO:.0f} degrees apart, so they show things that "
+            "look alike, such as two sides of a box; add photos from between them, in steps of at most 25 degrees."
         )
     if any(scored.fault == CONTRADICTED for scored in scored_models):
         return (
@@ -323,8 +320,7 @@ def _fault(model: Model, registered: set[int], matched: Matched, explained: floa
         return "too few points"
     if model.compute_mean_reprojection_error() > plausibility.LARGEST_ERROR:
         return "large reprojection error"
-    parallax = _parallax(model)
-    if parallax < PARALLAX:
+    if (parallax := _parallax(model)) < PARALLAX:
         return NO_PARALLAX
     if len(registered) == 2 and parallax > WIDEST_OF_TWO:
         return TOO_WIDE
