@@ -165,10 +165,8 @@ def _contradicting(shares: Mapping[tuple[int, int], float]) -> set[tuple[int, in
 
 
 def _filled(best: ScoredModel, matched: Matched) -> Model:
-    """The model with points of all matches that it explains.
-
-    Where most verified matches of two photos lie on a plane, such as a house's front, many epipolar geometries fit
-    them, and that of the two may have dropped what stands before it: all that can contradict a house of the same front.
+    """The model with points of all matches that it explains. Where most verified ones of two lie on a plane, such
+    as a house's front, many epipolar geometries fit them, and the one at hand may have dropped what stands before it.
     """
 
     def explains(photos: tuple[int, int], first: FloatArray, second: FloatArray) -> BoolArray:
