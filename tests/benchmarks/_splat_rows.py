@@ -24,7 +24,7 @@ from threer_blender.pipelines import dense_points
 from threer_blender.runtime.report import MessageReport
 
 LONG_SIDE = instantsplat.QUALITIES["draft"].long_side
-SOLVED = instantsplat.START_OPTIONS["colmap"]["draft"]  # options of the engine that solves the cameras
+COLMAP_OPTIONS = instantsplat.START_OPTIONS["colmap"]["draft"]  # options of the engine that solves the cameras
 PICTURE_SCALE = 3  # how much larger than the splats' own size pictures are written
 
 
@@ -42,11 +42,11 @@ def _set(name: str) -> tuple[list[Path], dict[str, Array]]:
 class Row:
     """A set's first `count` photos by name, and which of them are for training and held out."""
 
-    def __init__(self, name: str, dataset: str, count: int, training: list[int], held_out: list[int]) -> None:
+    def __init__(self, name: str, dataset: str, count: int, trained: list[int], held_out: list[int]) -> None:
         self.name = name
         files, self._truth = _set(dataset)
         self._all = photo_files.read(files[:count], lambda *_: None).accepted
-        self._training = [self._all[i] for i in training]
+        self._training = [self._all[i] for i in trained]
         self._held_out = [self._all[i] for i in held_out]
 
     def solve(self, together: bool) -> Reconstruction:
@@ -59,24 +59,24 @@ class Row:
         return self._engine(self._training, points=True)
 
     def _engine(self, photos: list[Any], points: bool) -> Reconstruction:
-        options = colmap.ENGINE.checked_options({**SOLVED, "points": points})
+        options = colmap.ENGINE.checked_options({**COLMAP_OPTIONS, "points": points})
         return colmap.reconstruct(photos, options, MessageReport(lambda _: None))
 
     def _with_depth(self, result: Reconstruction) -> Reconstruction:
         """The training photos of a sparse result, with depth from them alone."""
-        training = {photo.name: photo for photo in self._training}
-        cameras = [camera for camera in result.cameras if camera.photo in training]
+        photos = {photo.name: photo for photo in self._training}
+        cameras = [camera for camera in result.cameras if camera.photo in photos]
         assert result.cloud is not None
         points = np.asarray(result.cloud.positions, np.float64)
         inside = []
         for camera in cameras:
             pixels = camera.project(points)
             inside.append((pixels >= 0).all(-1) & (pixels < (camera.width, camera.height)).all(-1))
-        settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD}[SOLVED["quality"]]
+        settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD}[COLMAP_OPTIONS["quality"]]
         views = [
             view
             for camera, ids in zip(cameras, map(np.flatnonzero, inside), strict=True)
-            for view in dense_points.pinhole_views(camera, training[camera.photo], points[ids], ids, settings.long_side)
+            for view in dense_points.pinhole_views(camera, photos[camera.photo], points[ids], ids, settings.long_side)
         ]
         depths = dense.estimate_depths(views, settings, lambda *_: None)
         maps = [
@@ -85,9 +85,13 @@ class Row:
             )
             for camera, view, d in zip(cameras, views, depths, strict=True)
         ]
-        photos = [training[camera.photo] for camera in cameras]
         return replace(
-            result, photos=photos, cameras=cameras, pointmaps=maps, cloud=None, trusted_confidence=dense.TRUSTED
+            result,
+            photos=[photos[camera.photo] for camera in cameras],
+            cameras=cameras,
+            pointmaps=maps,
+            cloud=None,
+            trusted_confidence=dense.TRUSTED,
         )
 
     def splat(self, solved: Reconstruction) -> Reconstruction:

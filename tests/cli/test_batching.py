@@ -15,7 +15,7 @@ import pytest
 
 from tests.listed_shots import COMMAND_LINE, ROOT, make
 from threer_blender import bundle
-from threer_blender.cli import command_line
+from threer_blender.cli import exit_status
 from threer_blender.farm import shot_lists
 from threer_blender.files import bundle_folder
 from threer_blender.model.errors import UserError
@@ -48,7 +48,7 @@ def solved(folder: Path) -> list[str]:
 def test_a_second_run_solves_only_what_has_changed(tmp_path: Path) -> None:
     shots = make(tmp_path)
     (tmp_path / "photos" / "shot 1" / "b.jpg").write_text("This shot is too dark; light it.")
-    assert run(tmp_path, shots) == command_line.EXIT_USER
+    assert run(tmp_path, shots) == exit_status.USER
     assert [row["state"] for row in record(tmp_path).values()] == ["done", "failed", "done"]
     assert record(tmp_path)["shot 1"]["sentence"] == "This shot is too dark; light it."
     assert record(tmp_path)["shot 0"]["sentence"] == "last.jpg: It is dark."
@@ -56,12 +56,12 @@ def test_a_second_run_solves_only_what_has_changed(tmp_path: Path) -> None:
     assert all(text in page for text in ("shot 2", "2 of 3", "0.25 px", "2 done, 1 failed", "too dark; light it"))
     (tmp_path / "photos" / "shot 1" / "b.jpg").write_bytes(b"good")
     (tmp_path / "photos" / "shot 2" / "b.jpg").write_bytes(b"new")
-    assert run(tmp_path, shots) == command_line.EXIT_OK
+    assert run(tmp_path, shots) == exit_status.OK
     assert solved(tmp_path) == ["shot 0", "shot 2", "shot 1", "shot 2"]
-    assert run(tmp_path, shots) == command_line.EXIT_OK
+    assert run(tmp_path, shots) == exit_status.OK
     assert len(solved(tmp_path)) == 4
     shots.write_text(shots.read_text().replace("preview", "standard"))
-    assert run(tmp_path, shots) == command_line.EXIT_OK
+    assert run(tmp_path, shots) == exit_status.OK
     assert len(solved(tmp_path)) == 7
 
 
@@ -74,7 +74,7 @@ def survive(folder: Path, count: int, kills: int) -> None:
         time.sleep(delays.uniform(0.4, 2.0))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert run(folder, shots) == command_line.EXIT_OK
+    assert run(folder, shots) == exit_status.OK
     names = [f"shot {number}" for number in range(count)]
     assert [row["state"] for row in record(folder).values()] == ["done"] * count
     for name in names:
@@ -137,6 +137,6 @@ def test_sigterm_stops_a_task_cleanly(tmp_path: Path) -> None:
     time.sleep(0.5)  # the worker is asleep now
     process.terminate()
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == command_line.EXIT_CANCELLED
+    assert process.returncode == exit_status.CANCELLED
     assert "SIGTERM" in errors
     assert [path.name for path in (tmp_path / "results").iterdir()] == [".rows"]

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from threer_blender import addon, bundle
-from threer_blender.cli import command_line
+from threer_blender.cli import command_line, exit_status
 from threer_blender.jobs.messages import Done, Failed, Message, Progress, from_line
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction
@@ -150,7 +150,7 @@ def test_a_path_that_is_not_utf_8(project: Path, tmp_path: Path) -> None:
 
 def test_exit_status_and_last_word_of_a_refusal(tmp_path: Path) -> None:
     done = run("reconstruct", SAMPLE / "photos" / "IMG_2041.jpg", "--output", tmp_path / "scene.blend", "--json")
-    assert done.returncode == command_line.EXIT_USER
+    assert done.returncode == exit_status.USER
     last = from_line(done.stdout.splitlines()[-1])
     assert isinstance(last, Failed)
     assert last.kind == "user"
@@ -170,7 +170,7 @@ def test_exit_status_and_last_word_of_a_refusal(tmp_path: Path) -> None:
 )
 def test_wrong_commands(arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert command_line.main(arguments) == command_line.EXIT_USER
+    assert command_line.main(arguments) == exit_status.USER
     assert list(tmp_path.iterdir()) == []
 
 
@@ -190,7 +190,7 @@ def test_a_long_shots_cost_comes_before_the_worker_starts(tmp_path: Path, capsys
     """Once, whether the work starts or not: an engine without its weights is refused before any process starts."""
     for number in range(1001, 2601):
         (tmp_path / f"plate.{number}.exr").write_bytes(b"")
-    for engine, status in {"vggt_omega": command_line.EXIT_USER, "colmap": command_line.EXIT_USER}.items():
+    for engine, status in {"vggt_omega": exit_status.USER, "colmap": exit_status.USER}.items():
         arguments = ["reconstruct", str(tmp_path / "plate.1001.exr"), "--engine", engine]
         arguments += ["--output", str(tmp_path / "result")]
         assert command_line.main(arguments, tmp_path / "data") == status

@@ -11,8 +11,7 @@ import pytest
 from tests import kernels
 from tests.evaluation import world
 from threer_blender import bundle, headless
-from threer_blender.cli import command_line
-from threer_blender.cli.evaluating import EXIT_WORSE
+from threer_blender.cli import command_line, exit_status
 from threer_blender.model.errors import UserError
 
 
@@ -50,7 +49,7 @@ def test_a_comparison_fails_where_the_second_is_worse(folder: Path, capfd: pytes
     assert run(folder, folder / "good", *truth, "--output", folder / "good") == 0
     capfd.readouterr()
     numbers = folder / "good.json"
-    assert run(folder, "--compare", numbers, folder / "bad", *truth) == EXIT_WORSE
+    assert run(folder, "--compare", numbers, folder / "bad", *truth) == exit_status.WORSE
     assert "worse: focal.largest (Focal length, largest)" in capfd.readouterr().out
     assert run(folder, "--compare", numbers, numbers) == 0
     assert "measures are the same" in capfd.readouterr().out
@@ -78,7 +77,7 @@ def test_mistakes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         ((folder / "good", "--compare", folder / "a", folder / "b"), "leave the result and --output out"),
     ]
     for arguments, sentence in cases:
-        assert run(folder, *arguments) == command_line.EXIT_USER, sentence
+        assert run(folder, *arguments) == exit_status.USER, sentence
         printed = capfd.readouterr().err.splitlines()[-1]
         assert sentence in printed
     with pytest.raises(UserError, match="holds no result"):

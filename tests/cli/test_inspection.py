@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from threer_blender import bundle
-from threer_blender.cli import command_line, inspection
+from threer_blender.cli import command_line, exit_status, inspection
 from threer_blender.model.reconstruction import REMOVED, Camera, Photo, PhotoFromMap, PointMap, Reconstruction
 
 
@@ -45,7 +45,7 @@ def test_a_result_that_tells_nothing_is_a_sentence(
 ) -> None:
     bundle.write(replace(result, pointmaps=[replace(result.pointmaps[0], removed=None)]), tmp_path / "result")
     arguments = ["cleaning", str(tmp_path / "result"), "--output", str(tmp_path / "pictures")]
-    assert command_line.main(arguments) == command_line.EXIT_USER
+    assert command_line.main(arguments) == exit_status.USER
     assert "does not say what was removed" in capsys.readouterr().err
     assert not (tmp_path / "pictures").exists()
 
@@ -57,7 +57,7 @@ def test_pictures_of_others_are_not_painted_over(
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "0.png").write_bytes(b"precious")
     arguments = ["cleaning", str(tmp_path / "result"), "--output", str(tmp_path / "pictures")]
-    assert command_line.main(arguments) == command_line.EXIT_USER
+    assert command_line.main(arguments) == exit_status.USER
     assert "holds something else ('0.png')" in capsys.readouterr().err
     assert (tmp_path / "pictures" / "0.png").read_bytes() == b"precious"
     assert command_line.main([*arguments[:-1], str(tmp_path / "new")]) == 0

@@ -11,7 +11,7 @@ import pytest
 
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
-from threer_blender.cli import command_line
+from threer_blender.cli import command_line, exit_status
 from threer_blender.files import bundle_folder
 from threer_blender.host import environment
 from threer_blender.host.environment import Interpreter
@@ -47,7 +47,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def test_a_second_run_replaces_what_the_first_has_written(project: Path) -> None:
     for _ in range(2):
-        assert run(project) == command_line.EXIT_OK
+        assert run(project) == exit_status.OK
         assert sorted(path.name for path in project.iterdir()) == ["shot.3r", "shot.blend"]
         assert bundle_folder.foreign(project / "shot.3r") is None
         bpy.ops.wm.open_mainfile(filepath=str(project / "shot.blend"))
@@ -64,7 +64,7 @@ def test_cameras_without_points_get_their_picture(project: Path) -> None:
     solved = bundle.read(photos / "bundle")
     shutil.rmtree(photos / "bundle")
     bundle.write(replace(solved, cloud=None, pointmaps=[]), photos / "bundle")
-    assert run(project, "--picture", str(project / "check.png")) == command_line.EXIT_OK
+    assert run(project, "--picture", str(project / "check.png")) == exit_status.OK
     assert (project / "check.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -73,7 +73,7 @@ def an_artists_scene(project: Path) -> None:
 
 
 def a_scene_that_was_worked_on(project: Path) -> None:
-    assert run(project) == command_line.EXIT_OK
+    assert run(project) == exit_status.OK
     bpy.ops.wm.open_mainfile(filepath=str(project / "shot.blend"))
     bpy.ops.mesh.primitive_monkey_add()
     bpy.context.preferences.filepaths.save_version = 0
@@ -81,7 +81,7 @@ def a_scene_that_was_worked_on(project: Path) -> None:
 
 
 def a_scene_without_its_bundle(project: Path) -> None:
-    assert run(project) == command_line.EXIT_OK
+    assert run(project) == exit_status.OK
     shutil.rmtree(project / "shot.3r")
 
 
@@ -91,10 +91,10 @@ def test_a_scene_of_another_origin_is_replaced_only_when_asked(
 ) -> None:
     make(project)
     before = everything(project)
-    assert run(project) == command_line.EXIT_USER
+    assert run(project) == exit_status.USER
     assert "say --overwrite to replace it, or choose another name." in capsys.readouterr().err
     assert everything(project) == before
-    assert run(project, "--overwrite") == command_line.EXIT_OK
+    assert run(project, "--overwrite") == exit_status.OK
     assert (project / "shot.blend1").read_bytes() == before["shot.blend"]
     assert bundle_folder.foreign(project / "shot.3r") is None
 
@@ -105,16 +105,16 @@ def test_a_picture_of_anothers_is_not_painted_over(
 ) -> None:
     (project / name).parent.mkdir(exist_ok=True)
     (project / name).write_bytes(b"precious")
-    assert run(project, "--picture", str(project / name)) == command_line.EXIT_USER
+    assert run(project, "--picture", str(project / name)) == exit_status.USER
     assert capsys.readouterr().err.endswith(".\n")
     assert (project / name).read_bytes() == b"precious"
 
 
 def test_a_bundle_with_an_artists_file_refuses_the_whole_run(project: Path) -> None:
-    assert run(project) == command_line.EXIT_OK
+    assert run(project) == exit_status.OK
     (project / "shot.3r" / "mask.png").write_bytes(b"precious")
     before = everything(project)
-    assert run(project) == command_line.EXIT_USER
+    assert run(project) == exit_status.USER
     assert everything(project) == before
 
 
@@ -123,14 +123,14 @@ def test_where_the_scene_fails_neither_is_replaced_and_the_result_is_kept(
     project: Path, earlier: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if earlier:
-        assert run(project) == command_line.EXIT_OK
+        assert run(project) == exit_status.OK
     before = everything(project)
 
     def full(*_given: object) -> None:
         raise files.not_written(project / "shot.blend", RuntimeError("Error: No space left on device"))
 
     monkeypatch.setattr(files, "save_new", full)
-    assert run(project) == command_line.EXIT_USER
+    assert run(project) == exit_status.USER
     retained = project / ("shot 2.3r" if earlier else "shot.3r")
     assert f"the reconstruction itself is complete in '{retained}'" in capsys.readouterr().err
     assert len(bundle.read(retained).cameras) == 3
@@ -141,9 +141,9 @@ def test_where_the_scene_fails_neither_is_replaced_and_the_result_is_kept(
 def test_the_scene_of_a_result_that_has_none(project: Path) -> None:
     folder, blend = project / "walk", project / "walk.blend"
     photos = [str(path) for path in sorted((project.parent / "photos").glob("*.png"))]
-    assert command_line.main(["reconstruct", *photos, "--output", str(folder)]) == command_line.EXIT_OK
+    assert command_line.main(["reconstruct", *photos, "--output", str(folder)]) == exit_status.OK
     for _ in range(2):  # the second one replaces the first
-        assert command_line.main(["scene", str(folder), "--output", str(blend)]) == command_line.EXIT_OK
+        assert command_line.main(["scene", str(folder), "--output", str(blend)]) == exit_status.OK
         assert sorted(path.name for path in project.iterdir()) == ["walk", "walk.blend"]
         assert bundle_folder.names_beside(folder) == ["walk.blend"]
         bpy.ops.wm.open_mainfile(filepath=str(blend))
@@ -153,8 +153,8 @@ def test_the_scene_of_a_result_that_has_none(project: Path) -> None:
         assert len(images) == 3
         assert all(Path(bpy.path.abspath(image.filepath)).is_file() for image in images)
     blend.write_bytes(b"an artist's own")
-    assert command_line.main(["scene", str(folder), "--output", str(blend)]) == command_line.EXIT_USER
+    assert command_line.main(["scene", str(folder), "--output", str(blend)]) == exit_status.USER
     assert blend.read_bytes() == b"an artist's own"
-    assert command_line.main(["scene", str(folder), "--output", str(blend), "--overwrite"]) == command_line.EXIT_OK
+    assert command_line.main(["scene", str(folder), "--output", str(blend), "--overwrite"]) == exit_status.OK
     assert (project / "walk.blend1").read_bytes() == b"an artist's own"
-    assert command_line.main(["scene", str(project), "--output", str(blend)]) == command_line.EXIT_USER
+    assert command_line.main(["scene", str(project), "--output", str(blend)]) == exit_status.USER

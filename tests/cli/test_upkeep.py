@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender.cli import command_line
+from threer_blender.cli import command_line, exit_status
 from threer_blender.engines import registry
 from threer_blender.files import removal
 from threer_blender.host import environment, store
@@ -22,7 +22,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_terms_come_before_a_download(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command_line.main(["weights", "download", WEIGHTS.name]) == command_line.EXIT_USER
+    assert command_line.main(["weights", "download", WEIGHTS.name]) == exit_status.USER
     output = capsys.readouterr().err
     assert WEIGHTS.licence in output
     assert WEIGHTS.terms_url in output
@@ -39,7 +39,7 @@ def test_list_and_delete(data_folder: Path, capsys: pytest.CaptureFixture[str]) 
         sparse.truncate(WEIGHTS.size)
     command_line.main(["weights", "list"])
     assert f"{WEIGHTS.licence}  {file}" in capsys.readouterr().out
-    assert command_line.main(["weights", "delete", WEIGHTS.name]) == command_line.EXIT_USER
+    assert command_line.main(["weights", "delete", WEIGHTS.name]) == exit_status.USER
     assert "delete it yourself" in capsys.readouterr().err
     store.default().note_download(WEIGHTS, WEIGHTS.sha256)
     command_line.main(["weights", "delete", WEIGHTS.name])
@@ -48,7 +48,7 @@ def test_list_and_delete(data_folder: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_an_unknown_name_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command_line.main(["weights", "delete", "nonsense"]) == command_line.EXIT_USER
+    assert command_line.main(["weights", "delete", "nonsense"]) == exit_status.USER
     assert WEIGHTS.name in capsys.readouterr().err
 
 

@@ -27,6 +27,6 @@ def test_the_points_of_a_frame_lie_where_its_camera_shows_them() -> None:
     columns, rows = (np.arange(count) + 0.5 for count in make_shots.GRID)
     x, y = np.meshgrid(np.floor(columns / len(columns) * 96) + 0.5, np.floor(rows / len(rows) * 64) + 0.5)
     # Each point's distance from the nearest centre of a pixel of the grid. Below half a pixel, it is inside that pixel.
-    inside = np.abs(projected[:, None] - np.stack([x.ravel(), y.ravel()], axis=1)).max(axis=2).min(axis=1)
+    distance = np.abs(projected[:, None] - np.stack([x.ravel(), y.ravel()], axis=1)).max(axis=2).min(axis=1)
     assert len(projected) > 60
-    assert inside.max() < 0.5
+    assert distance.max() < 0.5

@@ -1,6 +1,8 @@
 """Errors of poses are what a plain loop over the definitions gives."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,3 +139,20 @@ def test_step_errors() -> None:
 def test_too_few_cameras_have_no_trajectory() -> None:
     solved, true = scene()
     assert pose_measures.trajectory_errors([solved[0], solved[1], None], true[:3]) is None
+
+
+@pytest.mark.parametrize("align", ["sim3", "se3"])
+def test_errors_of_a_path_are_those_that_evo_prints(align: str) -> None:
+    """The library evo (github.com/MichaelGrupp/evo) computed the recorded errors of these two paths."""
+    recorded = json.loads((Path(__file__).parent / "evo_trajectory.json").read_text())
+    solved, true = (
+        [np.vstack([np.reshape(rows, (3, 4)), [0, 0, 0, 1]]) for rows in recorded[name]] for name in ("solved", "true")
+    )
+    by_evo = recorded["evo"][align]
+    errors = pose_measures.trajectory_errors(solved, true, align)
+    assert errors is not None
+    lengths, angles = pose_measures.step_errors(solved, true, errors.true_from_solved.scale)
+    assert errors.rmse == pytest.approx(by_evo["ape"], rel=1e-9)
+    np.testing.assert_allclose(errors.angles, by_evo["ape_deg"], rtol=1e-9)
+    np.testing.assert_allclose(lengths, by_evo["rpe"], rtol=1e-9)
+    np.testing.assert_allclose(angles, by_evo["rpe_deg"], rtol=1e-9)

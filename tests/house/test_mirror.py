@@ -14,6 +14,7 @@ ELSEWHERE = {
     "addon.py": "installed/test_installed.py",
     "doctor.py": "host/test_environment.py",
     "headless.py": "cli/test_command_line.py",
+    "cli/exit_status.py": "cli/test_command_line.py",
     "engines/colmap.py": "geometry/sfm/test_mapping.py",
     "engines/dust3r.py": "engines/test_pair_engines.py",
     "engines/mast3r.py": "engines/test_pair_engines.py",

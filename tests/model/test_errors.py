@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender.cli import command_line
+from threer_blender.cli import command_line, exit_status
 from threer_blender.model.errors import cause, quoted, system_refusal
 
 PACKAGE = Path(__file__).parents[2] / "threer_blender"
@@ -80,7 +80,7 @@ def test_a_path_that_is_too_long_ends_in_a_sentence(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("THREER_HOME", str(tmp_path / "home"))
     (tmp_path / "a.jpg").write_bytes(b"x")
-    assert command_line.main(arguments) == command_line.EXIT_USER
+    assert command_line.main(arguments) == exit_status.USER
     output = capsys.readouterr().err
     assert output.count("\n") == 1
     assert output.endswith(".\n")

@@ -12,7 +12,7 @@ from tests import kernels
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from tests.geometry.meshes.ball import off
 from threer_blender import addon, bundle
-from threer_blender.cli import command_line
+from threer_blender.cli import command_line, exit_status
 from threer_blender.files import bundle_folder, digest, mesh_file
 from threer_blender.model.errors import UserError
 from threer_blender.scene import build, masks, meshes, picture_points
@@ -27,7 +27,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photos = [replace(photo, sha256=digest.sha256(Path(photo.path))) for photo in photos]
     made = bundle.write(reconstruct(photos, CAMERAS, step=4), folder / "result")
     arguments = ["mesh", str(made), "--faces", "3000", "--texture", "512", "--output", str(folder / "copy")]
-    assert command_line.main(arguments, kernels.share(folder / "data")) == command_line.EXIT_OK
+    assert command_line.main(arguments, kernels.share(folder / "data")) == exit_status.OK
     return made
 
 
@@ -126,9 +126,9 @@ def test_the_command_refuses_before_it_works(result: Path, tmp_path: Path, capsy
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     arguments = ["mesh", str(result), "--output", str(tmp_path / "full")]
-    assert command_line.main(arguments, tmp_path / "data") == command_line.EXIT_USER
+    assert command_line.main(arguments, tmp_path / "data") == exit_status.USER
     assert "is there already" in capsys.readouterr().err
-    assert command_line.main(["mesh", str(tmp_path)], tmp_path / "data") == command_line.EXIT_USER
+    assert command_line.main(["mesh", str(tmp_path)], tmp_path / "data") == exit_status.USER
     assert "holds no result" in capsys.readouterr().err
 
 

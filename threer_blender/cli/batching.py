@@ -15,8 +15,8 @@ from ..files import whole_folder
 from ..host import environment, store
 from ..model.errors import UserError, quoted
 from ..reports.contact_sheet import BUG, DONE, FAILED, SheetRow
+from . import exit_status
 
-EXIT_FAILED, EXIT_USER = 1, 2  # as those of the command line
 SCHEDULERS = ("openjd", "flamenco", "slurm")
 
 
@@ -57,7 +57,7 @@ def _batch(parsed: argparse.Namespace) -> int:
     if parsed.prepare:
         tasks.prepare(listed)
         sys.stdout.write(f"{len(listed.shots)} shots are ready.\n")
-        return 0
+        return exit_status.OK
     solved = [] if parsed.page else _solve(listed, parsed)
     rows = tasks.write_page(listed)
     sys.stdout.write(f"written: {listed.output / tasks.PAGE}\n")
@@ -90,7 +90,7 @@ def _named(name: str, listed: ShotList) -> ListedShot:
 
 def _status(rows: list[SheetRow]) -> int:
     states = {row.state for row in rows}
-    return EXIT_FAILED if BUG in states else EXIT_USER if FAILED in states else 0
+    return exit_status.BUG if BUG in states else exit_status.USER if FAILED in states else exit_status.OK
 
 
 def _farm(parsed: argparse.Namespace) -> None:

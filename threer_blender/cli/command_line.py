@@ -26,16 +26,15 @@ from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
 from ..pictures import shot_budget
 from ..reports.shot_report import report
-from . import batching, comparing, evaluating, meshing, resolving, scene_output, upkeep
+from . import batching, comparing, evaluating, exit_status, meshing, resolving, scene_output, upkeep
 from .scene_output import SceneFiles
 
 Say = Callable[[Message], None]
-EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
 SCENE = ".blend"
 
 
 def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None) -> int:
-    """Runs one command. Returns its exit status, one of the EXIT_ constants or of the verb's own.
+    """Runs one command. Returns its exit status, one of `exit_status`.
 
     `arguments` are those of this process by default. `data_folder` is the folder for compiled kernels, logs, weights
     and the private environment; by default it is the user's own.
@@ -53,15 +52,15 @@ def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None
     try:
         with _stopped_by_sigterm():
             status: int | None = parsed.run(parsed)  # most verbs return nothing
-        return status or EXIT_OK
+        return status or exit_status.OK
     except UserError as error:
-        return _end(parsed, Failed(str(error), "user"), EXIT_USER)
+        return _end(parsed, Failed(str(error), "user"), exit_status.USER)
     except (Cancelled, KeyboardInterrupt) as error:
-        return _end(parsed, Failed(str(error) or "Cancelled.", "cancelled"), EXIT_CANCELLED)
+        return _end(parsed, Failed(str(error) or "Cancelled.", "cancelled"), exit_status.CANCELLED)
     except OSError as error:  # a file that is locked, gone, on a full disk, or whose path is too long
-        return _end(parsed, Failed(system_refusal(error), "user"), EXIT_USER)
+        return _end(parsed, Failed(system_refusal(error), "user"), exit_status.USER)
     except RuntimeError as error:
-        return _end(parsed, Failed(str(error), "bug"), EXIT_FAILED)
+        return _end(parsed, Failed(str(error), "bug"), exit_status.BUG)
 
 
 @contextlib.contextmanager

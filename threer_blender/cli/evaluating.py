@@ -13,8 +13,7 @@ from ..evaluation.comparison import SAME, TOLERANCE, compare, is_worse
 from ..evaluation.outcome import Evaluation, value_text
 from ..files import bundle_folder
 from ..model.errors import UserError, quoted
-
-EXIT_WORSE = 3  # the second of two evaluations is worse than the first
+from . import exit_status
 
 
 def add_verb(verbs: Any) -> None:
@@ -63,7 +62,7 @@ def _table(evaluation: Evaluation) -> str:
 
 
 def _compare(parsed: argparse.Namespace) -> int:
-    """Prints the changes. Returns EXIT_WORSE where a measure is worse."""
+    """Prints the changes. Returns WORSE where a measure is worse."""
     if parsed.result or parsed.output:
         raise UserError("--compare takes two evaluations alone: leave the result and --output out.")
     if not parsed.tolerance >= 0:
@@ -74,7 +73,7 @@ def _compare(parsed: argparse.Namespace) -> int:
     lines = [str(change) for change in changes if change.kind != SAME]
     lines.append(f"{same} of {len(changes)} measures are the same within the tolerance.")
     sys.stdout.write("\n".join(lines) + "\n")
-    return EXIT_WORSE if is_worse(changes) else 0
+    return exit_status.WORSE if is_worse(changes) else exit_status.OK
 
 
 def _evaluation(path: Path, parsed: argparse.Namespace) -> Evaluation:

@@ -223,15 +223,15 @@ def _picture(camera: Camera, photo: Photo, long_side: int, excluded: Excluded) -
     """
     intrinsics, size = ideal_picture(camera, long_side)
     image = remap.ideal_picture_of(pixels(photo, 2 * long_side), camera, intrinsics, size)
-    white = np.full((size[1], size[0]), True)  # the usable pixels: those that are white in the undistorted mask
+    usable = np.full((size[1], size[0]), True)
     out = excluded(photo, (camera.width, camera.height))
     if out is not None or not camera.distortion.is_identity:
-        usable = np.full((camera.height, camera.width), 255, np.uint8) if out is None else 255 * (~out).astype(np.uint8)
-        undistorted = remap.ideal_picture_of(np.repeat(usable[..., None], 3, axis=-1), camera, intrinsics, size)
-        white = undistorted[..., 0] >= 250
+        mask = np.full((camera.height, camera.width), 255, np.uint8) if out is None else 255 * (~out).astype(np.uint8)
+        undistorted = remap.ideal_picture_of(np.repeat(mask[..., None], 3, axis=-1), camera, intrinsics, size)
+        usable = undistorted[..., 0] >= 250
     blur = ImageFilter.GaussianBlur(BLUR * max(size))
     coarse = np.asarray(Image.fromarray(image).filter(blur))
-    return Picture(PinholeView(intrinsics, size, camera.camera_from_world), image, coarse, _shrunk(white))
+    return Picture(PinholeView(intrinsics, size, camera.camera_from_world), image, coarse, _shrunk(usable))
 
 
 def _shrunk(usable: BoolArray) -> BoolArray:

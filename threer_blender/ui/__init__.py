@@ -11,6 +11,7 @@ from . import (
     drawn_masks,
     engines,
     error_graph,
+    evaluating,
     lasso,
     lenses,
     mending,
@@ -56,7 +57,7 @@ _parts = (
         references,
         drawn_masks,
     ),
-    *(panel, picks, survey, alignment, points, lasso, splitting, points_panel, several),
+    *(panel, picks, survey, alignment, points, lasso, splitting, points_panel, evaluating, several),
     *(tracking, error_graph, smoothing, mending, arrival, aside),
 )
 

@@ -13,7 +13,7 @@ from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
 from ..scene import heat_map, identity, picking, picture_points, several
 from ..scene import root as roots
-from . import distances, joins, operators, summary, words, work
+from . import distances, evaluating, joins, operators, summary, words, work
 from .buttons import Button
 from .panel import Sidebar
 from .picks import Picker, Picks
@@ -255,7 +255,7 @@ def _rows(root: bpy.types.Object) -> Iterator[str]:
 
 
 class THREER_PT_several(Sidebar, bpy.types.Panel):
-    """Compares and merges results."""
+    """Compares and merges results, and compares one with the truth."""
 
     bl_label = "Several Results"
     bl_parent_id = "THREER_PT_main"
@@ -269,6 +269,7 @@ class THREER_PT_several(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, columns = self.layout, words.columns(context)
         layout.operator(operators.THREER_OT_import_result.bl_idname, text="Import Beside…", icon="ADD").beside = True
+        layout.operator(evaluating.THREER_OT_evaluate.bl_idname, icon="CHECKMARK")
         if len(_result_names(context.scene)) < 2:
             words.quiet(layout, "Two results can be compared")
             return

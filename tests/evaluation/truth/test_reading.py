@@ -344,7 +344,7 @@ def test_small_files_that_unpack_to_much_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_truth(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no solve that can be read"):
+    with pytest.raises(UserError, match="holds no truth that can be read; known are"):
         reading.read(tmp_path)
     with pytest.raises(UserError, match="There is no folder"):
         reading.read(tmp_path / "gone")

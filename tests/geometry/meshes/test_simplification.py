@@ -57,10 +57,10 @@ def test_pinholes_are_closed_and_holes_stay(mesh: Mesh) -> None:
     def borders(faces: np.ndarray) -> int:  # type: ignore[type-arg]
         return int((neighbours(faces) < 0).sum())
 
-    # The distance of each face from the top of the ball, where a hole is made.
-    top = np.linalg.norm(mesh.vertices[mesh.faces].mean(axis=1) - (0, -1.4, 0), axis=1)
-    pierced = Mesh(mesh.vertices, mesh.faces[(mesh.faces != mesh.faces[top.argmin(), 0]).all(axis=1)])
+    # Each face is so far from the top of the ball, where a hole is made.
+    from_top = np.linalg.norm(mesh.vertices[mesh.faces].mean(axis=1) - (0, -1.4, 0), axis=1)
+    pierced = Mesh(mesh.vertices, mesh.faces[(mesh.faces != mesh.faces[from_top.argmin(), 0]).all(axis=1)])
     assert borders(pierced.faces) > borders(mesh.faces)
     assert borders(without_pinholes(pierced).faces) <= borders(mesh.faces)
-    open_top = Mesh(mesh.vertices, mesh.faces[top > 0.3])
+    open_top = Mesh(mesh.vertices, mesh.faces[from_top > 0.3])
     assert borders(without_pinholes(open_top).faces) > borders(without_pinholes(mesh).faces) + 16

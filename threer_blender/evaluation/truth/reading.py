@@ -60,7 +60,12 @@ def read(folder: Path) -> Truth:
 
 
 def _solve(path: Path) -> Truth:
-    solve = reading.read(path)
+    try:
+        solve = reading.read(path)
+    except UserError as error:
+        if isinstance(error.__cause__, reading.Unknown):
+            raise UserError(f"{quoted(path)} holds no truth that can be read; known are {LISTED}.") from error
+        raise
     if not solve.views:
         raise UserError(f"{quoted(path)} holds no cameras that could be the truth; known are {LISTED}.")
     views = [TrueView(view.name, view.world_from_camera, view.lens) for view in solve.views]

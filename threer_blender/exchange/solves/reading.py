@@ -114,10 +114,15 @@ JSON_FORMATS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Path], Solve]], 
 )
 
 
+class Unknown(Damaged):
+    """A file or a folder of no known program."""
+
+
 def read(path: Path) -> Solve:
     """The solve in a file or a folder, with its views in the natural order of their names.
 
-    Raises UserError where there is no solve, or where it is damaged, makes no sense or does not fit into memory.
+    Raises UserError where there is no solve, or where it is damaged, makes no sense or does not fit into memory. Its
+    cause is Unknown where no program is known to write such files.
     """
     try:
         with bounded.as_refusal(quoted(path)), bounded.as_damage(DAMAGED):
@@ -160,7 +165,7 @@ def _solve(path: Path) -> Solve:
         raise Damaged("is empty; export it again")
     reader = next((each.read for each in FORMATS if each.matches(head)), None)
     if reader is None:
-        raise Damaged(f"is no solve that can be read; known are {LISTED}")
+        raise Unknown(f"is no solve that can be read; known are {LISTED}")
     return reader(path)
 
 
@@ -177,7 +182,7 @@ def _in_folder(folder: Path) -> Solve:
             return _solve(files[0])
         if files:
             raise Damaged(f"holds {len(files)} files *{ending}; choose the one that is the solve")
-    raise Damaged(f"holds no solve that can be read; known are {LISTED}")
+    raise Unknown(f"holds no solve that can be read; known are {LISTED}")
 
 
 def _json(path: Path) -> Solve:

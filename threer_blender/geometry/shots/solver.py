@@ -197,16 +197,16 @@ def solve_moving(
     keys = known_lens.with_lens(keys, known)
     state, shot_lens, posed = moving.start(tracks, shot.numbers, keys, spread, check)
     tracks, state = in_frames(tracks, state, posed)
-    of_middle_rows, shutter = tracks, ""  # the tracks as a camera without a rolling shutter would see them
+    without_rolling, shutter = tracks, ""  # as a camera without a rolling shutter would see the tracks
     if not read_out:
         probed = Freedom(translates=True, zooms=not lens_known)
         read_out, shutter = rolling_shutter.estimated(tracks, shot.numbers, shot_lens, probed, state, check)
     if read_out:  # or the effect of the rows would be taken for a zoom
         fixed, freedom = replace(state, log_zooms=np.zeros(frames)), kinds.moving_freedom(shot.numbers, zooms=False)
         adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, fixed, read_out, check)
-        tracks, of_middle_rows, state = tracks.only(adjusted.inliers), adjusted.tracks, adjusted.state
+        tracks, without_rolling, state = tracks.only(adjusted.inliers), adjusted.tracks, adjusted.state
     lens_known = lens_known or known.holds_focal
-    zooms, sentence = kinds.choose_zoom(of_middle_rows, shot.numbers, shot_lens, state, lens_known, check)
+    zooms, sentence = kinds.choose_zoom(without_rolling, shot.numbers, shot_lens, state, lens_known, check)
     freedom = kinds.moving_freedom(shot.numbers, zooms)
     if not zooms and not read_out:
         # Then the engine's cameras are believed: they know of places to which the camera comes back.

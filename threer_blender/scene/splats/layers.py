@@ -67,12 +67,12 @@ def use_separate_layer(scene: bpy.types.Scene) -> None:
 
 def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
     """The scene's collection for splats alone, made where there is none."""
-    layer_collection = next((child for child in scene.collection.children if child.get(ROLE) == SPLATS), None)
-    if layer_collection is None:
-        layer_collection = bpy.data.collections.new(LAYER)
-        layer_collection[ROLE] = SPLATS
-        scene.collection.children.link(layer_collection)
-    return layer_collection
+    collection = next((child for child in scene.collection.children if child.get(ROLE) == SPLATS), None)
+    if collection is None:
+        collection = bpy.data.collections.new(LAYER)
+        collection[ROLE] = SPLATS
+        scene.collection.children.link(collection)
+    return collection
 
 
 def _is_composited(scene: bpy.types.Scene) -> bool:
