@@ -239,9 +239,8 @@ def _frames(file: Path, name: str, digest: str, warn: Warn, progress: Callable[[
     except Unusable as error:
         raise _Refused(name, str(error), RECUT) from error
     except video.FAULTS as error:
-        with bounded.open_regular(file) as stream:
-            if is_picture(stream.read(8)):
-                raise _Refused(name, "It is a picture, though its name ends as a video's.", RENAME) from error
+        if not is_pattern(file) and is_picture(_first_bytes(file)):
+            raise _Refused(name, "It is a picture, though its name ends as a video's.", RENAME) from error
         raise _Refused(name, f"It is damaged, or no video that can be decoded{_brief(error)}.", CONVERT) from error
     width, height = chosen[0].width, chosen[0].height
     if width == 2 * height and panoramas.goes_round(_frame_pixels(chosen[0], panoramas.THUMBNAIL)):
@@ -250,6 +249,11 @@ def _frames(file: Path, name: str, digest: str, warn: Warn, progress: Callable[[
     for remark in video.remarks(file.absolute()):
         warn(remark, name)
     return chosen
+
+
+def _first_bytes(file: Path) -> bytes:
+    with bounded.open_regular(file) as stream:
+        return stream.read(8)
 
 
 def _is_text(name: str) -> bool:
