@@ -165,7 +165,7 @@ def _contradicting(shares: Mapping[tuple[int, int], float]) -> set[tuple[int, in
 
 
 def _filled(best: ScoredModel, matched: Matched) -> Model:
-    """The model with points of all matches that it explains. Where most verified ones of two lie on a plane, such
+    """The model with points of all matches that it explains. Where most verified ones of a pair lie on a plane, such
     as a house's front, many epipolar geometries fit them, and the one at hand may have dropped what stands before it.
     """
 
