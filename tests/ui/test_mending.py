@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.blender.drawn import drawn
+from tests.blender.drawn import cut, drawn
 from tests.blender.extension import part, roots
 from tests.geometry.shots import synthetic_shots
 from tests.solved_shots import FIRST, FRAMES, result_of, write_plate
@@ -57,6 +57,8 @@ def test_the_panel_offers_tracks_first_and_frames_always(camera: Any) -> None:
         bpy.ops.threer.mark_bad_frames(first=1, last=20)
     bpy.ops.threer.show_tracks()
     assert "threer.weigh_tracks" in panel()
+    assert cut("ui.mending", "THREER_PT_mending", 184) == []
+    assert cut("ui.tracking", "THREER_PT_tracking", 184) == []
 
 
 def test_solve_again_without_bad_tracks_and_frames(

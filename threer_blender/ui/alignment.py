@@ -15,7 +15,6 @@ from .buttons import OfResult, WhereResult
 from .panel import Sidebar
 from .picks import Picker, Picks
 
-SHARED_MARGIN = 5  # letters more than half of a line fit on each of two buttons in a row
 SET_BY_HAND = "Up is as you set it."
 ON_PLATE = "Draw a line along a level edge of the picture, where no points are: the edge comes to lie along an axis"
 
@@ -182,7 +181,7 @@ class THREER_PT_alignment(WhereResult, Sidebar, bpy.types.Panel):
         row.operator(THREER_OT_axis.bl_idname, text="", icon="IMAGE_PLANE").on_plate = True
         row = layout.row(align=True)
         row.operator(THREER_OT_scale.bl_idname, icon="DRIVER_DISTANCE")
-        half = words.columns(context) // 2 + SHARED_MARGIN
+        half = words.columns(context) // 2 + words.SHARED_MARGIN
         text = words.fitting("Camera Height", "Height", half)
         row.operator(THREER_OT_camera_height.bl_idname, text=text, icon="CAMERA_DATA")
         row = layout.row(align=True)

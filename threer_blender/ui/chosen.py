@@ -50,7 +50,8 @@ def draw(layout: Any, scene: bpy.types.Scene, columns: int) -> None:
     photos = properties.settings(scene).photos
     choose = operators.THREER_OT_choose_photos.bl_idname
     if not photos:
-        layout.operator(choose, text="Choose Photos or Video…", icon="FILE_IMAGE")
+        text = words.fitting("Choose Photos or Video…", "Photos or Video…", columns)
+        layout.operator(choose, text=text, icon="FILE_IMAGE")
         words.quiet(layout, "Or drop them onto the viewport")
         return
     megabytes = [0.0] * len(photos)

@@ -67,10 +67,11 @@ def _folder(mask: bpy.types.Mask, clip: bpy.types.MovieClip) -> Path:
     return folder if blend else bundle_folder.unused_name(folder)
 
 
-def draw(layout: Any, scene: bpy.types.Scene) -> None:
-    """Draws the button, where the engine takes masks."""
+def draw(layout: Any, scene: bpy.types.Scene, columns: int) -> None:
+    """Draws the button on a line of so many letters, where the engine takes masks."""
     if any(option.name == "masks" for option in properties.engine(scene).options):
-        layout.operator(THREER_OT_use_drawn_mask.bl_idname, icon="MOD_MASK")
+        text = words.fitting(THREER_OT_use_drawn_mask.bl_label, "Blender Mask…", columns)
+        layout.operator(THREER_OT_use_drawn_mask.bl_idname, text=text, icon="MOD_MASK")
 
 
 register, unregister = registration((THREER_OT_use_drawn_mask,), {})

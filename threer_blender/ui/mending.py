@@ -40,7 +40,8 @@ class THREER_PT_mending(Sidebar, bpy.types.Panel):
         else:
             words.sentence(layout, "Select tracks in Edit Mode.", columns, "INFO")
             layout.operator(THREER_OT_select_worst.bl_idname, icon="RESTRICT_SELECT_OFF")
-            layout.operator(THREER_OT_select_near.bl_idname, icon="POINTCLOUD_DATA")
+            text = words.fitting(THREER_OT_select_near.bl_label, "Select Near", columns)
+            layout.operator(THREER_OT_select_near.bl_idname, text=text, icon="POINTCLOUD_DATA")
             row = layout.row(align=True)
             row.operator(THREER_OT_weigh_tracks.bl_idname, text="Leave Out").weight = 0.0
             row.operator(THREER_OT_weigh_tracks.bl_idname, text="Use").weight = 1.0

@@ -70,7 +70,7 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):
         chosen.draw(layout, scene, columns)
         photo_list.draw(layout, context, columns)
         engines.draw_choice(layout, engine)
-        _options(layout, scene, engine, basic=True)
+        _options(layout, context, engine, basic=True)
         _action(layout, scene, engine, columns)
         columns_in_box = columns - words.BORDER
         _tasks(layout, columns_in_box)
@@ -126,8 +126,8 @@ class THREER_PT_more(Sidebar, bpy.types.Panel):
         return bool(_offered_options(properties.engine(context.scene), basic=False))
 
     def draw(self, context: bpy.types.Context) -> None:
-        _options(self.layout, context.scene, properties.engine(context.scene), basic=False)
-        drawn_masks.draw(self.layout, context.scene)
+        _options(self.layout, context, properties.engine(context.scene), basic=False)
+        drawn_masks.draw(self.layout, context.scene, words.columns(context))
 
 
 def _offered_options(engine: Engine, basic: bool) -> list[Option]:
@@ -136,16 +136,16 @@ def _offered_options(engine: Engine, basic: bool) -> list[Option]:
     return [option for option in engine.options if option.basic == basic and option in offered]
 
 
-def _options(layout: Any, scene: bpy.types.Scene, engine: Engine, basic: bool) -> None:
+def _options(layout: Any, context: bpy.types.Context, engine: Engine, basic: bool) -> None:
     """Draws the engine's options from their declaration."""
     column = layout.column()
     column.use_property_split = basic  # labels beside their fields, which leaves little room for long ones
     column.use_property_decorate = False
-    offered, values = _offered_options(engine, basic), properties.options_of(scene, engine)
+    offered, values = _offered_options(engine, basic), properties.options_of(context.scene, engine)
     for option in offered:
         if not option.box:
             column.prop(values, option.name)
-    references.draw(layout, offered, values)
+    references.draw(layout, offered, values, words.columns(context))
 
 
 def _tasks(layout: Any, columns: int) -> None:
@@ -267,12 +267,14 @@ def _result(layout: Any, context: bpy.types.Context, root: bpy.types.Object, col
     views.draw(box, context, root, columns)
     _notes(box, result, columns)
     if not operators.colors_match(context):
-        box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
+        text = words.fitting(operators.THREER_OT_match_colors.bl_label, "Match Colors", columns)
+        box.operator(operators.THREER_OT_match_colors.bl_idname, text=text, icon="COLOR")
     if result.splats:
         _splat_buttons(box)
     lenses.draw(box, root, columns)
     if result.registered > 1:
-        box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
+        text = words.fitting(operators.THREER_OT_view_per_frame.bl_label, "Photo per Frame", columns)
+        box.operator(operators.THREER_OT_view_per_frame.bl_idname, text=text, icon="TIME")
     box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
     meshes.draw(box, root)
 

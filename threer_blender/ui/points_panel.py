@@ -46,8 +46,10 @@ class THREER_PT_points(Sidebar, bpy.types.Panel):
         row.operator(THREER_OT_lasso.bl_idname, text="", icon="SELECT_INTERSECT").action = "ISOLATE"
         layout.operator(THREER_OT_mask_selected.bl_idname, icon="RESTRICT_SELECT_OFF")
         column = layout.column(align=True)
-        column.operator(THREER_OT_isolate.bl_idname, text="Points of This Photo", icon="IMAGE_DATA").by = "PHOTO"
-        column.operator(THREER_OT_isolate.bl_idname, text="Seen from This Camera", icon="CAMERA_DATA").by = "VISIBLE"
+        text = words.fitting("Points of This Photo", "Of This Photo", columns)
+        column.operator(THREER_OT_isolate.bl_idname, text=text, icon="IMAGE_DATA").by = "PHOTO"
+        text = words.fitting("Seen from This Camera", "From Camera", columns)
+        column.operator(THREER_OT_isolate.bl_idname, text=text, icon="CAMERA_DATA").by = "VISIBLE"
         layout.operator(THREER_OT_floaters.bl_idname, icon="PARTICLES")
         objects = targets(context)
         hidden = _counts(objects)
@@ -59,7 +61,7 @@ class THREER_PT_points(Sidebar, bpy.types.Panel):
             row.operator(THREER_OT_floaters_apply.bl_idname, text="Cancel", icon="X").hide = False
             hidden = {layer: count for layer, count in hidden.items() if layer != FLOATERS}
         layout.operator(THREER_OT_decimate.bl_idname, icon="MOD_DECIM")
-        splitting.draw(layout)
+        splitting.draw(layout, columns)
         _draw_masks(layout, objects, hidden, columns)
 
 

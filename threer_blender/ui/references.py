@@ -15,7 +15,7 @@ from ..jobs.messages import Calibrate
 from ..model.engine import Option
 from ..model.errors import UserError
 from ..scene import scene_cameras
-from . import properties, survey, work
+from . import properties, survey, words, work
 from .buttons import AsksForFiles, Button, registration
 
 LENS_FILE, CAMERAS_FILE = "lens.json", "scene_cameras.json"
@@ -65,8 +65,11 @@ class THREER_OT_scene_cameras(Button, bpy.types.Operator):
         self.report({"INFO"}, f"{len(cameras)} cameras of the scene stay; press Reconstruct")
 
 
-def draw(layout: Any, options: Sequence[Option], values: Any) -> None:
-    """Draws the boxes that the options name, each with its options. `values` holds the options as properties."""
+def draw(layout: Any, options: Sequence[Option], values: Any, columns: int) -> None:
+    """Draws the boxes that the options name, each with its options, on lines of so many letters.
+
+    `values` holds the options as properties.
+    """
     for name in dict.fromkeys(option.box for option in options if option.box):
         box = layout.box().column()
         box.label(text=name)
@@ -74,11 +77,15 @@ def draw(layout: Any, options: Sequence[Option], values: Any) -> None:
             if option.box == name:
                 box.prop(values, option.name)
         if name == KNOWN_BOX:
-            box.operator(THREER_OT_lens_grid.bl_idname, icon="MESH_GRID")
-            box.operator(THREER_OT_scene_cameras.bl_idname, icon="CAMERA_DATA")
-            row = box.row(align=True)
-            row.operator(survey.THREER_OT_mark_survey.bl_idname, icon="EMPTY_AXIS")
-            row.operator(survey.THREER_OT_use_survey.bl_idname, icon="FILE_TICK")
+            inner = columns - words.BORDER
+            text = words.fitting(THREER_OT_lens_grid.bl_label, "Lens Grids…", inner)
+            box.operator(THREER_OT_lens_grid.bl_idname, text=text, icon="MESH_GRID")
+            text = words.fitting(THREER_OT_scene_cameras.bl_label, "Scene Cameras", inner)
+            box.operator(THREER_OT_scene_cameras.bl_idname, text=text, icon="CAMERA_DATA")
+            mark, use = survey.THREER_OT_mark_survey, survey.THREER_OT_use_survey
+            row = words.side_by_side(box, (mark.bl_label, use.bl_label), inner)
+            row.operator(mark.bl_idname, text=words.fitting(mark.bl_label, "Mark Survey", inner), icon="EMPTY_AXIS")
+            row.operator(use.bl_idname, text=words.fitting(use.bl_label, "Use Survey", inner), icon="FILE_TICK")
 
 
 register, unregister = registration((THREER_OT_lens_grid, THREER_OT_scene_cameras), {})

@@ -269,12 +269,14 @@ class THREER_PT_several(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, columns = self.layout, words.columns(context)
         layout.operator(operators.THREER_OT_import_result.bl_idname, text="Import Beside…", icon="ADD").beside = True
-        layout.operator(evaluating.THREER_OT_evaluate.bl_idname, icon="CHECKMARK")
+        text = words.fitting(evaluating.THREER_OT_evaluate.bl_label, "Evaluate…", columns)
+        layout.operator(evaluating.THREER_OT_evaluate.bl_idname, text=text, icon="CHECKMARK")
         if len(_result_names(context.scene)) < 2:
             words.quiet(layout, "Two results can be compared")
             return
         layout.operator(THREER_OT_compare.bl_idname, icon="MOD_VERTEX_WEIGHT")
-        row = layout.row(align=True)
+        labels = THREER_OT_merge.bl_label, THREER_OT_merge_points.bl_label
+        row = words.side_by_side(layout, labels, columns)
         row.operator(THREER_OT_merge.bl_idname, icon="IMAGE_DATA")
         row.operator(THREER_OT_merge_points.bl_idname, icon="SNAP_VERTEX")
         root = summary.current_root(context.scene, context.object)

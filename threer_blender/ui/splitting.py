@@ -10,7 +10,7 @@ import numpy as np
 from ..model import point_sets
 from ..model.errors import UserError
 from ..scene import build, cameras, identity, masks, parts, picture_points
-from . import summary
+from . import summary, words
 from .points import OfPoints, targets
 
 TOLERANCE = 0.01  # of the points' extent: the usual thickness of a plane
@@ -65,11 +65,12 @@ def _photo_names(root: bpy.types.Object | None) -> dict[int, str]:
     return {int(index): name for index, name in pairs if index is not None}
 
 
-def draw(layout: Any) -> None:
-    """Draws the two ways to split."""
-    row = layout.row(align=True)
-    row.operator(THREER_OT_split.bl_idname, text="Split by Photo", icon="OUTLINER_OB_IMAGE").by = "PHOTO"
-    row.operator(THREER_OT_split.bl_idname, text="Split by Plane", icon="MESH_PLANE").by = "PLANE"
+def draw(layout: Any, columns: int) -> None:
+    """Draws the two ways to split on lines of so many letters."""
+    by_photo, by_plane = "Split by Photo", "Split by Plane"
+    row = words.side_by_side(layout, (by_photo, by_plane), columns)
+    row.operator(THREER_OT_split.bl_idname, text=by_photo, icon="OUTLINER_OB_IMAGE").by = "PHOTO"
+    row.operator(THREER_OT_split.bl_idname, text=by_plane, icon="MESH_PLANE").by = "PLANE"
 
 
 register, unregister = bpy.utils.register_classes_factory((THREER_OT_split,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
@@ -12,6 +13,7 @@ CHARACTER = 6.5  # pixels: the average width of a letter at Blender's interface 
 LONGEST = 200  # letters of a sentence on the panel that stands there whole
 MARGIN = 58  # pixels of the sidebar's width that borders and icons take, at scale 1
 BORDER, ICON = 2, 3  # widths of a box's border and of an icon, in letters
+SHARED_MARGIN = 5  # letters more than half of a line fit on each of two buttons in a row
 
 
 def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
@@ -25,6 +27,13 @@ def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
 def fitting(text: str, short: str, columns: int) -> str:
     """The text of a button with an icon: `text` where it fits on a line of so many letters, else `short`."""
     return text if len(text) + ICON <= columns else short
+
+
+def side_by_side(layout: Any, labels: Sequence[str], columns: int) -> Any:
+    """A part of the layout for buttons with icons and these labels: a row where all fit, else one below the other."""
+    each = columns // len(labels) + SHARED_MARGIN
+    fit = all(len(label) + ICON <= each for label in labels)
+    return layout.row(align=True) if fit else layout.column(align=True)
 
 
 def brief(text: str) -> str:
