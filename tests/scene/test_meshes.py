@@ -154,10 +154,10 @@ def test_masks_of_the_scene_count_for_the_file_and_for_exports(
     known = bundle.read(result).cloud
     assert known is not None
     arguments = ["export", str(result), "--format", "ply", "--output", str(tmp_path / "all")]
-    assert command_line.main(arguments, tmp_path / "data") == command_line.EXIT_OK
+    assert command_line.main(arguments, tmp_path / "data") == exit_status.OK
     assert f"{len(known):,} points" in capsys.readouterr().out
     arguments = [*arguments[:-1], str(tmp_path / "some"), "--masks", str(blend)]
-    assert command_line.main(arguments, tmp_path / "data") == command_line.EXIT_OK
+    assert command_line.main(arguments, tmp_path / "data") == exit_status.OK
     output = capsys.readouterr().out
     assert f"{(known.positions[:, 0] <= 0).sum():,} points" in output
     assert f"without {(known.positions[:, 0] > 0).sum():,} masked points" in output
@@ -171,9 +171,9 @@ def test_masks_of_a_saved_scene_count_for_the_command(
     blend = tmp_path / "scene.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     arguments = ["mesh", str(result), "--faces", "3000", "--texture", "512", "--masks", str(blend)]
-    assert command_line.main(arguments, kernels.share(tmp_path / "data")) == command_line.EXIT_OK
+    assert command_line.main(arguments, kernels.share(tmp_path / "data")) == exit_status.OK
     assert mesh_file.read(result / bundle_folder.MESH).vertices[:, 0].max() < 0.2
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
-    assert command_line.main(arguments, tmp_path / "data") != command_line.EXIT_OK
+    assert command_line.main(arguments, tmp_path / "data") != exit_status.OK
     assert "holds no scene of the result" in capsys.readouterr().err
