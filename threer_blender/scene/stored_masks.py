@@ -1,4 +1,4 @@
-"""[B] The masks of points in a .blend that was saved, for the command line."""
+"""[B] The root of a result in a .blend that was saved: the command line reads the masks of its points from there."""
 
 from __future__ import annotations
 

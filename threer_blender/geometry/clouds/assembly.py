@@ -42,7 +42,7 @@ class View:
     def pointmap(self, trusted: float) -> PointMap:
         """The points in the world. The mask holds those with a depth and a confidence of at least `trusted`."""
         valid = np.isfinite(self.depth) & (self.depth > 0) & np.isfinite(self.confidence)
-        # Only for its pixels: the depth stands in for the points.
+        # A PointMap that only tells where its pixels lie in the photo. It has the depth in place of points.
         grid = PointMap(self.camera.photo, self.depth, self.confidence, valid, self.photo_from_map)
         local = self.camera.rays(grid.photo_pixels()) * np.where(valid, self.depth, 0)[..., None]
         pose = self.camera.world_from_camera

@@ -110,7 +110,7 @@ def _charts(mesh: Mesh) -> tuple[Int32Array, FloatArray]:
     for _ in range(SMOOTHINGS):
         smooth = smooth + np.where(beside[..., None] >= 0, smooth[beside], 0).sum(axis=1)
     smooth /= np.maximum(np.linalg.norm(smooth, axis=1), 1e-30)[:, None]
-    flatness = (smooth * unsmoothed).sum(axis=1) * length
+    flatness = (smooth * unsmoothed).sum(axis=1) * length  # times twice the area: charts begin at large, flat faces
     chart = np.full(len(unsmoothed), -1, np.int32)
     normals = np.empty((len(unsmoothed), 3))
     count = _grow(beside, unsmoothed, smooth, np.argsort(-flatness), chart, normals)

@@ -136,7 +136,7 @@ def _over(beside: IntArray, values: FloatArray) -> FloatArray:
 def _sides(middles: FloatArray, size: float, normals: FloatArray, outward: FloatArray) -> FloatArray:
     """(C,) 1 or -1, by which normals come to the side of `outward` (C, 3), in agreement with their neighbours."""
     keys, number = _numbered(middles, size)
-    place_of = np.empty(len(keys), np.int64)
+    place_of = np.empty(len(keys), np.int64)  # by the cube's number: each cube holds one place, the mean of its points
     place_of[number] = np.arange(len(middles))
     cubes = _beside(keys)
     beside = np.where(cubes >= 0, place_of[cubes], -1)[:, number]
@@ -158,6 +158,7 @@ def distances(cloud: Surfels) -> Volume:
         keys = _keys_around(cloud, size)
         if len(keys) <= MOST_BLOCKS:
             break
+        # A surface has fewer blocks by the square of the size, a filled space by its cube: a power between 1/2 and 1/3.
         size *= max(COARSER, (len(keys) / MOST_BLOCKS) ** 0.4)
     sums, weights = (np.zeros((len(keys), CELLS), np.float32) for _ in range(2))
     places = cloud.places.astype(np.float64)

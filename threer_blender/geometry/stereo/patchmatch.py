@@ -238,8 +238,9 @@ def sweep(
 ) -> None:  # fmt: skip
     """Improves every second pixel of the rows from `first_row` up to `last_row`, in place.
 
-    `planes` (h, w, 3) = rho, rho_x, rho_y, and `cost` (h, w), that of the pictures without smoothness, are read and
-    written. `stack` (S, H + 2 PADDING, W + 2 PADDING) are the grey sources; their planes are read if `geometric` > 0.
+    `planes` (h, w, 3) = rho, rho_x, rho_y, and `cost` (h, w) are read and written. The cost is that of the pictures,
+    and if `geometric` > 0 of the round trips, without smoothness. `stack` (S, H + 2 PADDING, W + 2 PADDING) are the
+    grey sources; their planes are read if `geometric` > 0.
 
     Each pixel tries its own plane, those of its four neighbours, the best one of each of four arms, and three random
     changes.
