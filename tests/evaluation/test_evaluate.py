@@ -30,7 +30,7 @@ def exact(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
 
 
 def judged(solved: Reconstruction, folder: Path) -> Judged:
-    return evaluate.judge(solved, "result", reading.read(folder), folder, lambda _done, _total: None)
+    return evaluate.judge(solved, folder / "result", reading.read(folder), folder, lambda _done, _total: None)
 
 
 def value(outcome: Judged, key: str) -> float:

@@ -52,7 +52,9 @@ def test_psnr_of_photos_held_out(tmp_path: Path) -> None:
     for shift in (0.0, 0.3):
         moved = replace(gaussians, means=(gaussians.means + shift).astype(np.float32))
         truth = reading.read(folder)
-        judged = evaluate.judge(replace(exact, gaussians=moved), "x", truth, folder, lambda _done, _total: None)
+        judged = evaluate.judge(
+            replace(exact, gaussians=moved), folder / "x", truth, folder, lambda _done, _total: None
+        )
         values.append(judged.evaluation.values())
     psnr, ssim = (values[0][f"held_out.{name}"].value for name in ("psnr", "ssim"))
     assert psnr is not None

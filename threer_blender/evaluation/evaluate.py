@@ -13,7 +13,7 @@ from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Reconstruction
 from ..model.similarity import Similarity
-from . import cameras, held_out, pairing, surfaces
+from . import cameras, held_out, mask_measures, pairing, surfaces
 from .outcome import Evaluation, Group, PhotoRow
 from .pairing import Pair, Pairing
 from .surfaces import JudgedDepth
@@ -35,8 +35,9 @@ class Judged:
     depths: Sequence[JudgedDepth]
 
 
-def judge(result: Reconstruction, name: str, truth: Truth, folder: Path, report: Callable[[int, int], None]) -> Judged:
-    """The evaluation of a result, `name`, by the truth in `folder`. `report` takes the photos done and their number.
+def judge(result: Reconstruction, made: Path, truth: Truth, folder: Path, report: Callable[[int, int], None]) -> Judged:
+    """The evaluation of the result in the bundle `made` by the truth in `folder`. `report` takes the photos done and
+    their number.
 
     Raises UserError where the truth is not of these photos, has other axes, or holds a damaged file.
     """
@@ -57,6 +58,7 @@ def judge(result: Reconstruction, name: str, truth: Truth, folder: Path, report:
     with bounded.as_refusal(f"The truth in {quoted(folder)}"):
         depths = surfaces.judged_depths(result, paired.pairs, report)
         surface = None if truth.surface is None else truth.surface()
+        masks = mask_measures.group(made, folder, report)
     if any((depth.solved > 0).any() for depth in depths):
         groups |= surfaces.depth_groups(depths, surfaces.is_metric(result, truth.unit))
     points = _points_group(result, truth, surface, depths, similarity)
@@ -65,9 +67,11 @@ def judge(result: Reconstruction, name: str, truth: Truth, folder: Path, report:
     pictures = held_out.group(result, paired.not_given, folder, similarity, report)
     if pictures is not None:
         groups["held_out"] = pictures
+    if masks is not None:
+        groups["masks"] = masks
     by_photo = _errors_by_photo(paired.pairs, similarity, {} if focal is None else focal[1], depths)
     facts = {
-        "Result": name,
+        "Result": made.name,
         "Engine": result.engine,
         "Truth": f"{truth.program}, {folder.name}",
         "Photos": f"{sum(pair.camera is not None for pair in paired.pairs)} of {len(paired.pairs)} registered",

@@ -23,7 +23,7 @@ def run(request: Evaluate, report: MessageReport) -> Finished:
     report.plan([DEPTHS, JUDGING])
     folder, truth_folder = Path(request.bundle).absolute(), Path(request.truth).absolute()
     result, truth = bundle.read(folder), reading.read(truth_folder)
-    judged = evaluate.judge(result, folder.name, truth, truth_folder, lambda done, total: report(DEPTHS, done, total))
+    judged = evaluate.judge(result, folder, truth, truth_folder, lambda done, total: report(DEPTHS, done, total))
     report(JUDGING, 0, 1)
     rank = {row.photo: number for number, row in enumerate(judged.evaluation.photos)}
     worst = sorted(judged.depths, key=lambda depth: rank[depth.photo])[:MOST_PICTURES]

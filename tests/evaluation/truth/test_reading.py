@@ -348,3 +348,10 @@ def test_a_folder_without_truth(tmp_path: Path) -> None:
         reading.read(tmp_path)
     with pytest.raises(UserError, match="There is no folder"):
         reading.read(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("data", [b"no picture", b"\x89PNG\r\n\x1a\n"])
+def test_a_depth_map_that_is_no_png_is_damaged(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "depth.png").write_bytes(data)
+    with pytest.raises(Damaged, match="is cut off or no PNG"):
+        depth_files.sixteen_bits(tmp_path / "depth.png")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,26 @@ DPT = struct.Struct("<fii")  # a tag, the width and the height
 TAG = 202021.25  # by which Sintel's files are known
 
 
+@contextmanager
+def png(path: Path) -> Iterator[Image.Image]:
+    """The picture in a PNG, whose pixels are read within the block. Raises Damaged, there too."""
+    try:
+        with bounded.open_regular(path) as file, bounded.as_damage(), Image.open(file, formats=("PNG",)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Damaged("has too many pixels; make it smaller")
+            bounded.check(2 * image.width * image.height, os.fstat(file.fileno()).st_size)
+            yield image
+    except OSError as error:
+        if error.errno is not None:  # the system's
+            raise
+        raise Damaged("is cut off or no PNG; get it again") from error  # Pillow's
+
+
 def sixteen_bits(path: Path) -> Array:
     """(H, W) uint16 the numbers in a PNG of one channel with 16 bits. Raises Damaged."""
-    with bounded.open_regular(path) as file, bounded.as_damage(), Image.open(file, formats=("PNG",)) as image:
-        if image.mode not in ("I", "I;16") or image.width * image.height > MOST_PIXELS:
+    with png(path) as image:
+        if image.mode not in ("I", "I;16"):
             raise Damaged("is no depth map: a PNG of one channel with 16 bits")
-        bounded.check(2 * image.width * image.height, os.fstat(file.fileno()).st_size)
         return np.asarray(image).astype(np.uint16)
 
 
