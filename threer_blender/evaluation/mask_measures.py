@@ -43,8 +43,7 @@ def group(made: Path, truth: Path, report: Callable[[int, int], None]) -> Group 
     for done, (number, file) in enumerate(true.items()):
         report(done, len(true))
         expected = _mask(file)
-        found = solved.get(number)
-        actual = np.zeros_like(expected) if found is None else _mask(found, expected.shape)
+        actual = _mask(solved[number], expected.shape) if number in solved else np.zeros_like(expected)
         regions.append(region_similarity(actual, expected))
         contours.append(contour_accuracy(actual, expected))
     j, f = float(np.mean(regions)), float(np.mean(contours))
@@ -99,7 +98,7 @@ def _by_number(folder: Path) -> dict[int, Path]:
     """The pictures in a folder by the last number in their names; none where there is no folder."""
     files = sorted(folder.glob("*.png")) if folder.is_dir() else []
     numbers = [re.findall(r"\d+", file.stem) for file in files]
-    return {int(found[-1]): file for file, found in zip(files, numbers, strict=True) if found}
+    return {int(of_file[-1]): file for file, of_file in zip(files, numbers, strict=True) if of_file}
 
 
 def _mask(file: Path, shape: tuple[int, ...] | None = None) -> BoolArray:
