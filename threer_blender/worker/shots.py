@@ -46,7 +46,8 @@ class TrackedVideo:
     """A chosen video with its tracks.
 
     `photos` are its chosen frames. `known` is what is known of its lens. `kind` is how its camera moves, None where it
-    `stands` still or where the tracks do not tell. In the latter case `fault` is the sentence why.
+    `stands` still or where the tracks do not tell. In the latter case `fault` is the sentence why. `pictures()` gives
+    the frames once more that were tracked, without their masks.
     """
 
     photos: list[Photo]
@@ -55,6 +56,7 @@ class TrackedVideo:
     kind: Kind | None
     fault: str
     stands: bool = False
+    pictures: Callable[[], Iterator[tracking.Frame]] | None = None
 
 
 def track(photos: Sequence[Photo], masks: Masks | None, report: Progress) -> dict[str, TrackedVideo]:
@@ -82,11 +84,12 @@ def tracked_video(photos: list[Photo], tracks: ShotTracks, check: Callable[[], N
     `check` is called now and then, and may raise to stop.
     """
     known, stands = known_lens(photos[0]), solver.stands_still(tracks)
+    pictures = partial(_frames, photos[0], None, lambda _done: None)
     try:
         kind = None if stands else solver.kind_of(tracks, known, check)
     except UserError as error:
         return TrackedVideo(photos, known, tracks, None, str(error))
-    return TrackedVideo(photos, known, tracks, kind, "", stands)
+    return TrackedVideo(photos, known, tracks, kind, "", stands, pictures)
 
 
 def known_lens(photo: Photo) -> KnownLens:
@@ -175,7 +178,9 @@ def _from_tracks(tracked: TrackedVideo, options: Mapping[str, Any], check: Calla
     if len(keys) < 2:
         return None
     read_out, reason = _read_out(tracked, options), tracked.kind.reason
-    solution = solver.solve_moving(tracked.tracks, keys, reason, False, read_out, check, tracked.known)
+    solution = solver.solve_moving(
+        tracked.tracks, keys, reason, False, read_out, check, tracked.known, tracked.pictures
+    )
     error = float(np.nanmedian(solution.errors.median))
     if error > TRACKS_ALONE_ERROR * max(tracked.tracks.size) or 2 * len(solution.cameras) < len(tracked.tracks.numbers):
         return None
@@ -329,7 +334,9 @@ def _solve_once(
     read_out = _read_out(tracked, options)
     if kind.translates:
         lens_known = "known" in (options.get("lens"), options.get("refine"))
-        return solver.solve_moving(tracked.tracks, keys, kind.reason, lens_known, read_out, check, tracked.known)
+        return solver.solve_moving(
+            tracked.tracks, keys, kind.reason, lens_known, read_out, check, tracked.known, tracked.pictures
+        )
     return solver.rotated_into(solver.solve_turning(tracked.tracks, kind, tracked.known, read_out, check), keys)
 
 

@@ -24,12 +24,17 @@ def texture() -> Any:
 
 @pytest.fixture(scope="module")
 def filmed() -> Any:
-    """Ten frames: the texture, moved by STEP each, exactly, in the Fourier domain."""
+    """Ten frames: the texture, moved by STEP each."""
+    return moved_texture(STEP)
+
+
+def moved_texture(step: tuple[float, float]) -> Any:
+    """Ten frames: the texture, moved by `step` (x, y) pixels each, exactly, in the Fourier domain."""
     spectrum = np.fft.rfft2(texture())
     u, v = np.fft.rfftfreq(600)[None], np.fft.fftfreq(600)[:, None]
     frames = []
     for index in range(10):
-        moved = np.fft.irfft2(spectrum * np.exp(-2j * np.pi * index * (u * STEP[0] + v * STEP[1])))
+        moved = np.fft.irfft2(spectrum * np.exp(-2j * np.pi * index * (u * step[0] + v * step[1])))
         frames.append(moved[200 : 200 + HEIGHT, 200 : 200 + WIDTH].astype(np.float32))
     return frames
 
@@ -64,6 +69,17 @@ def test_a_black_frame_and_a_flash_are_passed_over(filmed: Any) -> None:
     before, after = (np.unique(tracks.point[chosen]) for chosen in (tracks.camera < 4, tracks.camera > 5))
     assert len(np.intersect1d(before, after)) > 50
     assert np.percentile(drift(shot), 95) < 0.05
+
+
+def test_a_fast_move_goes_on_behind_black_frames() -> None:
+    """Where points are looked for after the black frames, and in the frame after that, follows from their speed."""
+    broken = moved_texture((9.0, -4.0))
+    for index in (4, 5, 6):
+        broken[index] = np.zeros_like(broken[index])
+    tracks = track(broken).tracks
+    before = np.unique(tracks.point[tracks.camera < 4])
+    for index in (7, 8):
+        assert len(np.intersect1d(before, tracks.point[tracks.camera == index])) > 150
 
 
 def test_repeated_frames_break_no_track(filmed: Any) -> None:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,8 +28,8 @@ from ..adjustment.shot_adjustment import Adjusted, adjust, split_long
 from ..adjustment.shot_problem import Anchors, Freedom, ShotState
 from ..adjustment.tracks import Tracks
 from ..shot_lens import known_lens, open_focal, principal_point
-from . import kinds, moving, rolling_shutter, rotating, stretches
-from .tracking import ShotTracks
+from . import kinds, moving, refinement, rolling_shutter, rotating, stretches
+from .tracking import Frame, ShotTracks
 
 LEAST_TRACKS = 30  # of a shot that can be solved
 LEAST_FRAMES = 6  # of each part that a cut separates
@@ -182,13 +182,16 @@ def solve_moving(
     read_out: float = 0.0,
     check: Check = unchecked,
     known: KnownLens = UNKNOWN,
+    pictures: Callable[[], Iterable[Frame]] | None = None,
 ) -> ShotSolution:
     """Stages 3 to 5 of a camera that moves, from the cameras `keys` of some frames, by frame number; the world is
     theirs.
 
     Some of the frames are adjusted with and without a zoom, to decide whether the camera zooms. With `lens_known`, the
     lens stays as the keys have it. `known` and `check` are as for `kind_of`, `read_out` as for `solve_turning`. The
-    solution's reason begins with the sentence `reason`.
+    solution's reason begins with the sentence `reason`. Where the `pictures` are given, as they were to
+    `tracking.track`, and the camera does not zoom, its tracks are refined (`refinement`), and all frames are adjusted
+    once more. Tracks of a zoom are not, since what it leaves open would bend the patches.
     """
     frames, tracks = len(shot.numbers), split_long(shot.tracks)
     longer = max(shot.size)
@@ -219,6 +222,10 @@ def solve_moving(
     if not zooms:
         state = replace(state, log_zooms=np.zeros(frames))
     adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, state, read_out, check)
+    if pictures is not None and not zooms:
+        tracks = refinement.refined(tracks, shot.numbers, shot_lens, adjusted.state, pictures(), check)
+        state = replace(adjusted.state, points=state.points)
+        adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, state, read_out, check)
     if zooms:
         best = open_focal.searched(adjusted, frames, freedom, check)
         if best is not adjusted:

@@ -52,9 +52,9 @@ class ShotTracks:
 
 @dataclass
 class _Points:
-    """N points that are followed: their numbers `ids`, `places` (N, 2) in the last frame, `speed` (N, 2) in pixels,
-    their last motion, `warps` (N, 2, 2) from the first frame's patch to the last frame's, and their templates, see
-    `patches.templates`."""
+    """N points that are followed: their numbers `ids`, `places` (N, 2) in the last frame, `speed` (N, 2) in pixels
+    per frame, their last motion, `warps` (N, 2, 2) from the first frame's patch to the last frame's, and their
+    templates, see `patches.templates`."""
 
     ids: Array
     places: FloatArray
@@ -116,7 +116,7 @@ def _advance(tracker: _Tracker, index: int, frame: Frame) -> None:
         tracker.held = (index, levels_before, before)
     if now is not None and tracker.held is not None:
         since, good_levels, good_points = tracker.held
-        again = _followed(good_levels, levels, good_points, frame.mask)
+        again = _followed(good_levels, levels, good_points, frame.mask, index - since + 1)
         if not _most_vanished(good_points, again):
             now = now.joined(again.only(~np.isin(again.ids, now.ids)))
             tracker.held = None
@@ -133,12 +133,12 @@ def _most_vanished(before: _Points, after: _Points) -> bool:
     return len(after.ids) < LEAST_FOLLOWED * len(before.ids)
 
 
-def _followed(first: list[Array], second: list[Array], points: _Points, mask: Array | None) -> _Points:
-    """The points that are followed from the pyramid `first` into `second` and recognised there, at their places
-    there."""
+def _followed(first: list[Array], second: list[Array], points: _Points, mask: Array | None, steps: int = 1) -> _Points:
+    """The points that are followed from the pyramid `first` into `second`, `steps` frames later, and recognised there,
+    at their places there."""
     if not len(points.ids):
         return points
-    places, good = _there_and_back(first, second, points.places, points.places + points.speed)
+    places, good = _there_and_back(first, second, points.places, points.places + steps * points.speed)
     if good.any() and not good.all():  # lost points are tried again with the median motion of the others
         motion = np.median(places[good] - points.places[good], axis=0)
         lost = np.flatnonzero(~good)
@@ -155,7 +155,7 @@ def _followed(first: list[Array], second: list[Array], points: _Points, mask: Ar
     if mask is not None:
         column, row = (np.clip(moved.places[:, axis].astype(int), 0, mask.shape[1 - axis] - 1) for axis in (0, 1))
         recognised &= mask[row, column]
-    moved.speed = moved.places - points.places[chosen]
+    moved.speed = (moved.places - points.places[chosen]) / steps
     return moved.only(recognised)
 
 
