@@ -12,6 +12,7 @@ from threer_blender.geometry.shots import solver
 from threer_blender.model.lens import UNKNOWN
 from threer_blender.model.reconstruction import Photo, PointCloud, Reconstruction
 from threer_blender.worker import shots
+from threer_blender.worker.tracked_videos import TrackedVideo
 
 FIRST, FRAMES = 1001, 24  # number of the first frame, and of frames
 EVERY = 5  # every fifth frame is a photo of the result
@@ -51,7 +52,7 @@ def result_of(shot: synthetic_shots.SyntheticShot, path: Path, alone: bool = Fal
     points, ones = np.ones((4, 3), np.float32), np.ones(4, np.float32)
     cloud = PointCloud(points, points, np.zeros((4, 3), np.uint8), ones, np.zeros(4, np.int32))
     empty = Reconstruction("colmap", "", photos, cameras, cloud=cloud, notes=["A note."])
-    tracked = shots.TrackedVideo(photos, UNKNOWN, shot.tracks, solver.kind_of(shot.tracks, UNKNOWN), "")
+    tracked = TrackedVideo(photos, UNKNOWN, shot.tracks, solver.kind_of(shot.tracks, UNKNOWN), "")
     (solved,) = shots.solve(empty, {str(path): tracked}, {}, pytest.fail, silent)
     if alone:
         cameras = [replace(solved.cameras[photo.frame or 0], photo=photo.name) for photo in photos]

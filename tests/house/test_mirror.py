@@ -153,6 +153,7 @@ ELSEWHERE = {
     "worker/meshing.py": "pipelines/test_meshing.py",
     "worker/shot_plates.py": "scene/test_films.py",
     "worker/shots.py": "worker/test_bad_input.py",
+    "worker/tracked_videos.py": "worker/test_bad_input.py",
     "worker/tracked_points.py": "worker/test_resolving.py",
 }
 

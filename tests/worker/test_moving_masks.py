@@ -10,19 +10,20 @@ from tests.geometry.shots import synthetic_shots
 from threer_blender.model.lens import UNKNOWN
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.pictures import masks
-from threer_blender.worker import moving_masks, shots
+from threer_blender.worker import moving_masks
+from threer_blender.worker.tracked_videos import TrackedVideo
 
 
 def silent(_done: int, _total: int) -> None:
     """Hears how far it is."""
 
 
-def filmed(walking: float) -> tuple[dict[str, shots.TrackedVideo], Shot]:
+def filmed(walking: float) -> tuple[dict[str, TrackedVideo], Shot]:
     """A shot of points in a box, a share of which walks to the right."""
     shot = synthetic_shots.shot(synthetic_shots.moving(), points=3000, walking=walking, numbers=np.arange(1001, 1025))
     photo = Photo("plate 1001", "plate", *shot.tracks.size, "", frame=1001)
     solved = Shot("plate", "plate", Fraction(24), 24, shot.cameras, first_frame=1001)
-    return {"plate": shots.TrackedVideo([photo], UNKNOWN, shot.tracks, None, "")}, solved
+    return {"plate": TrackedVideo([photo], UNKNOWN, shot.tracks, None, "")}, solved
 
 
 def test_what_moves_is_written_as_masks_that_can_be_used(tmp_path: Path) -> None:

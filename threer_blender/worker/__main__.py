@@ -244,9 +244,9 @@ def _solved(
             )
         reconstruction, options = within_memory(engine, photos, options, report)
         return masking.applied(reconstruction, masked), options
-    from . import moving_masks, shots
+    from . import moving_masks, shots, tracked_videos
 
-    videos = shots.track(photos, masked, lambda done, total: report(TRACKING, done, total))
+    videos = tracked_videos.track(photos, masked, lambda done, total: report(TRACKING, done, total))
     adjusting = partial(report, ADJUSTING)
     task = shots.ShotTask(engine, photos, videos, options, adjusting)
     result = None if options.get("against") else shots.without_translation(task)

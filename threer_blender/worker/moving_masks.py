@@ -12,7 +12,7 @@ from ..files import bundle_folder
 from ..geometry.shots import moving_objects
 from ..lenses import export
 from ..model.reconstruction import Shot
-from .shots import Progress, TrackedVideo
+from .tracked_videos import Progress, TrackedVideo
 
 SHOT_SHARE = 0.2  # of a shot's frames: proven tracks must show something that moves in more of them
 

@@ -20,7 +20,7 @@ from ..model.engine import Stage
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import PointCloud, Reconstruction, Shot, TrackedPoints
 from ..runtime.report import MessageReport
-from . import plates, shots, tracked_points
+from . import plates, shots, tracked_points, tracked_videos
 
 ADJUSTING = Stage("adjusting", "Adjusting all frames", 1.0)
 PLATES, SAVING = Stage("plates", "Undistorting the photos", 0.3), Stage("saving", "Saving", 0.1)
@@ -75,7 +75,7 @@ def solved_again(before: Reconstruction, number: int, marked: Shot, report: Mess
         raise UserError("Fewer than two solved frames are left; mark fewer frames as bad.")
     tracks = tracked_points.usable(marked)
     photos = known.applied(good, before.options).photos
-    tracked = shots.tracked_video(photos, tracks, partial(report, ADJUSTING, 0, 1))
+    tracked = tracked_videos.tracked_video(photos, tracks, partial(report, ADJUSTING, 0, 1))
     if tracked.fault:
         raise UserError(tracked.fault)
     (solved,) = shots.solve(

@@ -1,14 +1,13 @@
-"""[R] Shots: points tracked through the chosen videos and sequences, then the camera of each of their frames.
+"""[R] Shots: the camera of each frame of the chosen videos and sequences, from the points tracked through them.
 
-Tracks come first, since they tell how a camera moves. A camera that moves is solved from the frames that the engine
-solved. A camera that only rotates (nodal) or stands still (locked off) is solved from the tracks alone, where the
-engine needs a change of viewpoint.
+Tracks come first (`tracked_videos`), since they tell how a camera moves. A camera that moves is solved from the frames
+that the engine solved. A camera that only rotates (nodal) or stands still (locked off) is solved from the tracks alone,
+where the engine needs a change of viewpoint.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -18,100 +17,22 @@ import numpy as np
 
 from ..files.sequence_files import missing
 from ..geometry.shot_lens.known_lens import departure
-from ..geometry.shots import bootstrapping, solver, tracking
-from ..geometry.shots.kinds import Kind
+from ..geometry.shots import bootstrapping, solver
 from ..geometry.shots.solver import ShotSolution
-from ..geometry.shots.tracking import ShotTracks
 from ..model.arrays import Array, FloatArray
 from ..model.engine import Engine
 from ..model.errors import UserError
 from ..model.lens import KnownLens
 from ..model.reconstruction import MEDIAN_DEPTH, Camera, Photo, PointCloud, Reconstruction, Shot
 from ..pictures import video
-from ..pictures.masks import Masks
 from ..pipelines import repeats, shot_spread
 from . import tracked_points
+from .tracked_videos import Progress, TrackedVideo
 
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
 TRACKS_ALONE_ERROR = 1.5e-3  # of the longer side: the largest median error that a solve from tracks alone may have
 
 ON_DOME = "1 for every point: its direction is known, its distance is not"  # a confidence's meaning
 DOME = " Its points lie on a dome, for directions only."
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class TrackedVideo:
-    """A chosen video with its tracks.
-
-    `photos` are its chosen frames. `known` is what is known of its lens. `kind` is how its camera moves, None where it
-    `stands` still or where the tracks do not tell. In the latter case `fault` is the sentence why. `pictures()` gives
-    the frames once more that were tracked, without their masks.
-    """
-
-    photos: list[Photo]
-    known: KnownLens
-    tracks: ShotTracks
-    kind: Kind | None
-    fault: str
-    stands: bool = False
-    pictures: Callable[[], Iterator[tracking.Frame]] | None = None
-
-
-def track(photos: Sequence[Photo], masks: Masks | None, report: Progress) -> dict[str, TrackedVideo]:
-    """Tracks points through the videos among the photos. Returns the videos by path.
-
-    Raises UserError where a mask cannot be used, and what `report(done, total)` raises; that counts frames.
-    """
-    by_path: dict[str, list[Photo]] = defaultdict(list)
-    for photo in photos:
-        if photo.frame is not None:
-            by_path[photo.path].append(photo)
-    total = sum(len(video.frame_source(path)) for path in by_path)
-    videos, done = {}, 0
-    for path, chosen in by_path.items():
-        size = chosen[0].width, chosen[0].height
-        tracks = tracking.track(_frames(chosen[0], masks, partial(_report_frames, report, done, total)), size)
-        done += len(video.frame_source(path))
-        videos[path] = tracked_video(chosen, tracks, partial(report, done, total))
-    return videos
-
-
-def tracked_video(photos: list[Photo], tracks: ShotTracks, check: Callable[[], None]) -> TrackedVideo:
-    """The video whose chosen frames are `photos`, with what its tracks tell of its camera.
-
-    `check` is called now and then, and may raise to stop.
-    """
-    known, stands = known_lens(photos[0]), solver.stands_still(tracks)
-    pictures = partial(_frames, photos[0], None, lambda _done: None)
-    try:
-        kind = None if stands else solver.kind_of(tracks, known, check)
-    except UserError as error:
-        return TrackedVideo(photos, known, tracks, None, str(error))
-    return TrackedVideo(photos, known, tracks, kind, "", stands, pictures)
-
-
-def known_lens(photo: Photo) -> KnownLens:
-    """The lens of a photo, as the artist or else EXIF tells it."""
-    return photo.lens if photo.lens.focal is not None else KnownLens(photo.focal)
-
-
-def _report_frames(report: Progress, before: int, total: int, count: int) -> None:
-    report(before + count, total)
-
-
-def _frames(photo: Photo, masks: Masks | None, progress: Callable[[int], None]) -> Iterator[tracking.Frame]:
-    """The frames of a photo's video that can be decoded."""
-    for done, number in enumerate(video.frame_source(photo.path).numbers):
-        progress(done)
-        try:
-            picture = video.pixels(photo.path, number, tracking.LONG_SIDE)
-        except (OSError, ValueError):
-            continue
-        height, width = picture.shape[:2]
-        mask = None if masks is None else masks.excluded(photo, number, (width, height))
-        yield tracking.Frame(number, np.asarray(picture @ GREY, np.float32), None if mask is None else ~mask)
 
 
 # ----------------------------------------------------------------------------------------------- without an engine

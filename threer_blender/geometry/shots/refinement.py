@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...model import lens
-from ...model.arrays import BoolArray, FloatArray, IntArray
+from ...model.arrays import Array, BoolArray, FloatArray, IntArray
 from ...model.engine import Check, unchecked
 from ..adjustment.shot_problem import LENS_CENTRE, ShotLens, ShotState
 from ..adjustment.tracks import Tracks
@@ -82,7 +82,7 @@ def _register(
     tracks: Tracks,
     observations: list[IntArray],
     geometry: _Geometry,
-    memory: FloatArray,
+    memory: Array,
     scale: float,
     pixels: FloatArray,
 ) -> None:

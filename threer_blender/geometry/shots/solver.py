@@ -222,20 +222,22 @@ def solve_moving(
     if not zooms:
         state = replace(state, log_zooms=np.zeros(frames))
     adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, state, read_out, check)
-    if pictures is not None and not zooms:
-        tracks = refinement.refined(tracks, shot.numbers, shot_lens, adjusted.state, pictures(), check)
-        state = replace(adjusted.state, points=state.points)
-        adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, state, read_out, check)
     if zooms:
         best = open_focal.searched(adjusted, frames, freedom, check)
         if best is not adjusted:
             tracks = tracks.only(adjusted.inliers)
             adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, best.state, read_out, check)
         sentence += open_focal.sentence(open_focal.deviation(adjusted, frames, freedom))
-    elif known.centre is None and principal_point.may_be_the_middle(adjusted, frames, freedom):
-        shot_lens, state = principal_point.held_in_the_middle(shot_lens, state)
-        adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, state, read_out, check)
-        sentence += principal_point.SENTENCE
+    else:
+        in_the_middle = known.centre is None and principal_point.may_be_the_middle(adjusted, frames, freedom)
+        if pictures is not None:
+            tracks = refinement.refined(tracks, shot.numbers, shot_lens, adjusted.state, pictures(), check)
+            state = replace(adjusted.state, points=state.points)
+        if in_the_middle:
+            shot_lens, state = principal_point.held_in_the_middle(shot_lens, state)
+            sentence += principal_point.SENTENCE
+        if in_the_middle or pictures is not None:
+            adjusted = rolling_shutter.adjust(tracks, shot.numbers, shot_lens, freedom, state, read_out, check)
     turning = stretches.turning_stretches(adjusted, shot.numbers)
     if turning:
         held = replace(freedom, priors=freedom.priors.joined(stretches.holding(turning)))
