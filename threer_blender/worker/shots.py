@@ -286,7 +286,7 @@ def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
     shot = shot_spread.applied(shot, solution.spread)
     return replace(
         shot,
-        tracks=tracked_points.all_of(tracked.tracks, solution.cameras),
+        tracks=tracked_points.all_of(replace(tracked.tracks, tracks=solution.tracks), solution.cameras),
         motion=solution.motion,
         motion_reason=solution.reason
         + _read_out_sentence(solution.read_out, shot.frame_rate)

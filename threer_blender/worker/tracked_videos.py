@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -29,7 +29,7 @@ class TrackedVideo:
 
     `photos` are its chosen frames. `known` is what is known of its lens. `kind` is how its camera moves, None where it
     `stands` still or where the tracks do not tell. In the latter case `fault` is the sentence why. `pictures()` gives
-    the frames once more that were tracked, without their masks.
+    the frames once more that were tracked, without their masks; it is None where the tracks are of an earlier result.
     """
 
     photos: list[Photo]
@@ -56,7 +56,8 @@ def track(photos: Sequence[Photo], masks: Masks | None, report: Progress) -> dic
         size = chosen[0].width, chosen[0].height
         tracks = tracking.track(_frames(chosen[0], masks, partial(_report_frames, report, done, total)), size)
         done += len(video.frame_source(path))
-        videos[path] = tracked_video(chosen, tracks, partial(report, done, total))
+        tracked = tracked_video(chosen, tracks, partial(report, done, total))
+        videos[path] = replace(tracked, pictures=partial(_frames, chosen[0], None, lambda _done: None))
     return videos
 
 
@@ -66,12 +67,11 @@ def tracked_video(photos: list[Photo], tracks: ShotTracks, check: Callable[[], N
     `check` is called now and then, and may raise to stop.
     """
     known, stands = known_lens(photos[0]), solver.stands_still(tracks)
-    pictures = partial(_frames, photos[0], None, lambda _done: None)
     try:
         kind = None if stands else solver.kind_of(tracks, known, check)
     except UserError as error:
         return TrackedVideo(photos, known, tracks, None, str(error))
-    return TrackedVideo(photos, known, tracks, kind, "", stands, pictures)
+    return TrackedVideo(photos, known, tracks, kind, "", stands)
 
 
 def known_lens(photo: Photo) -> KnownLens:

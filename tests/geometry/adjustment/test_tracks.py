@@ -1,5 +1,7 @@
 """Tracks: linked from matches, triangulated from rays and depths."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from threer_blender.geometry.adjustment.tracks import PairMatches, Tracks, link, triangulate
@@ -66,3 +68,13 @@ def test_points_with_one_observation_left_are_dropped() -> None:
     few = tracks.only(np.array([True, True, False, True, False, False, True, True, True]))
     assert len(few) == 2
     assert few.point.tolist() == [0, 0, 1, 1, 1]
+
+
+def test_new_pixels_replace_the_old_ones_of_the_same_observations() -> None:
+    cameras = [camera(0), camera(1), camera(2)]
+    tracks = observed(cameras, np.array([(0.0, 0.0, 4.0), (0.5, 0.1, 6.0)]))
+    part = tracks.only(np.array([True, True, False, False, True, True]))
+    changed = tracks.with_new_pixels(part, replace(part, pixels=part.pixels + 0.25))
+    moved = np.array([True, True, False, False, True, True])
+    assert np.array_equal(changed.pixels, tracks.pixels + 0.25 * moved[:, None])
+    assert np.array_equal(changed.point, tracks.point)

@@ -10,8 +10,8 @@ from tests import oracle
 from tests.geometry import painted
 from threer_blender.geometry.adjustment.shot_problem import ShotLens, ShotState
 from threer_blender.geometry.adjustment.tracks import Tracks
-from threer_blender.geometry.shots import refinement
-from threer_blender.geometry.shots.tracking import Frame
+from threer_blender.geometry.shots import refinement, solver
+from threer_blender.geometry.shots.tracking import Frame, ShotTracks
 from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera
@@ -107,3 +107,13 @@ def test_no_tracks_are_no_trouble(shot: Any) -> None:
     pictures, true, lens, state = shot
     none = true.only(np.zeros(len(true.point), np.bool_))
     assert not len(refinement.refined(none, NUMBERS, lens, state, pictures))
+
+
+def test_a_solution_has_the_refined_tracks_and_keeps_them(shot: Any) -> None:
+    pictures, true, _, _ = shot
+    before = ShotTracks(NUMBERS, drifted(true), (WIDTH, HEIGHT))
+    keys = {int(NUMBERS[index]): cameras()[index] for index in (0, 4, 8, 11)}
+    solution = solver.solve_moving(before, keys, "", lens_known=True, pictures=lambda: pictures)
+    assert np.percentile(drift(solution.tracks, true), 90) < 0.03
+    assert (solution.tracks.point == true.point).all()
+    assert np.nanmedian(solution.errors.median) < 0.02

@@ -8,7 +8,7 @@ Triangulation minimises the distances between point and rays, each divided by th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +64,18 @@ class Tracks:
         point = np.unique(self.point[chosen], return_inverse=True)[1].reshape(-1)
         weight = None if self.weight is None else self.weight[chosen]
         return Tracks(point, self.camera[chosen], self.pixels[chosen], self.depth[chosen], weight)
+
+    def with_new_pixels(self, old: Tracks, new: Tracks) -> Tracks:
+        """The tracks, with the pixels of `new` for the observations that are among the `old` ones.
+
+        `old` and `new` have the same observations in the same order. Their points may be parts of those of these
+        tracks.
+        """
+        keys = zip(old.camera.tolist(), *old.pixels.T.tolist(), strict=True)
+        new_pixels = dict(zip(keys, new.pixels.tolist(), strict=True))
+        observations = zip(self.camera.tolist(), *self.pixels.T.tolist(), strict=True)
+        pixels = [new_pixels.get(observation, list(observation[1:])) for observation in observations]
+        return replace(self, pixels=np.array(pixels).reshape(-1, 2))
 
 
 def link(pixels: Sequence[FloatArray], pairs: Iterable[PairMatches]) -> Tracks:

@@ -52,7 +52,8 @@ class ShotSolution:
     `cameras` are by frame number, their photo's name empty. `points` (P, 3) are in the world; for a camera that does
     not move they lie on a dome around it. `motion` is one of `model.reconstruction.MOTIONS`, and `reason` a sentence or
     more that tell why. `errors` are those of the frames. `first_frame` (P,) is the number of the first frame that shows
-    a point, and `first_pixel` (P, 2) its place there. `read_out` is the share of a frame's time in which its rows are
+    a point, and `first_pixel` (P, 2) its place there. `tracks` are the shot's, where they were refined with their new
+    pixels. `read_out` is the share of a frame's time in which its rows are
     read, given or estimated; 0 without a rolling shutter. `spread` is by frame number, where the shot was solved again
     from other tracks: by how much place (a share of the path), rotation (degrees) and focal length (a share) differ.
     """
@@ -64,6 +65,7 @@ class ShotSolution:
     errors: FrameErrors
     first_frame: IntArray
     first_pixel: FloatArray
+    tracks: Tracks
     read_out: float = 0.0
     spread: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
 
@@ -231,7 +233,9 @@ def solve_moving(
     else:
         in_the_middle = known.centre is None and principal_point.may_be_the_middle(adjusted, frames, freedom)
         if pictures is not None:
-            tracks = refinement.refined(tracks, shot.numbers, shot_lens, adjusted.state, pictures(), check)
+            before = tracks
+            tracks = refinement.refined(before, shot.numbers, shot_lens, adjusted.state, pictures(), check)
+            shot = replace(shot, tracks=shot.tracks.with_new_pixels(before, tracks))
             state = replace(adjusted.state, points=state.points)
         if in_the_middle:
             shot_lens, state = principal_point.held_in_the_middle(shot_lens, state)
@@ -318,8 +322,9 @@ def _solution(
     }
     first = np.searchsorted(tracks.point, np.arange(len(tracks)))
     return ShotSolution(
-        cameras, points, motion, reason, errors, shot.numbers[tracks.camera[first]], tracks.pixels[first], read_out
-    )
+        cameras, points, motion, reason, errors, shot.numbers[tracks.camera[first]], tracks.pixels[first],
+        shot.tracks, read_out,
+    )  # fmt: skip
 
 
 def camera(adjusted: Adjusted, frame: int, size: tuple[int, int], error: float) -> Camera:
