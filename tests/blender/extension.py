@@ -16,6 +16,7 @@ from tests import kernels
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.host.environment import Interpreter
+from threer_blender.model.reconstruction import Photo
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY, ADDON = "threer_test", "bl_ext.threer_test.threer_blender"
@@ -108,6 +109,14 @@ def photo_folder(addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))  # of the fake worker
     monkeypatch.setattr(part("host.environment"), "this_python", lambda _engine: interpreter)
     return make_photo_folder(tmp_path / "shot")
+
+
+def imported(photos: list[Photo], folder: Path) -> Any:
+    """The root of a result of the world's `photos`, which is written into `folder` and imported."""
+    written = bundle.write(reconstruct(photos, CAMERAS, step=4), folder)
+    bpy.ops.threer.import_result(directory=str(written))
+    (root,) = roots()
+    return root
 
 
 def make_photo_folder(folder: Path, step: int = 8) -> Any:

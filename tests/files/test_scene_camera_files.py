@@ -1,13 +1,13 @@
 """Files of a scene's cameras: read back as they were written. Anything else is refused in a sentence."""
 
-import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from threer_blender.files import bounded, scene_camera_files
+from tests.long_files import check_refused_unread
+from threer_blender.files import scene_camera_files
 from threer_blender.files.scene_camera_files import SceneCamera
 from threer_blender.model.errors import UserError
 
@@ -47,9 +47,5 @@ def test_what_is_no_file_of_cameras_is_refused(text: str, tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_too_long_is_refused_unread(tmp_path: Path) -> None:
-    (tmp_path / "cameras.json").write_bytes(b" " * (4 * bounded.LONGEST_JSON))
-    tracemalloc.start()
-    with pytest.raises(UserError, match="is no file of cameras that can be read"):
-        scene_camera_files.read(tmp_path / "cameras.json")
-    assert tracemalloc.get_traced_memory()[1] < 2 * bounded.LONGEST_JSON
-    tracemalloc.stop()
+    sentence = "is no file of cameras that can be read"
+    check_refused_unread(scene_camera_files.read, tmp_path / "cameras.json", sentence)

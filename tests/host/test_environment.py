@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,19 +105,13 @@ def test_every_engines_modules_can_be_set_up() -> None:
     assert set(upkeep.modules_of()) <= set(PACKAGES)
 
 
+slow = partial(Cost, seconds=10.0, seconds_per_photo=2.0)
 ENGINE = Engine(
     "x", "X", "X.", "MIT", True, frozenset(), (),
     options=(Option("quality", "high", "Quality", "T.", choices={"low": "Low", "high": "High"}, lightest_first=True),),
     costs={
         "low": Cost(memory=1e9, memory_per_photo=0.0, seconds=5.0, seconds_per_photo=1.0),
-        "high": Cost(
-            memory=1e9,
-            memory_per_photo=0.5e9,
-            seconds=10.0,
-            seconds_per_photo=2.0,
-            seconds_per_pair=0.5,
-            neighbours=3,
-        ),
+        "high": slow(memory=1e9, memory_per_photo=0.5e9, seconds_per_pair=0.5, neighbours=3),
     },
 )  # fmt: skip
 
@@ -141,16 +136,7 @@ def test_what_goes_through_in_parts_needs_memory_for_few(monkeypatch: pytest.Mon
     engine = replace(
         ENGINE,
         options=(),
-        costs={
-            "": Cost(
-                memory=1e9,
-                memory_per_photo=0.1e9,
-                seconds=10.0,
-                seconds_per_photo=2.0,
-                most_at_once=100,
-                fewest_at_once=12,
-            )
-        },
+        costs={"": slow(memory=1e9, memory_per_photo=0.1e9, most_at_once=100, fewest_at_once=12)},
     )
     monkeypatch.setattr(hardware, "free_memory", lambda: 4_000_000_000)
     assert doctor.estimate(engine, {}, 20) == doctor.Estimate(3e9, 50.0, "")

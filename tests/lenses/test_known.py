@@ -1,13 +1,12 @@
 """The artist's knowledge of a lens, from numbers and from files, in pixels of the photo."""
 
 import json
-import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from threer_blender.files import bounded
+from tests.long_files import check_refused_unread
 from threer_blender.lenses import export, known
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion, KnownLens
@@ -105,12 +104,7 @@ def test_what_is_no_lens_file_is_refused(text: str, tmp_path: Path) -> None:
 
 
 def test_a_lens_file_without_end_is_refused_unread(tmp_path: Path) -> None:
-    (tmp_path / "lens.json").write_bytes(b" " * (4 * bounded.LONGEST_JSON))
-    tracemalloc.start()
-    with pytest.raises(UserError, match="is no lens file that can be read"):
-        known.read(tmp_path / "lens.json")
-    assert tracemalloc.get_traced_memory()[1] < 2 * bounded.LONGEST_JSON
-    tracemalloc.stop()
+    check_refused_unread(known.read, tmp_path / "lens.json", "is no lens file that can be read")
 
 
 @pytest.mark.parametrize("focal", [1e-300, 1e300])

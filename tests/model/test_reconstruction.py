@@ -8,18 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from threer_blender.model import reconstruction as vocabulary
 from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion
-from threer_blender.model.reconstruction import (
-    Camera,
-    Photo,
-    PhotoFromMap,
-    PointCloud,
-    PointMap,
-    Reconstruction,
-    Shot,
-    SurveyPoint,
-)
+from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.model.reconstruction_transform import transformed
 
 LENSES = [
@@ -90,8 +82,12 @@ def test_what_the_lens_cannot_see_has_no_pixel() -> None:
 def test_photo_from_map_finds_the_photo_pixel() -> None:
     """The map is of a photo's right half, shrunk by 4. Its corners are the half's corners."""
     shape = (20, 15)
-    maps = PointMap(
-        "a.jpg", np.zeros((*shape, 3)), np.ones(shape), np.ones(shape, bool), PhotoFromMap(4.0, 4.0, 60.0, 0.0)
+    maps = vocabulary.PointMap(
+        "a.jpg",
+        np.zeros((*shape, 3)),
+        np.ones(shape),
+        np.ones(shape, bool),
+        vocabulary.PhotoFromMap(4.0, 4.0, 60.0, 0.0),
     )
     pixels = maps.photo_pixels()
     assert pixels.shape == (*shape, 2)
@@ -103,16 +99,20 @@ def test_photo_from_map_finds_the_photo_pixel() -> None:
 def example() -> Reconstruction:
     """One camera whose map and cloud hold the same points, seen where the map says."""
     solved = camera(LENSES[2], 7)
-    to_photo = PhotoFromMap(40.0, 40.0, 0.0, 0.0)
+    to_photo = vocabulary.PhotoFromMap(40.0, 40.0, 0.0, 0.0)
     shape = (20, 30)
-    empty = PointMap("a.jpg", np.zeros((*shape, 3), np.float32), np.ones(shape), np.ones(shape, bool), to_photo)
+    empty = vocabulary.PointMap(
+        "a.jpg", np.zeros((*shape, 3), np.float32), np.ones(shape), np.ones(shape, bool), to_photo
+    )
     depth = np.random.default_rng(2).uniform(2, 5, shape)
     local = solved.rays(empty.photo_pixels()) * depth[..., None]
     points = (local @ solved.world_from_camera[:3, :3].T + solved.world_from_camera[:3, 3]).astype(np.float32)
     flat = points.reshape(-1, 3)
     towards = solved.world_from_camera[:3, 3] - flat
     normals = (towards / np.linalg.norm(towards, axis=-1, keepdims=True)).astype(np.float32)
-    cloud = PointCloud(flat, normals, np.zeros_like(flat, np.uint8), np.ones(len(flat)), np.zeros(len(flat), np.int32))
+    cloud = vocabulary.PointCloud(
+        flat, normals, np.zeros_like(flat, np.uint8), np.ones(len(flat)), np.zeros(len(flat), np.int32)
+    )
     return Reconstruction(
         engine="test",
         licence="",
@@ -133,8 +133,10 @@ def test_another_world_shows_the_same() -> None:
     """Every camera sees every point where it saw it before. Normals turn along, and all distances grow alike."""
     before = example()
     solved = before.cameras[0]
-    survey = [SurveyPoint("P1", (1.0, 2.0, 3.0), True, 0.5, 1.5, 3)]
-    before = replace(before, shots=[Shot("clip.mp4", "/a.jpg", Fraction(25), 2, {1: solved, 2: solved})], survey=survey)
+    survey = [vocabulary.SurveyPoint("P1", (1.0, 2.0, 3.0), True, 0.5, 1.5, 3)]
+    before = replace(
+        before, shots=[vocabulary.Shot("clip.mp4", "/a.jpg", Fraction(25), 2, {1: solved, 2: solved})], survey=survey
+    )
     matrix = np.eye(4)
     matrix[:3, :3] = 1.7 * rotation(11)
     matrix[:3, 3] = (4.0, -2.0, 9.0)

@@ -10,7 +10,7 @@ import pytest
 from mathutils import Matrix
 
 from tests.blender.drawn import drawn
-from tests.blender.extension import part, roots
+from tests.blender.extension import imported, part, roots
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.model.reconstruction import Photo
@@ -30,9 +30,7 @@ def photos(tmp_path: Path) -> Any:
 @pytest.fixture
 def root(addon: ModuleType, photos: list[Photo], tmp_path: Path) -> Any:  # noqa: ARG001
     """The root of an imported result, which the artist has tilted."""
-    folder = bundle.write(reconstruct(photos, CAMERAS, step=4), tmp_path / "result")
-    bpy.ops.threer.import_result(directory=str(folder))
-    (root,) = roots()
+    root = imported(photos, tmp_path / "result")
     root.matrix_world = TILTED @ root.matrix_world
     bpy.context.view_layer.update()
     return root

@@ -10,7 +10,7 @@ import pytest
 
 from tests.blender.drawn import drawn
 from tests.blender.evaluated import evaluated
-from tests.blender.extension import part, roots
+from tests.blender.extension import imported, part, roots
 from tests.blender.world import BALL_CENTRE, BALL_RADIUS, CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.model.reconstruction import Photo
@@ -26,9 +26,7 @@ def photos(tmp_path: Path) -> Any:
 @pytest.fixture
 def cloud(addon: ModuleType, photos: list[Photo], tmp_path: Path) -> Any:  # noqa: ARG001
     """The cloud of an imported result."""
-    folder = bundle.write(reconstruct(photos, CAMERAS, step=4), tmp_path / "result")
-    bpy.ops.threer.import_result(directory=str(folder))
-    return part("scene.several").cloud(roots()[0])
+    return part("scene.several").cloud(imported(photos, tmp_path / "result"))
 
 
 def visible(cloud: Any) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import small_disk
 from tests.films import film, static_camera
 from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import bundle, headless
@@ -286,13 +287,8 @@ def test_control_c(place: Place, small_photos: list[Path]) -> None:
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 200 kB; only root may make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk.mounted(tmp_path / "disk", "200k") as folder:
+        yield folder
 
 
 @pytest.mark.usefixtures("place")

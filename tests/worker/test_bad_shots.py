@@ -3,7 +3,6 @@
 The engine and its process are the real ones.
 """
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import small_disk
 from tests.films import film, panned
 from threer_blender import headless
 from threer_blender.jobs.messages import Message, Notice
@@ -112,13 +112,8 @@ def test_a_wrong_focal_length_is_named(frames: list[Array], tmp_path: Path) -> N
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A folder that turns read-only when it is asked to; only root may make one."""
-    folder = tmp_path / "plates"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk.mounted(tmp_path / "plates", "20m") as folder:
+        yield folder
 
 
 def test_a_plate_in_a_read_only_folder(frames: list[Array], read_only: Path, tmp_path: Path) -> None:

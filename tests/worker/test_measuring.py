@@ -17,12 +17,8 @@ def measured(folder: Path, points: Any, targets: Any = None, neighbours: int = 1
     point_file.write(points, folder / "points")
     if targets is not None:
         point_file.write(targets, folder / "targets")
-    request = MeasurePoints(
-        str(folder / "points"),
-        str(folder / "distances"),
-        "" if targets is None else str(folder / "targets"),
-        neighbours,
-    )
+    points_file, distances_file, targets_file = (str(folder / name) for name in ("points", "distances", "targets"))
+    request = MeasurePoints(points_file, distances_file, "" if targets is None else targets_file, neighbours)
     measuring.run(request, MessageReport(lambda _message: None))
     return point_file.read(folder / "distances", 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..model.engine import TOGETHER, Cost, Engine, Reconstruct, Report, Weights
@@ -10,7 +10,14 @@ from ..model.reconstruction import Photo, Reconstruction
 from .options import REFINE, SHOT
 
 if TYPE_CHECKING:
-    from ..pipelines.feed_forward import Load
+    from torch.nn import Module
+
+    from ..geometry.view_prediction import ViewPrediction
+    from ..networks.inputs import Input
+    from ..pipelines.feed_forward import Load, Network
+    from ..runtime.device import Device
+
+    Predict = Callable[[Any, Iterable[Input], Device], Iterator[ViewPrediction]]
 
 # The most photos that a network sees at once. With more, networks that were trained on two dozen become unreliable, and
 # time grows with the square of their number.
@@ -41,6 +48,17 @@ def declaration(
         group=group,
         metric=metric,
     )
+
+
+def video_network(network: Module, predict: Predict, device: Device) -> Network:
+    """A network of videos in metres, whose frames are 512 pixels long. `predict` is the way of `pipelines/online.py`
+    that takes it through the frames."""
+    from ..networks import view_inputs
+    from ..pipelines.feed_forward import Network
+
+    on_device = network.to(device.torch)
+    prepared = view_inputs.inputs_by(view_inputs.video_512)
+    return Network(prepared, lambda frames: predict(on_device, frames, device), metric=True, one_lens=True)
 
 
 def reconstruct_by(engine: Engine, load: Load) -> Reconstruct:

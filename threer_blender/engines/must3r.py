@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..model.engine import FRAME_BY_FRAME, Cost
 from . import published_weights
-from .feed_forward import declaration, reconstruct_by
+from .feed_forward import declaration, reconstruct_by, video_network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..geometry.view_prediction import ViewPrediction
-    from ..networks.inputs import Input
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
 
@@ -25,17 +23,11 @@ ENGINE = declaration(
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
-    from ..networks import checkpoints, view_inputs
+    from ..networks import checkpoints
     from ..networks.must3r import MUSt3R, rename
-    from ..pipelines.feed_forward import Network
     from ..pipelines.online import must3r_views
 
-    network = checkpoints.load(MUSt3R, tensors, rename).to(device.torch)
-
-    def predict(frames: Iterable[Input]) -> Iterator[ViewPrediction]:
-        return must3r_views(network, frames, device)
-
-    return Network(view_inputs.inputs_by(view_inputs.video_512), predict, metric=ENGINE.metric, one_lens=True)
+    return video_network(checkpoints.load(MUSt3R, tensors, rename), must3r_views, device)
 
 
 reconstruct = reconstruct_by(ENGINE, _load)

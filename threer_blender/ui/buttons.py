@@ -53,6 +53,13 @@ class WhereResult:
 class OfResult(WhereResult, Button):
     """A button about the result that the panel shows."""
 
+    @staticmethod
+    def root(context: bpy.types.Context) -> bpy.types.Object:
+        """The root of that result."""
+        root = summary.current_root(context.scene, context.object)
+        assert root is not None  # as poll says
+        return root
+
 
 class WhenIdle(Button):
     """A button that cannot be pressed while something runs."""

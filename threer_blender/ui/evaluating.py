@@ -23,8 +23,7 @@ class THREER_OT_evaluate(AsksForFolder, OfResult, bpy.types.Operator):
     bl_label = "Evaluate by Truth…"
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.current_root(context.scene, context.object)
-        assert root is not None  # as poll says
+        root = self.root(context)
         folder = summary.bundle(root)
         output = folder.with_name(BESIDE.format(folder.name))
         request = Evaluate(str(folder), str(self.folder.absolute()), str(output))

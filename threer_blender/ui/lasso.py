@@ -26,20 +26,20 @@ class THREER_PG_corner(bpy.types.PropertyGroup):
     co: bpy.props.FloatVectorProperty(name="Corner", size=2)
 
 
+ACTIONS = (
+    ("MASK", "Mask", "Hide the points in the outline"),
+    ("SHOW", "Show", "Show the masked points in the outline again"),
+    ("ISOLATE", "Isolate", "Hide the points outside of the outline"),
+)
+
+
 class THREER_OT_lasso(OfPoints, bpy.types.Operator):
     """Drag around points to mask them, through and through. Nothing is deleted"""
 
     bl_idname = "threer.lasso"
     bl_label = "Lasso"
 
-    action: bpy.props.EnumProperty(
-        name="Action",
-        items=[
-            ("MASK", "Mask", "Hide the points in the outline"),
-            ("SHOW", "Show", "Show the masked points in the outline again"),
-            ("ISOLATE", "Isolate", "Hide the points outside of the outline"),
-        ],
-    )
+    action: bpy.props.EnumProperty(name="Action", items=ACTIONS)
     outline: bpy.props.CollectionProperty(type=THREER_PG_corner, options=HIDDEN)
     perspective: bpy.props.FloatVectorProperty(
         name="View", description="Clip space from Blender's world, row by row", size=16, options=HIDDEN

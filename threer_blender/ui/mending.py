@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import bpy
 import numpy as np
 
@@ -81,6 +83,8 @@ class THREER_OT_show_tracks(OfShot, bpy.types.Operator):
 class _OfTracks(OfShot):
     """A button for the tracks that the scene shows."""
 
+    bl_options: ClassVar = {"UNDO", "REGISTER"}
+
     @staticmethod
     def tracks(context: bpy.types.Context) -> bpy.types.Object:
         """The object of the tracks."""
@@ -101,7 +105,6 @@ class THREER_OT_select_worst(_OfTracks, bpy.types.Operator):
 
     bl_idname = "threer.select_worst_tracks"
     bl_label = "Select Worst"
-    bl_options = {"UNDO", "REGISTER"}
 
     least: bpy.props.FloatProperty(
         name="Error", default=tracks.WORST, min=0.0, soft_max=20.0, description="Pixels, root mean square of a track"
@@ -120,7 +123,6 @@ class THREER_OT_select_near(_OfTracks, bpy.types.Operator):
 
     bl_idname = "threer.select_near_tracks"
     bl_label = "Select Near Points"
-    bl_options = {"UNDO", "REGISTER"}
 
     distance: bpy.props.FloatProperty(
         name="Distance",
@@ -164,7 +166,6 @@ class THREER_OT_weigh_tracks(_OfTracks, bpy.types.Operator):
 
     bl_idname = "threer.weigh_tracks"
     bl_label = "Weigh Tracks"
-    bl_options = {"UNDO", "REGISTER"}
 
     weight: bpy.props.FloatProperty(
         name="Weight", default=0.0, min=0.0, max=tracks.HEAVIEST, description="0 leaves tracks out, 1 is usual"

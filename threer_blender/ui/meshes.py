@@ -74,8 +74,7 @@ class THREER_OT_make_mesh(OfResult, bpy.types.Operator):
         return result
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.current_root(context.scene, context.object)
-        assert root is not None  # as poll says
+        root = self.root(context)
         folder, uid = summary.bundle(root), root.session_uid
         request = headless.mesh_request(folder, self.faces, int(self.texture))
         masked = masks.around_surfaces(root)
@@ -103,7 +102,7 @@ class THREER_OT_show_mesh(OfResult, bpy.types.Operator):
     bl_options = {"UNDO"}
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.current_root(context.scene, context.object)
+        root = self.root(context)
         meshes.show(root, summary.bundle(root))
 
 

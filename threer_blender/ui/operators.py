@@ -261,8 +261,7 @@ class THREER_OT_open_result(_Result, bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.current_root(context.scene, context.object)
-        assert root is not None
+        root = self.root(context)
         folder = summary.bundle(root)  # checks the path: the .blend may be a stranger's and name any program
         if sys.platform == "darwin":  # where some folders are programs
             subprocess.run(["/usr/bin/open", "-R", str(folder)], check=False)

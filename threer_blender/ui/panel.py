@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import bpy
 
@@ -57,6 +57,13 @@ class Sidebar:
     bl_category = operators.TAB
 
     layout: Any
+
+
+class Folded(Sidebar):
+    """A part of the main panel that is closed at first."""
+
+    bl_parent_id = "THREER_PT_main"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
 
 
 class THREER_PT_main(Sidebar, bpy.types.Panel):
@@ -113,12 +120,10 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
         words.sentence(words.dimmed(layout), text, columns, "NONE")
 
 
-class THREER_PT_more(Sidebar, bpy.types.Panel):
+class THREER_PT_more(Folded, bpy.types.Panel):
     """The settings that most people never touch."""
 
     bl_label = "More Settings"
-    bl_parent_id = "THREER_PT_main"
-    bl_options = {"DEFAULT_CLOSED"}
     bl_order = 1
 
     @classmethod

@@ -17,7 +17,6 @@ from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
 from ..scene import picking
 from ..scene.known_sizes import LENGTHS
-from . import summary
 from .buttons import HIDDEN, OfResult
 
 NAVIGATION = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM", "NDOF_MOTION", "HOME"}
@@ -148,8 +147,7 @@ class Picker(OfResult):
         picks = self.to_click()
         if picks is None or context.area is None or context.area.type != "VIEW_3D":
             return self.execute(context)
-        root = summary.current_root(context.scene, context.object)
-        assert root is not None
+        root = self.root(context)
         self._places = picking.visible_points(root)
         if not len(self._places) and not picks.on_plate:
             self.report(

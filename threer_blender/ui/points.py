@@ -116,19 +116,19 @@ def _selected(obj: bpy.types.Object) -> BoolArray:
     return chosen
 
 
+ISOLATE_BY = (
+    ("PHOTO", "Points of This Photo", "Points that were made from the camera's photo"),
+    ("VISIBLE", "Seen from This Camera", "Points in the camera's picture that are not behind others"),
+)
+
+
 class THREER_OT_isolate(OfPoints, bpy.types.Operator):
     """Hide all points but those of one photo, or those that a camera sees: of the selected camera, else the scene's"""
 
     bl_idname = "threer.isolate"
     bl_label = "Isolate"
 
-    by: bpy.props.EnumProperty(
-        name="By",
-        items=[
-            ("PHOTO", "Points of This Photo", "Points that were made from the camera's photo"),
-            ("VISIBLE", "Seen from This Camera", "Points in the camera's picture that are not behind others"),
-        ],
-    )
+    by: bpy.props.EnumProperty(name="By", items=ISOLATE_BY)
 
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: Any) -> str:

@@ -10,7 +10,7 @@ from ..scene import crop, masks, points
 from ..scene.masks import FLOATERS
 from . import splitting, words, work
 from .lasso import THREER_OT_lasso
-from .panel import Sidebar
+from .panel import Folded
 from .points import (
     THREER_OT_crop_box,
     THREER_OT_decimate,
@@ -25,12 +25,10 @@ from .points import (
 MESH_SENTENCE = "Exported points and splats are without masked ones. Make Mesh cuts where points are masked."
 
 
-class THREER_PT_points(Sidebar, bpy.types.Panel):
+class THREER_PT_points(Folded, bpy.types.Panel):
     """Masks points, and never deletes any."""
 
     bl_label = "Points"
-    bl_parent_id = "THREER_PT_main"
-    bl_options = {"DEFAULT_CLOSED"}
     bl_order = 2
 
     @classmethod

@@ -10,6 +10,11 @@ from ..scene.splats import splats
 from . import summary
 from .buttons import Button
 
+PURPOSES = (
+    (proxies.HOLDOUT, "Holdout", "CG is cut where the scene is in front of it"),
+    (proxies.SHADOWS, "Shadows", "The scene catches CG's shadows, in Cycles"),
+)
+
 
 class THREER_OT_proxy_meshes(Button, bpy.types.Operator):
     """Make meshes of the photographed scene. They cut CG where they are in front of it, or catch its shadows"""
@@ -18,13 +23,7 @@ class THREER_OT_proxy_meshes(Button, bpy.types.Operator):
     bl_label = "Proxy Meshes"
     bl_options = {"REGISTER", "UNDO"}
 
-    purpose: bpy.props.EnumProperty(
-        name="For",
-        items=[
-            (proxies.HOLDOUT, "Holdout", "CG is cut where the scene is in front of it"),
-            (proxies.SHADOWS, "Shadows", "The scene catches CG's shadows, in Cycles"),
-        ],
-    )
+    purpose: bpy.props.EnumProperty(name="For", items=PURPOSES)
     each_photo: bpy.props.BoolProperty(
         name="One for Each Photo",
         description="The finest depth, right through each photo's own camera; off: one mesh of all photos",

@@ -14,8 +14,8 @@ from ..model.errors import UserError
 from ..scene import heat_map, identity, picking, picture_points, several
 from ..scene import root as roots
 from . import distances, evaluating, joins, operators, summary, words, work
-from .buttons import Button
-from .panel import Sidebar
+from .buttons import Button, OfResult, WhereResult
+from .panel import Folded
 from .picks import Picker, Picks
 
 RED_AT = 95.0  # percent of the points are nearer than where the heat map is red
@@ -33,8 +33,8 @@ class _OfTwo(Button):
     """A button about two results: the `reference` stays, the `result` is compared with it or brought onto it."""
 
     properties: Any
-    reference: str
-    result: str
+    reference: bpy.props.EnumProperty(name="Reference", description="This result stays where it is", items=_names)
+    result: bpy.props.EnumProperty(name="Result", description="This one is brought onto the reference", items=_names)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -79,8 +79,6 @@ class THREER_OT_compare(_OfTwo, bpy.types.Operator):
     bl_label = "Compare"
     bl_options = {"REGISTER", "UNDO"}
 
-    reference: bpy.props.EnumProperty(name="Reference", description="This result stays where it is", items=_names)
-    result: bpy.props.EnumProperty(name="Result", description="This one is brought onto the reference", items=_names)
     colors: bpy.props.BoolProperty(
         name="Heat Map",
         description="Color the points by their distance to the reference. Their own colors stay",
@@ -119,21 +117,15 @@ def _begin_heat_map(root: bpy.types.Object, reference: bpy.types.Object) -> str:
     return ""
 
 
-class THREER_OT_clear_comparison(Button, bpy.types.Operator):
+class THREER_OT_clear_comparison(OfResult, bpy.types.Operator):
     """Take the heat map and the table of a comparison away. The result stays where it is"""
 
     bl_idname = "threer.clear_comparison"
     bl_label = "Clear Comparison"
     bl_options = {"UNDO"}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        root = summary.current_root(context.scene, context.object)
-        return root is not None and several.COMPARED in root
-
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.current_root(context.scene, context.object)
-        assert root is not None  # as poll says
+        root = self.root(context)
         for key in (several.COMPARED, several.WORST):
             if key in root:
                 del root[key]
@@ -149,8 +141,6 @@ class THREER_OT_merge(_OfTwo, bpy.types.Operator):
     bl_label = "Merge by Photos"
     bl_options = {"REGISTER", "UNDO"}
 
-    reference: bpy.props.EnumProperty(name="Reference", description="This result stays where it is", items=_names)
-    result: bpy.props.EnumProperty(name="Result", description="This one is brought onto the reference", items=_names)
     refine: bpy.props.BoolProperty(
         name="Refine by Points", description="Fit the surfaces that both results show to each other", default=True
     )
@@ -197,8 +187,6 @@ class THREER_OT_merge_points(_OfTwo, Picker, bpy.types.Operator):
     bl_idname = "threer.merge_points"
     bl_label = "Merge by Points"
 
-    reference: bpy.props.EnumProperty(name="Reference", description="This result stays where it is", items=_names)
-    result: bpy.props.EnumProperty(name="Result", description="This one is brought onto the reference", items=_names)
     refine: bpy.props.BoolProperty(
         name="Refine by Points", description="Fit the surfaces that both results show to each other", default=True
     )
@@ -254,17 +242,11 @@ def _rows(root: bpy.types.Object) -> Iterator[str]:
             yield f"{columns[0][:40]}: {columns[1]} %, {columns[2]}°, focal {columns[3]} %"
 
 
-class THREER_PT_several(Sidebar, bpy.types.Panel):
+class THREER_PT_several(WhereResult, Folded, bpy.types.Panel):
     """Compares and merges results, and compares one with the truth."""
 
     bl_label = "Several Results"
-    bl_parent_id = "THREER_PT_main"
-    bl_options = {"DEFAULT_CLOSED"}
     bl_order = 3
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return summary.current_root(context.scene, context.object) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, columns = self.layout, words.columns(context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import bpy
 
@@ -124,15 +124,24 @@ class THREER_OT_set_up_splats(Button, bpy.types.Operator):
         show_colors(context)
 
 
-class _SwitchesDrawing(Button):
+class _OfSplats(Button):
+    """A button about the active object's splats."""
+
+    bl_options: ClassVar = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return splats.is_splats(context.object)
+
+
+class _SwitchesDrawing(_OfSplats):
     """A button that switches between our and Blender's way of drawing the active object's splats."""
 
-    bl_options = {"UNDO"}
     from_native: bool  # whether Blender itself draws them before the click
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return splats.is_splats(context.object) and native.is_native(context.object) == cls.from_native
+        return super().poll(context) and native.is_native(context.object) == cls.from_native
 
 
 class THREER_OT_splats_to_native(_SwitchesDrawing, bpy.types.Operator):
@@ -161,16 +170,11 @@ class THREER_OT_splats_to_nodes(_SwitchesDrawing, bpy.types.Operator):
         native.to_nodes(context.object)
 
 
-class THREER_OT_apply_splats(Button, bpy.types.Operator):
+class THREER_OT_apply_splats(_OfSplats, bpy.types.Operator):
     """Apply location, rotation and scale to the active object's splats. Blender's own Apply forgets their shapes"""
 
     bl_idname = "threer.apply_splats"
     bl_label = "Transforms to Splats"
-    bl_options = {"UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return splats.is_splats(context.object)
 
     def run(self, context: bpy.types.Context) -> None:
         applying.apply_transform(context.object)

@@ -13,6 +13,10 @@ from ..scene import build, cameras, identity, masks, parts, picture_points
 from . import summary, words
 from .points import OfPoints, targets
 
+SPLIT_BY = (
+    ("PHOTO", "Split by Photo", "One object for each photo's points"),
+    ("PLANE", "Split by Plane", "One object for each large plane, and one for the rest"),
+)
 TOLERANCE = 0.01  # of the points' extent: the usual thickness of a plane
 
 
@@ -22,13 +26,7 @@ class THREER_OT_split(OfPoints, bpy.types.Operator):
     bl_idname = "threer.split"
     bl_label = "Split"
 
-    by: bpy.props.EnumProperty(
-        name="By",
-        items=[
-            ("PHOTO", "Split by Photo", "One object for each photo's points"),
-            ("PLANE", "Split by Plane", "One object for each large plane, and one for the rest"),
-        ],
-    )
+    by: bpy.props.EnumProperty(name="By", items=SPLIT_BY)
     planes: bpy.props.IntProperty(name="Planes", description="At most so many", default=4, min=1, max=50)
     tolerance: bpy.props.FloatProperty(
         name="Thickness",

@@ -4,18 +4,10 @@ import numpy as np
 import pycolmap
 import pytest
 
+from tests.geometry.sfm.synthetic_models import five_photos
 from threer_blender.geometry.sfm import lens_trials
 
 ZOOMS = {1: 1.0, 2: 1.1, 3: 1.0, 4: 0.9, 5: 1.05}
-
-
-def model() -> pycolmap.Reconstruction:
-    """Five photos of one camera, whose observations are exact."""
-    options = pycolmap.SyntheticDatasetOptions()
-    options.num_rigs, options.num_cameras_per_rig, options.num_frames_per_rig = 1, 1, 5
-    options.num_points3D = 100
-    pycolmap.set_random_seed(0)
-    return pycolmap.synthesize_dataset(options)
 
 
 def error(reconstruction: pycolmap.Reconstruction) -> float:
@@ -24,7 +16,7 @@ def error(reconstruction: pycolmap.Reconstruction) -> float:
 
 
 def test_photos_of_a_zoom_get_their_focal_lengths() -> None:
-    zoomed = model()
+    zoomed = five_photos(100)
     (camera,) = zoomed.cameras.values()
     centre = np.array([camera.principal_point_x, camera.principal_point_y])
     for image in zoomed.images.values():

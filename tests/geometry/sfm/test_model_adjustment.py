@@ -4,19 +4,11 @@ import numpy as np
 import pycolmap
 import pytest
 
+from tests.geometry.sfm.synthetic_models import five_photos
 from threer_blender.geometry.sfm.model_adjustment import LensFreedom, adjust, posed_images
 
 FOCAL_ALONE = LensFreedom(focal=True, centre=False, distortion=False)
 NOTHING = LensFreedom(focal=False, centre=False, distortion=False)
-
-
-def exact() -> pycolmap.Reconstruction:
-    """Five photos of one camera, whose observations are exact."""
-    options = pycolmap.SyntheticDatasetOptions()
-    options.num_rigs, options.num_cameras_per_rig, options.num_frames_per_rig = 1, 1, 5
-    options.num_points3D = 60
-    pycolmap.set_random_seed(0)
-    return pycolmap.synthesize_dataset(options)
 
 
 def adjusted(model: pycolmap.Reconstruction, free: LensFreedom, loss: float | None = None) -> float:
@@ -30,7 +22,7 @@ def adjusted(model: pycolmap.Reconstruction, free: LensFreedom, loss: float | No
 
 @pytest.mark.parametrize("loss", [None, 0.25])
 def test_the_focal_length_is_solved_only_where_it_may(loss: float | None) -> None:
-    model = exact()
+    model = five_photos(60)
     (camera,) = model.cameras.values()
     true, before = camera.focal_length, 1.03 * camera.focal_length
     camera.focal_length = before
@@ -43,7 +35,7 @@ def test_the_focal_length_is_solved_only_where_it_may(loss: float | None) -> Non
 def test_wrong_observations_count_less_with_a_loss() -> None:
     off = []
     for loss in (None, 0.25):
-        model = exact()
+        model = five_photos(60)
         (camera,) = model.cameras.values()
         true = camera.focal_length
         random = np.random.default_rng(0)
@@ -55,7 +47,7 @@ def test_wrong_observations_count_less_with_a_loss() -> None:
 
 
 def test_photos_without_a_pose_are_left_out() -> None:
-    model = exact()
+    model = five_photos(60)
     first, *others = model.images.values()
     model.deregister_frame(first.frame_id)
     assert posed_images(model).images == {image.image_id for image in others}

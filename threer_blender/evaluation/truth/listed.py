@@ -51,15 +51,8 @@ def _listed_view(folder: Path, entry: dict[str, Any], scale: float, frame: int |
     matrix = np.array(entry["w2c"], np.float64).reshape(-1, 4)
     k = np.array(entry["K"], np.float64).reshape(3, 3)
     k1, k2, p1, p2, k3 = (*map(checked.number, entry.get("dist", ())), 0.0, 0.0, 0.0, 0.0, 0.0)[:5]
-    lens = Lens(
-        float(k[0, 0]),
-        float(k[1, 1]),
-        (float(k[0, 2]) + 0.5, float(k[1, 2]) + 0.5),
-        centred=False,
-        width=checked.size(entry["w"]),
-        height=checked.size(entry["h"]),
-        distortion=lens_models.brown((k1, k2, k3), p1, p2),
-    )
+    distortion = lens_models.brown((k1, k2, k3), p1, p2)
+    lens = Lens.from_matrix(k, checked.size(entry["w"]), checked.size(entry["h"]), distortion)
     depth = None
     if entry.get("depth"):
         depth = partial(depth_files.scaled, bounded.inside(folder, checked.typed(entry["depth"], str)), scale)

@@ -35,14 +35,7 @@ def solve(data: dict[str, Any]) -> Solve:
         matrix = np.array(entry["extrinsic"], np.float64).reshape(4, 4).T
         intrinsic = entry["intrinsic"]
         k = np.array(intrinsic["intrinsic_matrix"], np.float64).reshape(3, 3).T
-        lens = Lens(
-            float(k[0, 0]),
-            float(k[1, 1]),
-            (float(k[0, 2]) + 0.5, float(k[1, 2]) + 0.5),
-            centred=False,
-            width=checked.size(intrinsic["width"]),
-            height=checked.size(intrinsic["height"]),
-        )
+        lens = Lens.from_matrix(k, checked.size(intrinsic["width"]), checked.size(intrinsic["height"]))
         views.append(View(f"camera {number:04d}", lens, pose_from_extrinsics(matrix[:3, :3], matrix[:3, 3])))
     return Solve("Open3D", views, notes=[NAMELESS])
 

@@ -43,6 +43,15 @@ class Lens:
     distortion: Distortion = NO_DISTORTION
     note: str = ""
 
+    @classmethod
+    def from_matrix(cls, k: Array, width: int, height: int, distortion: Distortion = NO_DISTORTION) -> Lens:
+        """The lens of a matrix `k` (3, 3) that has integer numbers at the middles of pixels."""
+        centre = float(k[0, 2]) + 0.5, float(k[1, 2]) + 0.5
+        return cls(
+            float(k[0, 0]), float(k[1, 1]), centre,
+            centred=False, width=width, height=height, distortion=distortion,
+        )  # fmt: skip
+
     def __post_init__(self) -> None:
         sides = (self.width, self.height)
         if not all(0 <= side <= LARGEST_SIDE for side in sides) or (0 in sides) != (sides == (0, 0)):
