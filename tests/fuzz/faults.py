@@ -198,7 +198,7 @@ FAULTS = (
         "Checks, most of them on computed matches: photos that repeat, contradict each other, show things that look "
         "alike, do not overlap, or were taken from one spot",
         (
-            "geometry/sfm/test_cycles.py",
+            "geometry/features/test_cycles.py",
             "geometry/features/test_contradictions.py",
             "geometry/sfm/test_model_search.py",
             "geometry/sfm/test_mapping.py",

@@ -43,7 +43,7 @@ def test_no_feature_lies_on_what_is_left_out(tmp_path: Path) -> None:
         return np.arange(size[0]) < size[0] // 2 + np.zeros((size[1], 1), int)
 
     given = photos.read(find(SAMPLE[:2]).files, lambda *_: None).accepted
-    _, colors = features.extract(
+    _, colors, _ = features.extract(
         Search(given, photos.pixels, tmp_path, SMALL, lambda *_: None, left_half), tmp_path / "database.db"
     )
     with pycolmap.Database.open(tmp_path / "database.db") as database:

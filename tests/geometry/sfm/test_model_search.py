@@ -1,5 +1,6 @@
 """Things that look alike are separated where the rest differs; two photos that no third checks are doubted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,15 @@ def test_two_photos_are_doubted_first(tmp_path: Path) -> None:
     solution = solve(without_pairs(matched, others), silent)
     assert len(solution.cameras) == 2
     assert "No third photo" in solution.notes[0]
+
+
+@pytest.mark.parametrize("textured", [True, False])
+def test_photos_that_show_other_things_than_their_cameras_say_are_doubted(tmp_path: Path, textured: bool) -> None:
+    """All matches are of one house. The pictures are of something else each, or plain, which tells nothing."""
+    matched, true = houses(tmp_path, same_ground=True)
+    random = np.random.default_rng(0)
+    noise = [random.integers(0, 256 if textured else 6, (80, 107), np.uint8) for _ in true]
+    pictures = [np.kron(picture, np.ones((3, 3), np.uint8)) for picture in noise]
+    solution = solve(replace(matched, pictures=pictures), silent)
+    assert len(solution.cameras) == 2 * PHOTOS
+    assert any("look alike" in note for note in solution.notes) == textured

@@ -66,7 +66,8 @@ class Matched:
 
     `sizes` (N, 2) are width and height of the copies, `colors[i]` (K, 3) uint8 sRGB the colours of photo i's keypoints.
     `pairs` (M, 2) are photo indices, `inliers` (M,) the number of each pair's verified matches, and `kinds` (M,) its
-    pycolmap.TwoViewGeometryConfiguration.
+    pycolmap.TwoViewGeometryConfiguration. `pictures[i]` (h, w) is photo i as small as `appearance` compares it; empty
+    where no pictures are at hand.
     """
 
     path: Path
@@ -76,6 +77,7 @@ class Matched:
     pairs: Array
     inliers: Array
     kinds: Array
+    pictures: Sequence[Array] = ()
 
     @property
     def features(self) -> Array:

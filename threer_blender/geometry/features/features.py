@@ -23,6 +23,7 @@ from ...model.engine import Check, ReportStage, Stage
 from ...model.reconstruction import Photo
 from .. import panoramas
 from ..colmap import pycolmap
+from ..pairs.appearance import small_picture
 from . import panorama_features
 from .database import (
     SEED,
@@ -64,10 +65,10 @@ def extract_and_match(search: Search) -> Matched:
     """Features, matches and two-view geometry of all photos, in the folder's database.db. Raises what `search.report`
     raises."""
     photos, path = search.photos, search.folder / "database.db"
-    sizes, colors = extract(search, path)
+    sizes, colors, pictures = extract(search, path)
     pairs = choose_pairs(len(photos), search.settings, lambda: coarsest_descriptors(path, len(photos)))
     _match(path, pairs, search.report)
-    return read_verified(path, photos, sizes, colors)
+    return replace(read_verified(path, photos, sizes, colors), pictures=pictures)
 
 
 def threads(settings: FeatureSettings) -> int:
@@ -76,9 +77,9 @@ def threads(settings: FeatureSettings) -> int:
     return max(1, min(os.cpu_count() or 1, int(MEMORY / pyramid)))
 
 
-def extract(search: Search, path: Path) -> tuple[Array, list[Array]]:
+def extract(search: Search, path: Path) -> tuple[Array, list[Array], list[Array]]:
     """Fills a new database's cameras, images, keypoints and descriptors; returns the copies' sizes (N, 2), and for each
-    photo the colours (K, 3) uint8 sRGB of its keypoints. Raises what `search.report` raises."""
+    photo the colours (K, 3) uint8 sRGB of its keypoints and its `small_picture`. Raises what `search.report` raises."""
     photos, settings, report = search.photos, search.settings, search.report
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
@@ -88,6 +89,7 @@ def extract(search: Search, path: Path) -> tuple[Array, list[Array]]:
     cameras: dict[object, int] = {}
     sizes: list[tuple[int, int]] = []
     colors: list[Array] = []
+    small_pictures: list[Array] = []
     for start in range(0, len(photos), options.num_threads):
         report(FEATURES, start, len(photos))
         chunk = photos[start : start + options.num_threads]
@@ -110,8 +112,9 @@ def extract(search: Search, path: Path) -> tuple[Array, list[Array]]:
         with pycolmap.Database.open(path) as database:
             colors += [_keypoint_colors(database, index, picture) for index, picture in enumerate(pictures, start)]
         sizes += [(picture.shape[1], picture.shape[0]) for picture in pictures]
+        small_pictures += [small_picture(picture) for picture in pictures]
     report(FEATURES, len(photos), len(photos))
-    return np.array(sizes), colors
+    return np.array(sizes), colors, small_pictures
 
 
 def _copy_side(photo: Photo, settings: FeatureSettings) -> int:

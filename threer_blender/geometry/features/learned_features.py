@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
@@ -118,7 +119,7 @@ def joined(sift: Matched, unregistered: Iterable[int], search: Search) -> Matche
     options.ransac.random_seed = SEED
     verify(pairs, path, options, search.report)
     colors = [np.concatenate(both) for both in zip(sift.colors, learned.colors, strict=True)]
-    return read_verified(path, sift.photos, sift.sizes, colors)
+    return replace(read_verified(path, sift.photos, sift.sizes, colors), pictures=sift.pictures)
 
 
 def _extract(search: Search, path: Path) -> tuple[list[Features], Array, list[Array]]:

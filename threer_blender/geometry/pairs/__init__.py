@@ -1,1 +1,1 @@
-"""[R] Pairs of photos: their choice, and matches from their pointmaps and descriptors."""
+"""[R] Pairs of photos: their choice, matches from their pointmaps and descriptors, and the comparison of pictures."""

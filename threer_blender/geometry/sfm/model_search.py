@@ -13,8 +13,9 @@ import numpy as np
 
 from ...model.arrays import BoolArray, FloatArray
 from ..colmap import pycolmap
-from ..features import contradictions
+from ..features import contradictions, cycles
 from ..features.database import Matched, with_explained, without_pairs
+from ..pairs import appearance
 from . import lens_trials, mappers
 from .model_selection import (
     EXPLAINED_ERROR,
@@ -43,6 +44,13 @@ LEAST_SEPARATED, SEPARATED_PAIRS = 4, 0.5
 # Share of the matches that a model neither explains nor excuses, above which it carries a warning. Right models have
 # less than 0.01, and 0.03 to 0.043 where a pattern is all there is; wrong ones 0.05 to 0.2.
 UNEXCUSED = 0.045
+# Share of a photo's textured parts that its neighbour shows nowhere, above which the two contradict each other, and the
+# share of the compared pairs, from which on a model carries a warning. In right models, the second-highest share is 0
+# to 0.019; in wrong ones that can be told, 0.035 to 0.35.
+MISSING, MISSING_PAIRS = 0.03, 0.05
+# Share of the comparable matches around triangles that agree, below which a model carries a warning: 0.92 to 1 in right
+# models, 0.88 in one of seats that were taken for each other.
+CYCLES_AGREE = 0.9
 SEPARATIONS = 4  # times, at most, that contradicting photos are separated and the rest is solved again
 
 CONFUSION = (
@@ -212,11 +220,23 @@ def doubt(best: ScoredModel, matched: Matched, used: Matched) -> str:
     """
     if len(best.registered) == 2:
         return TWO_PHOTOS
+    missing = list(appearance.missing(best.model, best.registered, used.pictures).values())
+    contradicting = sum(share > MISSING for share in missing)
+    if contradicting >= max(LEAST_PAIRS, MISSING_PAIRS * len(missing)) or _cycles_disagree(best, used):
+        return CONFUSION
     pairs = [pair for pair in read_pairs(used) if best.registered >= set(pair.photos)]
     unexplained = {pair.photos: epipolar_errors(best.model, pair) >= EXPLAINED_ERROR for pair in _some(pairs)}
     unexcused = contradictions.unexcused(best.model, best.registered, used, unexplained)
     compared = _some(_registered_pairs(best, used, set()))
     shares = contradictions.contradicted(_filled(best, with_lenses(best, used)), best.registered, used, compared)
-    if unexcused > UNEXCUSED or _contradicting(shares):
+    # A pattern is matched with its neighbours in right models, too: then each photo shows what its cameras say.
+    confirmed = len(missing) >= len(best.registered) and not contradicting and best.residual < EXPLAINED_ERROR
+    if (unexcused > UNEXCUSED and not confirmed) or _contradicting(shares):
         return CONFUSION
     return "" if used is matched else SEPARATED_PHOTOS
+
+
+def _cycles_disagree(best: ScoredModel, used: Matched) -> bool:
+    """Whether many matches do not lead back to where they began around triangles of registered photos."""
+    agreeing, comparable, _ = cycles.agreement(used, best.registered, PAIR_MATCHES)
+    return comparable >= PAIR_MATCHES and agreeing < CYCLES_AGREE * comparable

@@ -18,8 +18,9 @@ from ...model.arrays import Array, FloatArray
 from ...model.errors import UserError
 from .. import rotations
 from ..colmap import pycolmap
+from ..features import cycles
 from ..features.database import Matched
-from . import cycles, plausibility
+from . import plausibility
 
 # Thresholds for a pair, a photo and a model to be believed. Pixels are those of the copies (long side about 1600).
 PAIR_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold

@@ -6,8 +6,8 @@ import numpy as np
 import pycolmap
 import pytest
 
+from threer_blender.geometry.features.cycles import agreement
 from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, read_verified
-from threer_blender.geometry.sfm.cycles import agreement
 from threer_blender.model.reconstruction import Photo
 
 SETTINGS = FeatureSettings(long_side=400, features=100)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...model.arrays import Array
 from ..colmap import pycolmap
-from ..features.database import Matched
+from .database import Matched
 
 AGREEING = 4.0  # px of the copies: the error at which pairs are verified
 TRIANGLES = 300  # at most so many are compared; each takes some milliseconds
