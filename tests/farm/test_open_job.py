@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from tests import listed_shots
 from threer_blender import bundle
 from threer_blender.cli import command_line
 from threer_blender.farm import open_job
+from threer_blender.farm.job import MOST_TASKS, FarmJob, describe
+from threer_blender.farm.shot_lists import ListedShot, ShotList
+from threer_blender.model.errors import UserError
 
 SHOTS = ("shot 0", "shot 1")
 
@@ -119,3 +123,29 @@ def test_the_template_is_valid(tmp_path: Path, more: tuple[str, ...]) -> None:
     inputs = json.loads((job / open_job.ASSETS).read_text("utf-8"))["assetReferences"]["inputs"]
     assert inputs["filenames"] == [str(shots)]
     assert inputs["directories"] == [str(tmp_path / "photos" / name) for name in SHOTS]
+
+
+def described(folder: Path, names: Sequence[str], list_name: str = "shots.toml") -> FarmJob:
+    """The job of shots with these names."""
+    (folder / "a.jpg").write_bytes(b"a")
+    shots = [ListedShot(name, (folder,), "colmap", {}) for name in names]
+    return describe(folder / list_name, ShotList(shots, folder), "python", "blender")
+
+
+def test_many_shots_are_several_steps(tmp_path: Path) -> None:
+    job = described(tmp_path, [f"shot {number}" for number in range(2 * MOST_TASKS + 1)])
+    template = json.loads(open_job.files(job)[open_job.TEMPLATE])
+    names = [step.name for step in decode_job_template(template=template).steps]
+    assert names[1:4] == ["solve_colmap", "solve_colmap_1000", "solve_colmap_2000"]
+    assert sum(len(step.shots) for step in job.steps if step.program == "blender") == 2 * MOST_TASKS + 1
+
+
+@pytest.mark.parametrize(("shot", "list_name"), [("a{{b}}", "shots.toml"), ("a", "{{Param.Shots}}.toml")])
+def test_names_that_would_be_expressions_are_refused(tmp_path: Path, shot: str, list_name: str) -> None:
+    with pytest.raises(UserError, match=r"takes \{\{ in the name"):
+        open_job.files(described(tmp_path, [shot], list_name))
+
+
+def test_a_long_name_of_a_list_is_cut(tmp_path: Path) -> None:
+    template = json.loads(open_job.files(described(tmp_path, ["a"], f"{'n' * 200}.toml"))[open_job.TEMPLATE])
+    assert decode_job_template(template=template).name == 128 * "n"

@@ -41,8 +41,8 @@ def write(folder: Path) -> Path:
     """The folder of the job for shots whose names and paths a shell would split, or fill in."""
     shots = listed_shots.make(folder, SHOTS)
     shots.write_text(shots.read_text().replace('name = "shot 1"', """name = "it's $HOME `x`" """))
-    program = str(listed_shots.program(folder))
-    arguments = ["farm", str(shots), "--scheduler", "slurm", "--job", str(folder / "the job"), "--python", program]
+    program = listed_shots.program(folder).rename(folder / "it's $HOME")
+    arguments = ["farm", str(shots), "--scheduler", "slurm", "--job", str(folder / "the job"), "--python", str(program)]
     assert command_line.main(arguments) == 0
     return folder / "the job"
 

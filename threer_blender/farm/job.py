@@ -25,6 +25,7 @@ SCENE_OUTPUT = ("--output", f"{RESULTS}/{SHOT}.blend", "--overwrite")
 CORES = 4  # that a solve asks for
 SMALL = 1 << 30  # bytes: the memory of a step that solves nothing
 FOR_BLENDER = 4 << 30  # bytes: the memory of a step that builds a scene
+MOST_TASKS = 1000  # of a step: Slurm's arrays take 1,001 unless told otherwise, Open Job Description's lists 1,024
 GRACE = 30  # seconds between asking a task to stop and killing it
 
 
@@ -67,14 +68,11 @@ class FarmJob:
 def describe(list_file: Path, shots: ShotList, python: str, blender: str = "", weights: str = "") -> FarmJob:
     """The job that reconstructs the shots of a list.
 
-    Shots of one engine are one step, since schedulers ask for memory by the step. Raises UserError where a shot's
-    photos cannot be read, or an engine or an option is unknown.
+    Shots of one engine are one step, since schedulers ask for memory by the step; more than MOST_TASKS are several
+    steps. Raises UserError where a shot's photos cannot be read, or an engine or an option is unknown.
     """
-    groups: dict[str, list[ListedShot]] = {}
-    for shot in shots.shots:
-        groups.setdefault(shot.engine, []).append(shot)
     steps = [Step("prepare", "python", (*BATCH, "--prepare"))]
-    solves = [_solve(engine, group, bool(weights)) for engine, group in groups.items()]
+    solves = [_solve(name, group, bool(weights)) for name, group in _groups(shots.shots).items()]
     steps += solves
     if blender:
         steps += [_scene(solve) for solve in solves]
@@ -84,10 +82,23 @@ def describe(list_file: Path, shots: ShotList, python: str, blender: str = "", w
     return FarmJob(list_file.stem, list_file, shots.output, tuple(steps), programs, weights, tuple(inputs))
 
 
-def _solve(engine_id: str, shots: Sequence[ListedShot], has_weights: bool) -> Step:
-    engine = registry.engine(engine_id)
+def _groups(shots: Sequence[ListedShot]) -> dict[str, list[ListedShot]]:
+    """The shots of each step that solves some, by the step's name."""
+    of_engine: dict[str, list[ListedShot]] = {}
+    for shot in shots:
+        of_engine.setdefault(shot.engine, []).append(shot)
+    groups = {}
+    for engine, group in of_engine.items():
+        for first in range(0, len(group), MOST_TASKS):
+            groups[f"solve_{engine}_{first}" if first else f"solve_{engine}"] = group[first : first + MOST_TASKS]
+    return groups
+
+
+def _solve(name: str, shots: Sequence[ListedShot], has_weights: bool) -> Step:
+    """The step of shots that have one engine."""
+    engine = registry.engine(shots[0].engine)
     return Step(
-        f"solve_{engine_id}",
+        name,
         "python",
         (*BATCH, "--only", SHOT, *(("--weights-folder", WEIGHTS) if has_weights else ())),
         tuple(shot.name for shot in shots),

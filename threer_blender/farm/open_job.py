@@ -10,10 +10,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..model.errors import UserError, quoted
 from .job import GRACE, LIST, RESULTS, SHOT, WEIGHTS, FarmJob, Step
 
 TEMPLATE, VALUES = "template.json", "parameters.json"
 BUNDLE_VALUES, ASSETS = "parameter_values.json", "asset_references.json"  # of Deadline Cloud
+LONGEST_NAME = 128  # letters of a job's name
 PROGRAMS = {"python": "Python", "blender": "Blender"}  # -> the job's parameter
 PLACES = {
     LIST: "{{Param.Shots}}",
@@ -24,7 +26,13 @@ PLACES = {
 
 
 def files(job: FarmJob) -> dict[str, str]:
-    """The files of the job, by name: a template, the values of its parameters, and Deadline Cloud's two files."""
+    """The files of the job, by name: a template, the values of its parameters, and Deadline Cloud's two files.
+
+    Raises UserError where the name of the list or of a shot would be taken for an expression.
+    """
+    for name in (job.name, *(name for step in job.steps for name in step.shots)):
+        if "{{" in name:
+            raise UserError(f"Open Job Description takes {{{{ in the name {quoted(name)} for an expression; rename it.")
     values = _values(job)
     assets = {
         "inputs": {
@@ -45,7 +53,7 @@ def files(job: FarmJob) -> dict[str, str]:
 def _template(job: FarmJob) -> dict[str, Any]:
     return {
         "specificationVersion": "jobtemplate-2023-09",
-        "name": job.name,
+        "name": job.name[:LONGEST_NAME],
         "description": "Cameras, points and splats from photos, by threer_blender.",
         "parameterDefinitions": _parameters(job),
         "steps": [_step(step) for step in job.steps],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -23,7 +24,7 @@ def files(job: FarmJob) -> dict[str, str]:
 
 def _submit(job: FarmJob) -> str:
     lines = [
-        HEAD.format(title=f"Submits the shots of {job.list_file.name} to Slurm: sh {SUBMIT}").rstrip(),
+        HEAD.format(title=f"Submits the shots of a list to Slurm: sh {SUBMIT}").rstrip(),
         'here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)',
     ]
     for step in job.steps:
@@ -74,9 +75,6 @@ def _command(words: Sequence[str]) -> str:
 
 def _filled_in(word: str) -> str:
     """A word as a shell needs it, with variables in place of placeholders."""
-    quoted = shlex.quote(word)
-    if quoted == word:
-        return word
-    for placeholder, variable in PLACES.items():
-        word = word.replace(placeholder, variable)
-    return f'"{word}"' if "$" in word else quoted
+    parts = re.split(f"({'|'.join(PLACES)})", word)
+    quoted = [f'"{PLACES[part]}"' if part in PLACES else shlex.quote(part) for part in parts if part]
+    return "".join(quoted)
