@@ -97,6 +97,52 @@ def gradient16() -> Array:
     return np.linspace(0, 65535, 128 * 96).reshape(96, 128).astype(np.uint16)
 
 
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("thumbnails", [(True, False), (False, True), (True, True, False)])
+def test_the_largest_picture_of_a_tiff_counts(tmp_path: Path, thumbnails: tuple[bool, ...], big: bool) -> None:
+    whole = Image.fromarray(scene())
+    first, *others = [whole.resize((80, 48)) if small else whole for small in thumbnails]
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=others, big_tiff=big)
+    photo = read_one(tmp_path / "pages.tif")
+    assert (photo.width, photo.height) == whole.size
+    assert difference(photos.pixels(photo), scene()) == 0
+    assert photos.blender_shows(photo) == (not thumbnails[0])
+
+
+def test_a_thumbnail_may_hold_the_photo(tmp_path: Path) -> None:
+    """As cameras write it: the photo's place stands among the tags of its thumbnail."""
+    whole, thumbnail = save(tmp_path / "whole.tif", scene()), save(tmp_path / "small.tif", scene()[::2, ::2])
+    data = bytearray(thumbnail.read_bytes())
+    data += bytes(-len(data) % 2)
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    entries = data[start + 2 : start + 2 + 12 * count]
+    photo_data, shift = whole.read_bytes(), len(data) + 2 + 12 * (count + 1) + 4
+    moved, place = shifted_tiff(photo_data, shift)
+    data[4:8] = struct.pack("<I", len(data))
+    within = struct.pack("<HHII", 330, 4, 1, place)
+    data += struct.pack("<H", count + 1) + entries + within + bytes(4) + moved
+    (tmp_path / "both.tif").write_bytes(data)
+    photo = read_one(tmp_path / "both.tif")
+    assert difference(photos.pixels(photo), scene()) == 0
+
+
+def shifted_tiff(data: bytes, shift: int) -> tuple[bytes, int]:
+    """The content of a little-endian TIFF for a file in which it begins at `shift`, and the place of its tags there."""
+    moved = bytearray(data)
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    lengths = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, number, value = struct.unpack_from("<HHII", data, entry)
+        if lengths[kind] * number > 4 or tag == 273:  # 273: the places of the pixels
+            struct.pack_into("<I", moved, entry + 8, value + shift)
+            if tag == 273 and number > 1:
+                places = struct.unpack_from(f"<{number}I", data, value)
+                struct.pack_into(f"<{number}I", moved, value, *(place + shift for place in places))
+    return bytes(moved), start + shift
+
+
 @pytest.mark.parametrize("kind", ["png", "tif"])
 def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path, kind: str) -> None:
     photo = read_one(save(tmp_path / f"grey.{kind}", Image.fromarray(gradient16())))

@@ -156,8 +156,10 @@ def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[DecodedP
             orientation = picture.orientation if picture.orientation != 1 else _valid_orientation(preview.orientation)
             yield replace(picture, orientation=orientation, exif=picture.exif or preview.camera_tags, plain=False)
     else:
-        with _by_pillow(data, long_side) as picture:
-            yield picture
+        largest_first = tiff.with_largest_first(data)
+        with _by_pillow(largest_first, long_side) as picture:
+            # Blender shows the first one.
+            yield picture if largest_first is data else replace(picture, plain=False)
 
 
 def _plate(file: Path) -> UInt8Array:

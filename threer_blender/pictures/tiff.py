@@ -7,6 +7,7 @@ Technical Note 3.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Mapping
 from io import BytesIO
@@ -15,9 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from ..files import bounded
 from ..model.arrays import Array, UInt8Array
 from .light import displayed
 
+MOST_PAGES = 16  # pictures in a file that are looked at
 MOST_BYTES = 4_000_000_000  # of a picture's samples; TIFF cannot address more
 # Samples may take LEAST_BYTES, or EXPANSION times the file's size, whichever is more. Larger pictures are refused.
 LEAST_BYTES, EXPANSION = 32 << 20, 2000
@@ -33,6 +36,7 @@ WIDTH, HEIGHT, BITS, COMPRESSION = 256, 257, 258, 259
 PHOTOMETRIC, FILL_ORDER, SAMPLES, ROWS = 262, 266, 277, 278
 PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT = 284, 317, 322, 323
 EXTRA, FORMAT, PROFILE = 338, 339, 34675
+WITHIN = 330  # the places of pictures that belong to this one
 STRIPS, TILES = (273, 279), (324, 325)  # the tags of their offsets and of their byte counts
 _BIG, BIG_ENDIAN_BIG = b"II+\0", b"MM\0+"  # first bytes of a BigTIFF; Pillow reads none of the second kind
 _MAGIC = (b"II*\0", b"MM\0*", _BIG)
@@ -63,6 +67,33 @@ def tags(data: bytes) -> Entries:
     stream.seek(entries.next)
     entries.load(stream)
     return entries
+
+
+def with_largest_first(data: bytes) -> bytes:
+    """The TIFF with the largest of its first MOST_PAGES pictures in front: a thumbnail may precede the photo. Other
+    files stay as they are, and so do TIFFs whose first picture is the largest."""
+    if data[:4] not in _MAGIC:
+        return data
+    header = data[: 16 if is_big(data) else 8]
+    first = TiffImagePlugin.ImageFileDirectory_v2(header).next
+    stream, places, areas = BytesIO(data), [first], dict[int, int]()
+    with contextlib.suppress(*bounded.FAULTS):  # the pictures before the damage count
+        while places and len(areas) < MOST_PAGES:
+            place = places.pop(0)
+            if not place or place in areas:
+                continue
+            stream.seek(place)
+            entries = TiffImagePlugin.ImageFileDirectory_v2(header)
+            entries.load(stream)
+            areas[place] = int(entries.get(WIDTH, 0)) * int(entries.get(HEIGHT, 0))
+            within = entries.get(WITHIN, ())
+            places += [entries.next, *([within] if isinstance(within, int) else within)]
+    largest = max(areas, key=areas.__getitem__, default=first)
+    if largest == first:
+        return data
+    if is_big(data):
+        return data[:8] + struct.pack("<Q", largest) + data[16:]
+    return data[:4] + struct.pack(">I" if data.startswith(b"MM") else "<I", largest) + data[8:]
 
 
 def is_big(data: bytes) -> bool:
