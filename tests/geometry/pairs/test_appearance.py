@@ -5,7 +5,7 @@ import pycolmap
 import pytest
 from PIL import Image
 
-from threer_blender.geometry.pairs.appearance import SIDE, missing, small_picture
+from threer_blender.geometry.pairs.appearance import SIDE, compared, small_picture
 from threer_blender.model.arrays import Array, FloatArray
 
 WIDTH, HEIGHT, FOCAL, DISTANCE = 320, 240, 300.0, 4.0
@@ -48,16 +48,26 @@ def projected(positions: FloatArray, centre: float) -> FloatArray:
 
 
 def test_photos_of_one_wall_miss_nothing() -> None:
-    shares = missing(model(), NUMBERS, [photo(texture(0), centre) for centre in CENTRES])
+    shares, witnessed = compared(model(), NUMBERS, [photo(texture(0), centre) for centre in CENTRES])
+    assert set(witnessed.values()) == {0.0}
     assert shares == dict.fromkeys([(i, j) for i in NUMBERS for j in NUMBERS if i != j], 0.0)
 
 
 def test_a_photo_with_another_lower_half_contradicts_the_others() -> None:
     pictures = [photo(texture(0), centre) for centre in CENTRES]
     pictures[2][120:] = photo(texture(1), CENTRES[2])[120:]
-    shares = missing(model(), NUMBERS, pictures)
+    shares, _ = compared(model(), NUMBERS, pictures)
     assert {pair for pair, share in shares.items() if share > 0.05} == {(0, 2), (1, 2), (2, 0), (2, 1)}
     assert shares[0, 1] == shares[1, 0] == 0
+
+
+def test_a_strip_that_only_a_farther_photo_shows_is_witnessed() -> None:
+    """The photo in the middle shows something else along the lower edge, the farther one what the first one shows."""
+    pictures = [photo(texture(0), centre) for centre in CENTRES]
+    pictures[1][-30:] = photo(texture(1), CENTRES[1])[-30:]
+    _, witnessed = compared(model(), NUMBERS, pictures)
+    assert witnessed[0, 1] > 0.03
+    assert witnessed[2, 1] > 0.03
 
 
 def test_plain_surfaces_tell_nothing() -> None:
@@ -65,17 +75,17 @@ def test_plain_surfaces_tell_nothing() -> None:
     pictures = [photo(texture(0), centre) for centre in CENTRES]
     for number, picture in enumerate(pictures):
         picture[100:] = 100 + 40 * number
-    assert set(missing(model(), NUMBERS, pictures).values()) == {0.0}
+    assert set(compared(model(), NUMBERS, pictures)[0].values()) == {0.0}
 
 
 @pytest.mark.parametrize("distance", [1.5, 6.0])
 def test_photos_from_far_apart_are_not_compared(distance: float) -> None:
     pictures = [photo(texture(number), 0.0) for number in range(2)]
-    assert missing(model((0.0, distance)), frozenset((0, 1)), pictures) == {}
+    assert compared(model((0.0, distance)), frozenset((0, 1)), pictures) == ({}, {})
 
 
 def test_without_pictures_nothing_is_compared() -> None:
-    assert missing(model(), NUMBERS, []) == {}
+    assert compared(model(), NUMBERS, []) == ({}, {})
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from ..kernels import compiled, in_bands
 
 SIDE = 320  # px of the longer side of the pictures
 HALF = 4  # px from the middle of a patch to its side
-STEP = 8  # px between two patches
-BLOCK = 4  # patches along the side of a block, of which nearly all must be missing: single ones are by chance
+STEP = 6  # px between two patches
+BLOCK = 5  # patches along the side of a block, of which nearly all must be missing: single ones are by chance
 TEXTURED = 0.5  # share of a block's patches that must be textured for it to count
 ALL = 0.8  # share of the patches of a block, or of the depths of a patch, that counts as all
 CONTRAST = 60.0  # variance of the grey values of 0 to 255 from which on a patch is textured
@@ -32,13 +32,18 @@ ALIKE = 0.65  # normalised cross-correlation of two patches of the same thing, a
 # Degrees between the rays of two photos to the points that one of them observes, in the median, up to which each shows
 # the patches of the other. At twice as many, planes that face neither are seen too differently.
 ANGLE = 13.0
+WITNESS_ANGLE = 25.0  # the same for a third photo, which shows at least some of the patches
+WITNESSED = 0.8  # correlation from which on a third photo shows a patch: one that is alike by chance hardly reaches it
+WITNESSED_BLOCK = 3  # patches along the side of a block of such, of which at least WITNESSED_PATCHES must be shown so
+WITNESSED_PATCHES = 4
 OVERLAP = 0.3  # share of a photo's points that its neighbour must show
 NEIGHBOURS = 4  # of a photo, the nearest by that angle, which are compared with it
 MOST_PHOTOS = 30  # whose neighbours are compared with them; each pair takes some hundredths of a second
 DEPTHS = 64  # that are tried for a patch
 NEARER, FARTHER = 1.5, 4.0  # than the observed points: factors between which depths are tried
 LEAST_POINTS = 5  # that a photo must observe
-LEAST_BLOCKS = 20  # that must be compared between two photos
+LEAST_BLOCKS = 36  # that must be compared between two photos
+LEAST_WITNESSED = 50  # patches that a third photo must show
 
 
 @dataclass(frozen=True)
@@ -73,24 +78,49 @@ def small_picture(picture: Array) -> Array:
     return np.asarray(grey.resize(size, Image.Resampling.BOX))
 
 
-def missing(
+def compared(
     model: pycolmap.Reconstruction, registered: Set[int], pictures: Sequence[Array]
-) -> dict[tuple[int, int], float]:
-    """For pairs (i, j) of neighbouring registered photos, the share of i's textured blocks that j shows nowhere.
+) -> tuple[dict[tuple[int, int], float], dict[tuple[int, int], float]]:
+    """For pairs (i, j) of neighbouring registered photos: the share of i's textured blocks that j shows nowhere; and
+    the same share of the blocks that a third photo shows, which looks at them from farther aside than j does.
 
-    `pictures` are those of `small_picture`. Pairs with fewer than LEAST_BLOCKS are left out.
+    `pictures` are those of `small_picture`. Pairs of which too little can be compared are left out.
     """
+    missing: dict[tuple[int, int], float] = {}
+    witnessed: dict[tuple[int, int], float] = {}
     if not pictures:
-        return {}
+        return missing, witnessed
     views = {index: view for index in sorted(registered) if (view := _view(model, index, pictures[index])) is not None}
-    shares = {}
     chosen = list(views)
     for i in chosen[:: 1 + (len(chosen) - 1) // MOST_PHOTOS]:
-        for j in _neighbours(i, views):
-            share = _missing_share(views[i], views[j])
-            if share is not None:
-                shares[i, j] = share
-    return shares
+        angles = _neighbours(i, views)
+        searches = {j: _search(views[i], views[j]) for j in angles}
+        for j, (visible, best) in searches.items():
+            if angles[j] > ANGLE:
+                continue
+            _add(missing, (i, j), visible, visible & (best < ALIKE), (BLOCK, int(TEXTURED * BLOCK**2), LEAST_BLOCKS))
+            present = visible & np.any([searches[k][1] > WITNESSED for k in angles if angles[k] > angles[j]], axis=0)
+            if present.sum() >= LEAST_WITNESSED:
+                _add(witnessed, (i, j), present, present & (best < ALIKE), (WITNESSED_BLOCK, WITNESSED_PATCHES, 1))
+    return missing, witnessed
+
+
+def _add(
+    shares: dict[tuple[int, int], float],
+    pair: tuple[int, int],
+    patches: BoolArray,
+    lost: BoolArray,
+    sizes: tuple[int, int, int],
+) -> None:
+    """Adds the pair's share of the blocks of `patches` (h, w) that are `lost` to the `shares`. `sizes` are the patches
+    along the side of a block, those that it must have, and the blocks that must be there."""
+    side, least, blocks = sizes
+    if min(patches.shape) < side:
+        return
+    counts, missed = (sliding_window_view(which, (side, side)).sum(axis=(2, 3)) for which in (patches, lost))
+    enough = counts >= least
+    if enough.sum() >= blocks:
+        shares[pair] = float((missed >= ALL * counts)[enough].mean())
 
 
 def _view(model: pycolmap.Reconstruction, index: int, picture: Array) -> _View | None:
@@ -103,8 +133,9 @@ def _view(model: pycolmap.Reconstruction, index: int, picture: Array) -> _View |
     return _View(picture.astype(np.float32), camera, image, picture.shape[1] / camera.width, np.array(points))
 
 
-def _neighbours(index: int, views: dict[int, _View]) -> list[int]:
-    """The photos that look at the points of photo `index` from almost the same direction, the nearest first."""
+def _neighbours(index: int, views: dict[int, _View]) -> dict[int, float]:
+    """The photos that look at the points of photo `index` from almost the same direction, the nearest first, with the
+    angles in degrees."""
     view = views[index]
     rays = view.points - view.image.projection_center()
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
@@ -115,9 +146,9 @@ def _neighbours(index: int, views: dict[int, _View]) -> list[int]:
         others = view.points - neighbour.image.projection_center()
         others /= np.linalg.norm(others, axis=1, keepdims=True)
         angle = float(np.degrees(np.arccos(np.clip(np.median((rays * others).sum(1)), -1, 1))))
-        if angle < ANGLE and _inside(neighbour, view.points).mean() > OVERLAP:
+        if angle < WITNESS_ANGLE and _inside(neighbour, view.points).mean() > OVERLAP:
             angles[other] = angle
-    return sorted(angles, key=angles.__getitem__)[:NEIGHBOURS]
+    return {other: angles[other] for other in sorted(angles, key=angles.__getitem__)[:NEIGHBOURS]}
 
 
 def _inside(view: _View, positions: FloatArray) -> BoolArray:
@@ -129,26 +160,19 @@ def _inside(view: _View, positions: FloatArray) -> BoolArray:
     return inside
 
 
-def _missing_share(first: _View, second: _View) -> float | None:
-    """The share of the textured blocks of `first` that `second` shows nowhere; None where too few are compared."""
+def _search(first: _View, second: _View) -> tuple[BoolArray, Float32Array]:
+    """For each patch of `first` (h, w): whether it is textured and `second` must show it; and its highest correlation
+    with what `second` shows at any depth, -1 where it was not compared."""
     windows = sliding_window_view(first.picture, (2 * HALF + 1, 2 * HALF + 1))[::STEP, ::STEP]
-    textured = windows.var(axis=(2, 3)) > CONTRAST
-    rows, columns = np.nonzero(textured)
-    if not len(rows) or min(textured.shape) < BLOCK:
-        return None
-    middles = np.stack([columns, rows], axis=1) * STEP + HALF
-    best, visible_share = np.full(len(rows), -1.0, np.float32), np.zeros(len(rows), np.float32)
-    places = _places(first, second, middles)
-    in_bands(_compare, 0, len(rows), first.picture, second.picture, middles, places, best, visible_share)
-    compared = np.zeros(textured.shape, bool)
-    compared[rows, columns] = visible_share > ALL
-    nowhere = np.zeros(textured.shape, bool)
-    nowhere[rows, columns] = best < ALIKE
-    counts, lost = (
-        sliding_window_view(which, (BLOCK, BLOCK)).sum(axis=(2, 3)) for which in (compared, compared & nowhere)
-    )
-    blocks = counts >= TEXTURED * BLOCK**2
-    return float((lost >= ALL * counts)[blocks].mean()) if blocks.sum() >= LEAST_BLOCKS else None
+    rows, columns = np.nonzero(windows.var(axis=(2, 3)) > CONTRAST)
+    visible, highest = np.zeros(windows.shape[:2], bool), np.full(windows.shape[:2], -1.0, np.float32)
+    if len(rows):
+        middles = np.stack([columns, rows], axis=1) * STEP + HALF
+        best, visible_share = np.full(len(rows), -1.0, np.float32), np.zeros(len(rows), np.float32)
+        places = _places(first, second, middles)
+        in_bands(_compare, 0, len(rows), first.picture, second.picture, middles, places, best, visible_share)
+        visible[rows, columns], highest[rows, columns] = visible_share > ALL, best
+    return visible, highest
 
 
 def _places(first: _View, second: _View, middles: Array) -> Float32Array:

@@ -46,8 +46,11 @@ LEAST_SEPARATED, SEPARATED_PAIRS = 4, 0.5
 UNEXCUSED = 0.045
 # Share of a photo's textured parts that its neighbour shows nowhere, above which the two contradict each other, and the
 # share of the compared pairs, from which on a model carries a warning. In right models, the second-highest share is 0
-# to 0.019; in wrong ones that can be told, 0.035 to 0.35.
+# to 0.022; in wrong ones, mostly 0.03 to 0.4.
 MISSING, MISSING_PAIRS = 0.03, 0.05
+# The mean share of such parts among those that a third photo shows, above which a model carries a warning: 0 to 0.0031
+# in right models, 0.005 to 0.25 in most wrong ones.
+WITNESSED = 0.0045
 # Share of the comparable matches around triangles that agree, below which a model carries a warning: 0.92 to 1 in right
 # models, 0.88 in one of seats that were taken for each other.
 CYCLES_AGREE = 0.9
@@ -220,9 +223,12 @@ def doubt(best: ScoredModel, matched: Matched, used: Matched) -> str:
     """
     if len(best.registered) == 2:
         return TWO_PHOTOS
-    missing = list(appearance.missing(best.model, best.registered, used.pictures).values())
+    shares_missing, shares_witnessed = appearance.compared(best.model, best.registered, used.pictures)
+    missing, witnessed = list(shares_missing.values()), list(shares_witnessed.values())
     contradicting = sum(share > MISSING for share in missing)
     if contradicting >= max(LEAST_PAIRS, MISSING_PAIRS * len(missing)) or _cycles_disagree(best, used):
+        return CONFUSION
+    if len(witnessed) >= LEAST_PAIRS and np.mean(witnessed) > WITNESSED:
         return CONFUSION
     pairs = [pair for pair in read_pairs(used) if best.registered >= set(pair.photos)]
     unexplained = {pair.photos: epipolar_errors(best.model, pair) >= EXPLAINED_ERROR for pair in _some(pairs)}
