@@ -25,12 +25,12 @@ def photo(wall: Array, centre: float) -> Array:
     return np.ascontiguousarray(wall[120 : 120 + HEIGHT, left : left + WIDTH])
 
 
-def model(centres: tuple[float, ...] = CENTRES) -> pycolmap.Reconstruction:
-    """Cameras at these `centres`, and points on the wall that all of them observe."""
+def model(centres: tuple[float, ...] = CENTRES, depth: float = DISTANCE) -> pycolmap.Reconstruction:
+    """Cameras at these `centres`, and points at a `depth` that all of them observe."""
     made = pycolmap.Reconstruction()
     camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", FOCAL, WIDTH, HEIGHT)
     made.add_camera_with_trivial_rig(camera)
-    positions = np.array([(x, y, DISTANCE) for x in np.linspace(-1, 1, 6) for y in np.linspace(-1, 1, 6)])
+    positions = np.array([(x, y, depth) for x in np.linspace(-1, 1, 6) for y in np.linspace(-1, 1, 6)])
     for number, centre in enumerate(centres):
         image = pycolmap.Image(
             name=str(number), keypoints=projected(positions, centre), camera_id=1, image_id=number + 1
@@ -82,6 +82,11 @@ def test_plain_surfaces_tell_nothing() -> None:
 def test_photos_from_far_apart_are_not_compared(distance: float) -> None:
     pictures = [photo(texture(number), 0.0) for number in range(2)]
     assert compared(model((0.0, distance)), frozenset((0, 1)), pictures) == ({}, {})
+
+
+def test_photos_whose_points_are_behind_them_are_not_compared() -> None:
+    pictures = [photo(texture(0), centre) for centre in CENTRES]
+    assert compared(model(depth=-DISTANCE), NUMBERS, pictures) == ({}, {})
 
 
 def test_without_pictures_nothing_is_compared() -> None:

@@ -49,7 +49,7 @@ LEAST_WITNESSED = 50  # patches that a third photo must show
 @dataclass(frozen=True)
 class _View:
     """A registered photo: its `picture` (h, w) float32, camera and image; `scale` px per pixel of the copy, and
-    `points` (P, 3), the positions of the points that it observes."""
+    `points` (P, 3), the positions of the points that it observes in front of it."""
 
     picture: Float32Array
     camera: pycolmap.Camera
@@ -92,7 +92,7 @@ def compared(
         return missing, witnessed
     views = {index: view for index in sorted(registered) if (view := _view(model, index, pictures[index])) is not None}
     chosen = list(views)
-    for i in chosen[:: 1 + (len(chosen) - 1) // MOST_PHOTOS]:
+    for i in chosen[:: 1 + len(chosen) // (MOST_PHOTOS + 1)]:
         angles = _neighbours(i, views)
         searches = {j: _search(views[i], views[j]) for j in angles}
         for j, (visible, best) in searches.items():
@@ -124,13 +124,17 @@ def _add(
 
 
 def _view(model: pycolmap.Reconstruction, index: int, picture: Array) -> _View | None:
-    """The view of a registered photo; None of a panorama, or where it observes too few points."""
+    """The view of a registered photo; None of a panorama, or where it observes too few points in front of it."""
     image = model.image(index + 1)
     camera = model.camera(image.camera_id)
-    points = [model.point3D(point.point3D_id).xyz for point in image.get_observation_points2D()]
+    points = np.array([model.point3D(point.point3D_id).xyz for point in image.get_observation_points2D()]).reshape(
+        -1, 3
+    )
+    matrix = image.cam_from_world().matrix()
+    points = points[points @ matrix[2, :3] + matrix[2, 3] > 0]
     if camera.is_spherical() or len(points) < LEAST_POINTS:
         return None
-    return _View(picture.astype(np.float32), camera, image, picture.shape[1] / camera.width, np.array(points))
+    return _View(picture.astype(np.float32), camera, image, picture.shape[1] / camera.width, points)
 
 
 def _neighbours(index: int, views: dict[int, _View]) -> dict[int, float]:
@@ -181,7 +185,7 @@ def _places(first: _View, second: _View, middles: Array) -> Float32Array:
     second_from_first = second.camera_from_world @ np.linalg.inv(first.camera_from_world)
     matrix = first.camera_from_world
     depths = first.points @ matrix[2, :3] + matrix[2, 3]
-    near, far = np.percentile(depths[depths > 0], [2, 98])
+    near, far = np.percentile(depths, [2, 98])
     inverse = np.linspace(NEARER / near, 1 / (FARTHER * far), DEPTHS)
     corners = []
     for offset in ((0, 0), (HALF, 0), (0, HALF)):
