@@ -235,8 +235,8 @@ def doubt(best: ScoredModel, matched: Matched, used: Matched) -> str:
     unexcused = contradictions.unexcused(best.model, best.registered, used, unexplained)
     compared = _some(_registered_pairs(best, used, set()))
     shares = contradictions.contradicted(_filled(best, with_lenses(best, used)), best.registered, used, compared)
-    # A pattern is matched with its neighbours in right models, too: then each photo shows what its cameras say.
-    confirmed = len(missing) >= len(best.registered) and not contradicting and best.residual < EXPLAINED_ERROR
+    # A pattern is matched with its neighbours in right models, too: then the photos show what their cameras say.
+    confirmed = len(missing) >= len(best.registered) and best.residual < EXPLAINED_ERROR
     if (unexcused > UNEXCUSED and not confirmed) or _contradicting(shares):
         return CONFUSION
     return "" if used is matched else SEPARATED_PHOTOS
