@@ -10,9 +10,13 @@ from threer_blender.files import plate_headers
 from threer_blender.files.plate_headers import Header, exact_rate
 
 
-def exr(*attributes: tuple[str, str, bytes]) -> bytes:
+def listed(*attributes: tuple[str, str, bytes]) -> bytes:
     body = b"".join(n.encode() + b"\0" + k.encode() + b"\0" + struct.pack("<I", len(v)) + v for n, k, v in attributes)
-    return plate_headers.EXR_MAGIC + struct.pack("<I", 2) + body + b"\0"
+    return body + b"\0"
+
+
+def exr(*attributes: tuple[str, str, bytes], flags: int = 0) -> bytes:
+    return plate_headers.EXR_MAGIC + struct.pack("<I", 2 | flags) + listed(*attributes)
 
 
 def dpx(order: str, transfer: int, rate: float, aspect: tuple[int, int]) -> bytes:
@@ -64,3 +68,48 @@ def test_what_is_broken_is_a_value_error(tmp_path: Path, content: bytes) -> None
 )  # fmt: skip
 def test_rates_are_fractions(rounded: float, fraction: str) -> None:
     assert exact_rate(rounded) == Fraction(fraction)
+
+
+# The attributes of 40 × 30 pixels without compression, and of tiles of 16 × 16 pixels.
+WINDOW = ("dataWindow", "box2i", struct.pack("<4i", 0, 0, 39, 29)), ("compression", "compression", b"\0")
+TILES = ("tiles", "tiledesc", struct.pack("<IIB", 16, 16, 0))
+OF_LINES, OF_TILES = ("type", "string", b"scanlineimage"), ("type", "string", b"tiledimage")
+
+
+def followed_by_chunks(header: bytes, counts: list[int], before_size: int) -> tuple[bytes, int]:
+    """A whole file: the tables of the parts with so many chunks, then the chunks of 8 bytes each, which begin with
+    `before_size` bytes and their size. And where the first part ends."""
+    chunk = bytes(before_size) + struct.pack("<I", 8) + bytes(8)
+    first = len(header) + 8 * sum(counts)
+    places = [first + number * len(chunk) for number in range(sum(counts))]
+    return header + struct.pack(f"<{sum(counts)}Q", *places) + sum(counts) * chunk, first + counts[0] * len(chunk)
+
+
+def several_parts(*parts: tuple[tuple[str, str, bytes], ...]) -> bytes:
+    return exr(*parts[0], flags=plate_headers.PARTS) + b"".join(listed(*part) for part in parts[1:]) + b"\0"
+
+
+@pytest.mark.parametrize(
+    ("header", "counts", "before_size"),
+    [
+        (exr(*WINDOW), [30], 4),
+        (exr(*WINDOW, TILES, flags=plate_headers.TILED), [6], 16),
+        (several_parts((*WINDOW, OF_LINES), (*WINDOW, OF_LINES)), [30, 30], 8),
+        (several_parts((*WINDOW, TILES, OF_TILES), (*WINDOW, OF_LINES)), [6, 30], 20),
+    ],
+)
+def test_an_exr_is_cut_where_its_first_part_is(
+    tmp_path: Path, header: bytes, counts: list[int], before_size: int
+) -> None:
+    path = tmp_path / "a.exr"
+    data, end = followed_by_chunks(header, counts, before_size)
+    for length in (len(data), end):
+        path.write_bytes(data[:length])
+        assert not plate_headers.is_cut(path)
+    for length in (end - 1, end - 20, len(header) + 8, len(header) + 1):
+        path.write_bytes(data[:length])
+        assert plate_headers.is_cut(path)
+    unfinished = bytearray(data)
+    unfinished[len(header) : len(header) + 8] = bytes(8)
+    path.write_bytes(unfinished)
+    assert plate_headers.is_cut(path)

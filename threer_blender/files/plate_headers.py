@@ -15,7 +15,7 @@ from . import bounded
 
 LARGEST_HEADER = 1 << 20  # bytes that are read
 EXR_MAGIC = bytes.fromhex("762f3101")
-NOT_LINES = 0x1A00  # flags of the EXR version: tiles, deep pixels, several parts
+TILED, DEEP, PARTS = 0x200, 0x800, 0x1000  # flags of the EXR version
 EXR_LINES = {0: 1, 1: 1, 2: 1, 3: 16, 4: 32, 5: 16, 6: 32, 7: 32, 8: 32, 9: 256}  # compression -> lines of a chunk
 DPX_ORDERS = {b"SDPX": ">", b"XPDS": "<"}
 LOGARITHMIC, LINEAR, DISPLAY = "logarithmic", "linear", "display"
@@ -52,28 +52,47 @@ def read(file: Path) -> Header:
 
 
 def is_cut(file: Path) -> bool:
-    """Whether an EXR file of lines lacks some of its last ones, or was never finished. False for all other files.
+    """Whether an EXR file lacks some of its last lines or tiles, or was never finished. Of several parts, the first one
+    counts. False for all other files, and for deep pixels.
 
     Raises OSError, and ValueError where the header is damaged.
     """
     with bounded.open_regular(file) as stream:
         data, size = stream.read(LARGEST_HEADER), file.stat().st_size
-        if data[:4] != EXR_MAGIC or struct.unpack_from("<I", data, 4)[0] & NOT_LINES:
+        flags = struct.unpack_from("<I", data, 4)[0] if data[:4] == EXR_MAGIC and len(data) >= 8 else DEEP
+        if flags & DEEP:
             return False
         attributes, position = _attributes(data)
-        window, compression = attributes.get(b"dataWindow", b""), attributes.get(b"compression", b"\xff")[0]
-        if len(window) != 16 or compression not in EXR_LINES:
+        tiled = bool(flags & TILED) or attributes.get(b"type", b"").startswith(b"tiled")
+        chunks = _chunks(attributes, tiled)
+        if chunks is None:
             return False
-        _, top, _, bottom = struct.unpack("<4i", window)
-        chunks = (bottom - top) // EXR_LINES[compression] + 1
         if not 0 < chunks <= size // 8:
             return True
-        stream.seek(position + 1)  # after the zero that ends the header
+        position += 1  # after the zero that ends the header
+        if flags & PARTS:
+            while position < len(data) and data[position]:
+                position = _attributes(data, position)[1] + 1
+            position += 1
+        stream.seek(position)
         offsets = struct.unpack(f"<{chunks}Q", stream.read(8 * chunks).ljust(8 * chunks, b"\0"))
+        # A chunk begins with the number of its part, its place, and the size of its pixels.
+        before_size = 4 * bool(flags & PARTS) + (16 if tiled else 4)
         last = max(offsets)
-        stream.seek(min(last, size))
-        chunk = stream.read(8)
-        return min(offsets) == 0 or len(chunk) < 8 or last + 8 + struct.unpack("<iI", chunk)[1] > size
+        stream.seek(min(last + before_size, size))
+        (length,) = struct.unpack("<I", stream.read(4).ljust(4, b"\xff"))
+        return bool(min(offsets) == 0 or last + before_size + 4 + length > size)
+
+
+def _chunks(attributes: dict[bytes, bytes], tiled: bool) -> int | None:
+    """The number of chunks of lines, or of tiles in full size. None where the header does not tell."""
+    window, compression = attributes.get(b"dataWindow", b""), attributes.get(b"compression", b"\xff")[0]
+    tiles = attributes.get(b"tiles", b"")
+    if len(window) != 16 or compression not in EXR_LINES or (tiled and len(tiles) != 9):
+        return None
+    left, top, right, bottom = struct.unpack("<4i", window)
+    across, down = struct.unpack_from("<II", tiles) if tiled else (right - left + 1, EXR_LINES[compression])
+    return int(((right - left) // max(across, 1) + 1) * ((bottom - top) // max(down, 1) + 1))
 
 
 def exact_rate(rate: float | Fraction) -> Fraction:
@@ -95,10 +114,10 @@ def _exr(data: bytes) -> Header:
     return Header(rate, plausible_aspect(aspect), LINEAR)
 
 
-def _attributes(data: bytes) -> tuple[dict[bytes, bytes], int]:
-    """An EXR header's attributes by name, and where they end. Raises ValueError where it is damaged."""
+def _attributes(data: bytes, position: int = 8) -> tuple[dict[bytes, bytes], int]:
+    """The attributes by name of the EXR header at `position`, and where they end. Raises ValueError where it is
+    damaged."""
     attributes: dict[bytes, bytes] = {}
-    position = 8
     while position < len(data) and data[position]:
         name, _, start = _text(data, position)
         (length,) = struct.unpack_from("<I", data, start)
