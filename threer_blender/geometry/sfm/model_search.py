@@ -44,6 +44,9 @@ LEAST_SEPARATED, SEPARATED_PAIRS = 4, 0.5
 # Share of the matches that a model neither explains nor excuses, above which it carries a warning. Right models have
 # less than 0.01, and 0.03 to 0.043 where a pattern is all there is; wrong ones 0.05 to 0.2.
 UNEXCUSED = 0.045
+# Share of such matches, below which contradicting features alone carry no warning, where third photos confirm the
+# pictures.
+CLEARED = 0.01
 # Share of a photo's textured parts that its neighbour shows nowhere, above which the two contradict each other, and the
 # share of the compared pairs, from which on a model carries a warning. In right models, the second-highest share is 0
 # to 0.022; in wrong ones, mostly 0.03 to 0.4. In a right one of a fast walk through offices, 0.052 of the pairs do.
@@ -237,7 +240,11 @@ def doubt(best: ScoredModel, matched: Matched, used: Matched) -> str:
     shares = contradictions.contradicted(_filled(best, with_lenses(best, used)), best.registered, used, compared)
     # A pattern is matched with its neighbours in right models, too: then the photos show what their cameras say.
     confirmed = len(missing) >= len(best.registered) and best.residual < EXPLAINED_ERROR
-    if (unexcused > UNEXCUSED and not confirmed) or _contradicting(shares):
+    if unexcused > UNEXCUSED and not confirmed:
+        return CONFUSION
+    # Features that are not seen again may be blurred, or behind something, where matches and pictures say nothing else.
+    cleared = len(witnessed) >= len(best.registered) / 4 and unexcused < CLEARED
+    if _contradicting(shares) and not cleared:
         return CONFUSION
     return "" if used is matched else SEPARATED_PHOTOS
 
